@@ -11,7 +11,8 @@ typedef void (*loom_task_fn)(void *payload, int task, int worker);
 int loom_pool_new(struct loom_pool **out, int workers, struct loom_error *e); /* workers >= 1; 1 starts no thread */
 void loom_pool_free(struct loom_pool *p);
 int loom_pool_workers(const struct loom_pool *p);
-/* Run fn(payload, 0..tasks-1, worker) and return when all are done. Tasks start in ascending order; no heap allocation. */
+/* Run fn(payload, 0..tasks-1, worker) and return when all are done. Tasks start in ascending order; no heap allocation.
+ */
 void loom_pool_run(struct loom_pool *p, int tasks, loom_task_fn fn, void *payload);
 int loom_cpu_count(void); /* processors this process may use (affinity), >= 1 */
 
