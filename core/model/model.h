@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A model of one stage: parts, objectives, store; and shards, which take windows through the walk.
+ *
+ *   step:  every shard plan [data, any thread] → masses joined in shard order → every shard build, forward, backward
+ * into a block → blocks joined over a fixed tree → clip, optimizer → loom_model_update
+ */
+#ifndef LOOM_MODEL_MODEL_H
+#define LOOM_MODEL_MODEL_H
+
+#include "config/config.h"
+#include "data/catalog.h"
+#include "model/store.h"
+#include "plugin/registry.h"
+#include <loom/model.h>
+
+struct loom_model;
+struct loom_shard;
+
+enum loom_mode {
+    LOOM_DECLARE,  /* names parameters, runs nothing (inside loom_model_new) */
+    LOOM_FIT,      /* fitting pass: sums are collected, no gradient, no dropout */
+    LOOM_STEP,     /* training step */
+    LOOM_EVALUATE, /* no dropout; draws hang on a draw number; reads are recorded */
+};
+
+struct loom_model_spec {
+    struct loom_registry *registry;
+    const struct loom_catalog *catalog;
+    const struct loom_group
+        *root; /* holds `tokenizer` or `modalities`, and `backbone`; borrowed for the model's life */
+    const struct loom_group *stage; /* holds `objectives`, a list of groups */
+    const char *baseline; /* not NULL: the id of a baseline that takes the backbone's place, spikes come from `bins`,
+                             and the only objective asks the behaviours of `stage`; `baseline_options` may be NULL */
+    const struct loom_group *baseline_options;
+    uint64_t seed;
+    int with_shadow; /* keep a moving average of the parameters */
+};
+/* Create parts, check needs against offers, name all memory, draw initial values. LOOM_ECONFIG, LOOM_EDATA,
+ * LOOM_EPLUGIN. */
+int loom_model_new(struct loom_model **out, const struct loom_model_spec *spec, struct loom_error *e);
+void loom_model_free(struct loom_model *m);
+struct loom_store *loom_model_store(const struct loom_model *m);
+/* Behaviours that the objectives asked for: what loom_window_fill must fetch. */
+const struct loom_series_want *loom_model_series(const struct loom_model *m, int *n);
+int loom_model_modalities(const struct loom_model *m);
+const char *loom_model_modality(const struct loom_model *m, int i);
+const char *loom_model_likelihood(const struct loom_model *m, int modality);  /* NULL: cannot be asked */
+const char *loom_model_series_unit(const struct loom_model *m, int modality); /* "cm/s"; "" unless a behaviour */
+/* Run every part's update over joined sums, in pipeline order. fitting 1: pass number `pass`; returns 1 = another pass
+ * wanted. */
+int loom_model_update(struct loom_model *m, const double *sums, int fitting, int pass, struct loom_error *e);
+int loom_model_wants_fitting(const struct loom_model *m); /* some part has an update */
+/* Who needs what, who offers it; parts, shapes, parameters: text for `loom check`. */
+int loom_model_describe(const struct loom_model *m, struct loom_str *out);
+
+/* Denominators by name. Fixed capacity: no heap. */
+enum { LOOM_MASSES = 32 };
+struct loom_masses {
+    int n;
+    const char *name[LOOM_MASSES];
+    double amount[LOOM_MASSES];
+};
+void loom_masses_add(struct loom_masses *to, const struct loom_masses *from);
+
+/* bytes: size of each of the shard's two arenas (rows, graph); reserved, touched as used. */
+int loom_shard_new(struct loom_shard **out, struct loom_model *m, size_t bytes, struct loom_error *e);
+void loom_shard_free(struct loom_shard *s);
+/* [data] Read windows, tokenize, let every objective plan. mode STEP: `step` names the draws; EVALUATE: `step` is the
+ * draw number. */
+int loom_shard_plan(struct loom_shard *s, const struct loom_sample *sample, int n, enum loom_mode mode, uint64_t step,
+                    struct loom_error *e);
+const struct loom_masses *loom_shard_masses(const struct loom_shard *s);
+/* [build] Build the graph of the planned windows. `first`: this shard counts ONCE terms. block NULL: no gradients, sums
+ * or terms are kept. */
+int loom_shard_build(struct loom_shard *s, const struct loom_masses *joined, struct loom_block *block, int first,
+                     struct loom_error *e);
+void loom_shard_run(struct loom_shard *s); /* forward; in STEP also backward; adds terms and sums to the block */
+double loom_shard_flops(const struct loom_shard *s);
+size_t loom_shard_peak(const struct loom_shard *s);    /* bytes of both arenas, highest ever */
+int64_t loom_shard_tokens(const struct loom_shard *s); /* rows planned in views' inputs and questions */
+
+/* After loom_shard_run in EVALUATE: what was read, one entry for each loom_read in build order. Valid until the next
+ * plan. */
+struct loom_reading {
+    int modality;
+    const char *likelihood;
+    const struct loom_rows *ask;
+    const loom_real *target;    /* [elems] in data units, NaN = missing */
+    const loom_real *weight;    /* [elems] */
+    const loom_real *predicted; /* [elems] in data units (expected counts, cm/s) */
+    const loom_real *params;    /* [elems, params] */
+    int params_n;
+};
+int loom_shard_readings(const struct loom_shard *s);
+const struct loom_reading *loom_shard_reading(const struct loom_shard *s, int i);
+
+#endif
