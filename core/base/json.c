@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/json.h"
+
+#include "base/io.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Bytes of the UTF-8 character at `s`, 0 if it is malformed, overlong, a surrogate or beyond U+10FFFF. */
+static size_t character(const unsigned char *s)
+{
+    if (s[0] < 0x80)
+        return 1;
+    size_t n = s[0] >= 0xC2 && s[0] <= 0xDF ? 2 : (s[0] & 0xF0) == 0xE0 ? 3 : s[0] >= 0xF0 && s[0] <= 0xF4 ? 4 : 0;
+    for (size_t i = 1; i < n; i++)
+        if ((s[i] & 0xC0) != 0x80)
+            return 0;
+    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) || (s[0] == 0xF0 && s[1] < 0x90) ||
+        (s[0] == 0xF4 && s[1] > 0x8F))
+        return 0;
+    return n;
+}
+
+void loom_json_string(struct loom_str *s, const char *text)
+{
+    loom_str_addn(s, "\"", 1);
+    while (*text != '\0') {
+        unsigned char bytes[5] = {0};
+        strncpy((char *)bytes, text, 4);
+        size_t n = character(bytes);
+        if (n == 0)
+            loom_str_add(s, "\xEF\xBF\xBD");
+        else if (*text == '"' || *text == '\\')
+            loom_str_printf(s, "\\%c", *text);
+        else if (bytes[0] < 0x20)
+            loom_str_printf(s, "\\u%04x", bytes[0]);
+        else
+            loom_str_addn(s, text, n);
+        text += n == 0 ? 1 : n;
+    }
+    loom_str_addn(s, "\"", 1);
+}
+
+void loom_json_real(struct loom_str *s, double x)
+{
+    if (isfinite(x))
+        loom_str_real(s, x);
+    else
+        loom_str_add(s, "null");
+}
+
+json_t *loom_json_parse(const char *bytes, size_t n, const char *file, struct loom_error *e)
+{
+    json_error_t fault;
+    json_t *json = json_loadb(bytes, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &fault);
+    if (json == NULL)
+        loom_fail(e, LOOM_EDATA, file, fault.line, "not valid JSON: %s (column %d); the file is damaged or is no JSON",
+                  fault.text, fault.column);
+    return json;
+}
+
+json_t *loom_json_load(const char *path, size_t limit, struct loom_error *e)
+{
+    char *bytes;
+    size_t n;
+    if (loom_file_read(&bytes, &n, path, limit, e) != LOOM_OK)
+        return NULL;
+    json_t *json = loom_json_parse(bytes, n, path, e);
+    free(bytes);
+    return json;
+}
