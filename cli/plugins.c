@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "commands.h"
+
+#include "plugin/registry.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] =
+    "usage: loom plugins list [--json | --markdown] [--plugin-path DIRS]\n"
+    "       loom plugins describe [ID | FILE | KIND/ID] [--json | --markdown] [--plugin-path DIRS]\n"
+    "\n"
+    "list      every plugin that can be reached, the files that were refused and why, and the\n"
+    "          folders searched\n"
+    "describe  options of one plugin with types, defaults, ranges and units; of all without ID.\n"
+    "          A FILE has a '/' and ends in .so\n"
+    "  --json           for programs\n"
+    "  --markdown       for documentation\n"
+    "  --plugin-path    folders, ':' between them, searched before $LOOM_PLUGIN_PATH\n";
+
+struct request {
+    const char *verb, *id, *path;
+    int format;
+};
+
+/* 0, or 1 with `why` naming the word that does not fit. */
+static int read_words(int argc, char **argv, struct request *q, const char **why)
+{
+    for (int i = 1; i < argc; i++) {
+        *why = argv[i];
+        if (strcmp(argv[i], "--json") == 0)
+            q->format = LOOM_PLUGIN_JSON;
+        else if (strcmp(argv[i], "--markdown") == 0)
+            q->format = LOOM_PLUGIN_MARKDOWN;
+        else if (strcmp(argv[i], "--plugin-path") == 0 && i + 1 < argc)
+            q->path = argv[++i];
+        else if (strncmp(argv[i], "--plugin-path=", 14) == 0)
+            q->path = argv[i] + 14;
+        else if (argv[i][0] == '-' || (q->verb != NULL && (q->id != NULL || strcmp(q->verb, "describe") != 0)))
+            return 1;
+        else if (q->verb == NULL)
+            q->verb = argv[i];
+        else
+            q->id = argv[i];
+    }
+    *why = q->verb;
+    return q->verb == NULL || (strcmp(q->verb, "list") != 0 && strcmp(q->verb, "describe") != 0);
+}
+
+static int print(int rc, char *text)
+{
+    if (rc == LOOM_OK)
+        fputs(text, stdout);
+    free(text);
+    return rc;
+}
+
+static int describe_all(struct loom_registry *r, int format, struct loom_error *e)
+{
+    int rc = loom_registry_scan(r, e);
+    if (rc == LOOM_OK && format == LOOM_PLUGIN_JSON)
+        putchar('[');
+    for (size_t i = 0; rc == LOOM_OK && loom_registry_at(r, i) != NULL; i++) {
+        char *text = NULL;
+        if (i > 0)
+            fputs(format == LOOM_PLUGIN_JSON ? ",\n" : "\n", stdout);
+        rc = loom_registry_describe(r, loom_registry_at(r, i)->plugin, format, &text, e);
+        rc = print(rc, text);
+    }
+    if (rc == LOOM_OK && format == LOOM_PLUGIN_JSON)
+        puts("]");
+    return rc;
+}
+
+/* "tokenizer/ndt2" names one of several plugins of the same id. */
+static int describe_one(struct loom_registry *r, const char *id, int format, struct loom_error *e)
+{
+    const struct loom_plugin *p;
+    char kind[16] = "", *text = NULL;
+    size_t n = strcspn(id, "/");
+    if (n < sizeof kind)
+        memcpy(kind, id, n);
+    uint32_t k = id[n] == '/' ? loom_kind_of(kind) : 0;
+    int rc = loom_registry_find(r, k, k != 0 ? id + n + 1 : id, &p, e);
+    if (rc == LOOM_OK)
+        rc = loom_registry_describe(r, p, format, &text, e);
+    return print(rc, text);
+}
+
+static int run(const struct request *q, struct loom_error *e)
+{
+    struct loom_registry *r;
+    char *text = NULL;
+    int rc = loom_registry_new(&r, q->path, e);
+    if (rc != LOOM_OK)
+        return rc;
+    if (strcmp(q->verb, "describe") == 0)
+        rc = q->id != NULL ? describe_one(r, q->id, q->format, e) : describe_all(r, q->format, e);
+    else if ((rc = loom_registry_scan(r, e)) == LOOM_OK)
+        rc = print(loom_registry_list(r, q->format, &text, e), text);
+    loom_registry_free(r);
+    return rc;
+}
+
+int loom_cmd_plugins(int argc, char **argv)
+{
+    struct request q = {NULL, NULL, NULL, LOOM_PLUGIN_TEXT};
+    struct loom_error e = {0};
+    const char *why;
+    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        fputs(usage, stdout);
+        return 0;
+    }
+    if (read_words(argc, argv, &q, &why)) {
+        if (why != NULL)
+            fprintf(stderr, "loom plugins: cannot make sense of \"%s\"\n", why);
+        fputs(usage, stderr);
+        return 2;
+    }
+    if (run(&q, &e) != LOOM_OK) {
+        char text[sizeof e.message + sizeof e.file + 32];
+        fprintf(stderr, "loom plugins: %s\n", loom_error_text(&e, text, sizeof text));
+        return e.code == LOOM_EPLUGIN ? 4 : 1;
+    }
+    return 0;
+}

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "part.h"
+
+static const struct loom_plugin plugin = {
+    .size = sizeof(struct loom_plugin), .build = {LOOM_ABI_MAJOR + 7, LOOM_ABI_MINOR}, .id = "abi_major"};
+PART_ENTRY(plugin)

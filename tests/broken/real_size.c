@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "part.h"
+
+/* What a plugin compiled for the other precision says of itself. */
+static const struct loom_plugin plugin = {.size = sizeof(struct loom_plugin),
+                                          .build = {LOOM_ABI_MAJOR, LOOM_ABI_MINOR, 12 - sizeof(loom_real)},
+                                          .id = "real_size"};
+PART_ENTRY(plugin)

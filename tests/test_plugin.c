@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plugin/registry.h"
+
+#include "base/io.h"
+#include "base/json.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char broken[512]; /* folder of the broken plugins */
+static char folder[] = "/tmp/loom-plugin-XXXXXX";
+static struct loom_registry *registry;
+static struct loom_error error;
+
+static const char *at(const char *dir, const char *name)
+{
+    static char path[1024];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return path;
+}
+
+static void setup(void)
+{
+    const char *build = getenv("top_builddir");
+    snprintf(broken, sizeof broken, "%s/tests/broken/.libs", build != NULL ? build : ".");
+    strcpy(folder + strlen(folder) - 6, "XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    unsetenv("LOOM_PLUGIN_PATH");
+    loom_error_clear(&error);
+    ck_assert_int_eq(loom_registry_new(&registry, folder, &error), LOOM_OK);
+}
+
+static void teardown(void)
+{
+    char command[64];
+    loom_registry_free(registry);
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static void says(const char *part)
+{
+    char text[2048];
+    loom_error_text(&error, text, sizeof text);
+    ck_assert_msg(strstr(text, part) != NULL, "\"%s\" is not in: %s", part, text);
+}
+
+static void refused(const char *file, const char *a, const char *b)
+{
+    const struct loom_plugin *p;
+    loom_error_clear(&error);
+    ck_assert_int_eq(loom_registry_find(registry, LOOM_TOKENIZER, file, &p, &error), LOOM_EPLUGIN);
+    ck_assert_ptr_null(p);
+    says(file);
+    says(a);
+    says(b);
+}
+
+static void put(const char *name, const void *bytes, size_t n)
+{
+    ck_assert_int_eq(loom_file_write(at(folder, name), bytes, n, &error), LOOM_OK);
+}
+
+static char *sound(size_t *n)
+{
+    char *bytes;
+    ck_assert_int_eq(loom_file_read(&bytes, n, at(broken, "sound.so"), 1 << 24, &error), LOOM_OK);
+    return bytes;
+}
+
+START_TEST(kinds)
+{
+    ck_assert_str_eq(loom_kind_name(LOOM_TOKENIZER), "tokenizer");
+    ck_assert_uint_eq(loom_kind_of("baseline"), LOOM_BASELINE);
+    ck_assert_uint_eq(loom_kind_of("tokeniser"), 0);
+    ck_assert_ptr_null(loom_kind_name(0));
+    ck_assert_ptr_null(loom_kind_name(LOOM_BASELINE + 1));
+}
+END_TEST
+
+START_TEST(sound_plugin_loads)
+{
+    const struct loom_plugin *p, *again, *second;
+    struct loom_registry *r;
+    ck_assert_int_eq(loom_registry_new(&r, broken, &error), LOOM_OK);
+    ck_assert_int_eq(loom_registry_find(r, LOOM_TOKENIZER, "sound", &p, &error), LOOM_OK);
+    ck_assert_str_eq(p->id, "sound");
+    ck_assert_uint_eq(((const struct loom_tokenizer *)p->table)->part.size, sizeof(struct loom_tokenizer));
+    ck_assert_ptr_nonnull(strstr(loom_registry_file(r, p), "sound.so"));
+    ck_assert_int_eq(loom_registry_find(r, 0, at(broken, "./sound.so"), &again, &error), LOOM_OK);
+    ck_assert_ptr_eq(p, again);
+    ck_assert_int_eq(loom_registry_find(r, LOOM_TOKENIZER, "sound-too", &second, &error), LOOM_OK);
+    ck_assert_str_eq(second->id, "sound-too");
+    loom_registry_free(r);
+}
+END_TEST
+
+/* What was broken, and words of its refusal. */
+static const struct {
+    const char *file, *a, *b;
+} cases[] = {
+    {"abi_major.so", "abi_major = 7", "abi_major = 0"},
+    {"real_size.so", "real_size = ", "pkg-config --cflags loom"},
+    {"wrong_id.so", "\"another\"", "name the file another.so"},
+    {"odd_id.so", "\"Odd id\"", "small letter"},
+    {"no_function.so", "lacks the function embed", "no_function"},
+    {"short_table.so", "8 bytes long", "sizeof the whole table"},
+    {"no_kind.so", "kind 77", "enum loom_kind"},
+    {"no_license.so", "no license", "set .license"},
+    {"empty.so", "loom_plugin_entry(0)", "first descriptor"},
+    {"no_entry.so", "has no loom_plugin_entry", "<loom/plugin.h>"},
+};
+
+START_TEST(broken_plugin_is_refused)
+{
+    refused(at(broken, cases[_i].file), cases[_i].a, cases[_i].b);
+    refused(at(broken, cases[_i].file), cases[_i].a, cases[_i].b); /* from memory, with the same words */
+}
+END_TEST
+
+START_TEST(any_file_gives_a_message)
+{
+    put("text.so", "this is no plugin\n", 18);
+    put("nothing.so", "", 0);
+    mkdir(at(folder, "dir.so"), 0700);
+    mkfifo(at(folder, "pipe.so"), 0600);
+    refused(at(folder, "text.so"), "not a shared object", "give the .so");
+    refused(at(folder, "nothing.so"), "not a shared object", "give the .so");
+    refused(at(folder, "dir.so"), "is a folder", "path of a .so");
+    refused(at(folder, "pipe.so"), "not a regular file", "path of a .so");
+    refused(at(folder, "absent.so"), "No such file", "path of a file");
+}
+END_TEST
+
+START_TEST(cut_short)
+{
+    size_t n;
+    char *bytes = sound(&n);
+    int refusals = 0;
+    for (size_t cut = 4; cut < n; cut += 211) {
+        char name[32];
+        const struct loom_plugin *p;
+        snprintf(name, sizeof name, "cut%zu.so", cut);
+        put(name, bytes, cut);
+        loom_error_clear(&error);
+        if (loom_registry_find(registry, 0, at(folder, name), &p, &error) != LOOM_OK) {
+            ck_assert_int_eq(error.code, LOOM_EPLUGIN);
+            ck_assert_ptr_nonnull(strstr(error.file, name));
+            refusals++;
+        }
+    }
+    /* A file without its last debug sections alone would load, but for its name. */
+    ck_assert_int_ge(refusals, 30);
+    free(bytes);
+}
+END_TEST
+
+START_TEST(missing_dependency)
+{
+    size_t n;
+    char *bytes = sound(&n), *name = NULL;
+    for (size_t i = 0; i + 10 < n && name == NULL; i++)
+        if (memcmp(bytes + i, "libloom.so", 10) == 0)
+            name = bytes + i;
+    ck_assert_ptr_nonnull(name);
+    memcpy(name, "libgone", 7);
+    put("sound.so", bytes, n);
+    free(bytes);
+    refused(at(folder, "sound.so"), "libgone.so", "LD_LIBRARY_PATH");
+    refused("sound", "libgone.so", "Tried");
+}
+END_TEST
+
+START_TEST(unknown_id)
+{
+    const struct loom_plugin *p;
+    struct loom_registry *r;
+    setenv("LOOM_PLUGIN_PATH", broken, 1);
+    ck_assert_int_eq(loom_registry_new(&r, folder, &error), LOOM_OK);
+    ck_assert_int_eq(loom_registry_find(r, LOOM_TOKENIZER, "sonud", &p, &error), LOOM_EPLUGIN);
+    says("no tokenizer \"sonud\"");
+    says("did you mean \"sound\"?");
+    says(at(folder, "sonud.so"));
+    says(at(broken, "sonud.so"));
+    says("/loom/plugins-1/sonud.so");
+    says("--plugin-path");
+    loom_error_clear(&error);
+    ck_assert_int_eq(loom_registry_find(r, LOOM_BACKBONE, "sonud", &p, &error), LOOM_EPLUGIN);
+    ck_assert_ptr_null(strstr(error.message, "did you mean"));
+    loom_registry_free(r);
+}
+END_TEST
+
+START_TEST(wrong_kind)
+{
+    const struct loom_plugin *p;
+    struct loom_registry *r;
+    ck_assert_int_eq(loom_registry_new(&r, broken, &error), LOOM_OK);
+    ck_assert_int_eq(loom_registry_find(r, LOOM_BACKBONE, "sound", &p, &error), LOOM_EPLUGIN);
+    says("is a tokenizer");
+    loom_error_clear(&error);
+    ck_assert_int_eq(loom_registry_find(r, LOOM_BACKBONE, at(broken, "sound.so"), &p, &error), LOOM_EPLUGIN);
+    says("holds the tokenizer \"sound\", and a backbone is needed");
+    loom_registry_free(r);
+}
+END_TEST
+
+/* A bad file in the first folder must not keep the good one of the second from being found, nor go unmentioned. */
+START_TEST(bad_before_good)
+{
+    const struct loom_plugin *p;
+    struct loom_registry *r;
+    char path[1100];
+    put("sound.so", "rubbish", 7);
+    snprintf(path, sizeof path, "%s::%s:", folder, broken);
+    ck_assert_int_eq(loom_registry_new(&r, path, &error), LOOM_OK);
+    ck_assert_int_eq(loom_registry_find(r, LOOM_TOKENIZER, "sound", &p, &error), LOOM_OK);
+    ck_assert_str_eq(loom_registry_file(r, p), at(broken, "sound.so"));
+    ck_assert_str_eq(loom_registry_refused(r, 0)->file, at(folder, "sound.so"));
+    loom_registry_free(r);
+}
+END_TEST
+
+START_TEST(one_file_is_one_module)
+{
+    const struct loom_plugin *p, *q;
+    char target[4096];
+    ck_assert_ptr_nonnull(realpath(at(broken, "sound.so"), target));
+    ck_assert_int_eq(symlink(target, at(folder, "sound.so")), 0);
+    ck_assert_int_eq(loom_registry_find(registry, 0, "sound", &p, &error), LOOM_OK);
+    ck_assert_int_eq(loom_registry_find(registry, 0, target, &q, &error), LOOM_OK);
+    ck_assert_ptr_eq(p, q);
+}
+END_TEST
+
+START_TEST(second_of_a_name_is_hidden)
+{
+    const struct loom_plugin *p;
+    struct loom_registry *r;
+    size_t n;
+    char path[1100], *bytes = sound(&n);
+    put("sound.so", bytes, n);
+    free(bytes);
+    snprintf(path, sizeof path, "%s:%s", folder, broken);
+    ck_assert_int_eq(loom_registry_new(&r, path, &error), LOOM_OK);
+    ck_assert_int_eq(loom_registry_scan(r, &error), LOOM_OK);
+    ck_assert_int_eq(loom_registry_find(r, LOOM_TOKENIZER, "sound", &p, &error), LOOM_OK);
+    ck_assert_str_eq(loom_registry_file(r, p), at(folder, "sound.so"));
+    int hidden = 0;
+    for (size_t i = 0; loom_registry_refused(r, i) != NULL; i++)
+        hidden += strstr(loom_registry_refused(r, i)->reason, "hidden by") != NULL;
+    ck_assert_int_eq(hidden, 2);
+    loom_registry_free(r);
+}
+END_TEST
+
+START_TEST(lists_are_whole)
+{
+    const struct loom_plugin *p;
+    struct loom_registry *r;
+    char *text;
+    ck_assert_int_eq(loom_registry_new(&r, broken, &error), LOOM_OK);
+    ck_assert_int_eq(loom_registry_scan(r, &error), LOOM_OK);
+    ck_assert_int_eq(loom_registry_list(r, LOOM_PLUGIN_JSON, &text, &error), LOOM_OK);
+    json_t *list = loom_json_parse(text, strlen(text), "list", &error);
+    ck_assert_msg(list != NULL, "%s: %s", error.message, text);
+    ck_assert_uint_ge(json_array_size(json_object_get(list, "plugins")), 2);
+    ck_assert_uint_ge(json_array_size(json_object_get(list, "refused")), sizeof cases / sizeof *cases);
+    json_decref(list);
+    free(text);
+    ck_assert_int_eq(loom_registry_list(r, LOOM_PLUGIN_TEXT, &text, &error), LOOM_OK);
+    ck_assert_ptr_nonnull(strstr(text, "abi_major.so"));
+    free(text);
+    ck_assert_int_eq(loom_registry_find(r, 0, "sound", &p, &error), LOOM_OK);
+    for (int format = LOOM_PLUGIN_TEXT; format <= LOOM_PLUGIN_JSON; format++) {
+        ck_assert_int_eq(loom_registry_describe(r, p, format, &text, &error), LOOM_OK);
+        ck_assert_ptr_nonnull(strstr(text, "patch"));
+        ck_assert_ptr_nonnull(strstr(text, "[1,inf)"));
+        ck_assert_ptr_nonnull(strstr(text, "units"));
+        free(text);
+    }
+    loom_registry_free(r);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("plugin");
+    TCase *t = tcase_create("registry");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, kinds);
+    tcase_add_test(t, sound_plugin_loads);
+    tcase_add_loop_test(t, broken_plugin_is_refused, 0, (int)(sizeof cases / sizeof *cases));
+    tcase_add_test(t, any_file_gives_a_message);
+    tcase_add_test(t, cut_short);
+    tcase_add_test(t, missing_dependency);
+    tcase_add_test(t, unknown_id);
+    tcase_add_test(t, wrong_kind);
+    tcase_add_test(t, bad_before_good);
+    tcase_add_test(t, one_file_is_one_module);
+    tcase_add_test(t, second_of_a_name_is_hidden);
+    tcase_add_test(t, lists_are_whole);
+    suite_add_tcase(s, t);
+    SRunner *sr = srunner_create(s);
+    srunner_set_tap(sr, "-");
+    srunner_run_all(sr, CK_SILENT);
+    int failed = srunner_ntests_failed(sr);
+    srunner_free(sr);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
