@@ -11,6 +11,9 @@
 
 #include <loom/types.h>
 
+struct loom_options;
+struct loom_plugin;
+
 struct loom_unit {
     const char *name;   /* unique in the recording; "unit0" … where the file has no names */
     const char *group;  /* electrode group or array; "" = unknown */
@@ -81,6 +84,35 @@ LOOM_API const struct loom_intervals *loom_recording_intervals(const struct loom
                                                                const char *name); /* NULL: none */
 LOOM_API const struct loom_column *loom_intervals_column(const struct loom_intervals *t,
                                                          const char *name); /* NULL: none */
+
+/* ---- reading a file ---- */
+/* How to read one file. Zero is the default of every member after `file`. */
+struct loom_ingest {
+    const struct loom_plugin *source; /* kind LOOM_SOURCE */
+    const char *module;               /* file that `source` was loaded from; NULL: built into the library */
+    const struct loom_options *options; /* of the source's table; NULL = all defaults */
+    const char *file;                   /* NULL: the source makes its data itself */
+    const char *cache;    /* folder; default $LOOM_CACHE, else $XDG_CACHE_HOME/loom, else ~/.cache/loom. It is made */
+    int64_t memory_bytes; /* that the reading process may map; default 8 GiB */
+    int64_t data_bytes;   /* that the file may hold; default 256 GiB */
+    double cpu_s, wall_s; /* that reading may take; default 3600 and 7200 */
+    double silence_s;     /* without a sign of life; default 300 */
+    int refresh;          /* 1: read anew although a cache is there */
+};
+/* The recordings of one file, mapped read-only. */
+struct loom_recordings;
+/* Read `how->file` in a process of its own, or take what an earlier call left in the cache. Whatever the file does to
+ * that process, this one lives: LOOM_EDATA names the file and the object being read, LOOM_ECONFIG the option at fault,
+ * LOOM_EIO a cache that cannot be written or a helper program (loom-ingest) that cannot be started. Warnings go to
+ * loom_log. Many processes may read the same file at once. The caller frees *out, after everything that borrows from
+ * it. */
+LOOM_API int loom_recordings_read(struct loom_recordings **out, const struct loom_ingest *how, struct loom_error *e);
+LOOM_API int loom_recordings_count(const struct loom_recordings *set);
+LOOM_API const struct loom_recording *loom_recordings_at(const struct loom_recordings *set, int i); /* NULL beyond */
+LOOM_API void loom_recordings_free(struct loom_recordings *set);
+/* The body of the helper program loom-ingest, for nothing else: reads what to do from descriptor 0, writes to 3.
+ * Returns its exit code. */
+LOOM_API int loom_ingest_child(void);
 
 /* ---- sinks: what a source writes to [ingest child] ----
  * Every call copies; the first failure sticks and every later call returns it. */
