@@ -7,7 +7,7 @@
 #ifndef LOOM_MODEL_MODEL_H
 #define LOOM_MODEL_MODEL_H
 
-#include "config/config.h"
+#include <loom/config.h>
 #include "data/catalog.h"
 #include "model/store.h"
 #include "plugin/registry.h"

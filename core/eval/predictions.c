@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "eval/predictions.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void loom_predictions_init(struct loom_predictions *p)
+{
+    *p = (struct loom_predictions){.params = 1};
+}
+
+static void free_texts(char **text, int n)
+{
+    for (int i = 0; i < n && text; i++)
+        free(text[i]);
+    free(text);
+}
+
+void loom_predictions_release(struct loom_predictions *p)
+{
+    free(p->row);
+    free(p->param);
+    free_texts(p->recording, p->recordings);
+    free_texts(p->element, p->elements);
+    loom_predictions_init(p);
+}
+
+static int grow(struct loom_predictions *p, int with_params, struct loom_error *e)
+{
+    int64_t capacity = p->capacity ? p->capacity * 2 : 4096;
+    struct loom_predicted *row = realloc(p->row, (size_t)capacity * sizeof *row);
+    if (row)
+        p->row = row;
+    double *param = row && with_params ? realloc(p->param, (size_t)(capacity * p->params) * sizeof *param) : NULL;
+    if (param)
+        p->param = param;
+    if (!row || (with_params && !param))
+        return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for %lld predictions: evaluate fewer recordings",
+                         (long long)capacity);
+    p->capacity = capacity;
+    return LOOM_OK;
+}
+
+int loom_predictions_add(struct loom_predictions *p, const struct loom_predicted *row, const double *param,
+                         struct loom_error *e)
+{
+    int code = p->n < p->capacity ? LOOM_OK : grow(p, param != NULL, e);
+    if (code != LOOM_OK)
+        return code;
+    p->row[p->n] = *row;
+    if (param)
+        memcpy(p->param + p->n * p->params, param, (size_t)p->params * sizeof *param);
+    p->n++;
+    return LOOM_OK;
+}
+
+/* By question alone. */
+static int question_order(const struct loom_predicted *x, const struct loom_predicted *y)
+{
+    if (x->recording != y->recording)
+        return x->recording < y->recording ? -1 : 1;
+    if (x->time_ns != y->time_ns)
+        return x->time_ns < y->time_ns ? -1 : 1;
+    if (x->place != y->place)
+        return x->place < y->place ? -1 : 1;
+    if (x->element != y->element)
+        return x->element < y->element ? -1 : 1;
+    return 0;
+}
+
+static int pointer_order(const void *a, const void *b)
+{
+    const struct loom_predicted *const *x = a, *const *y = b;
+    int order = question_order(*x, *y);
+    return order ? order : *x < *y ? -1 : *x > *y;
+}
+
+/* Answers to one question: the first one's target and weight, means of predictions and parameters. */
+static void average(struct loom_predictions *p, struct loom_predicted *const *from, int64_t n,
+                    struct loom_predicted *to, double *param)
+{
+    *to = *from[0];
+    to->predicted = 0;
+    to->times = (int32_t)n;
+    for (int64_t i = 0; i < n; i++)
+        to->predicted += from[i]->predicted / (double)n;
+    for (int k = 0; k < p->params && p->param; k++) {
+        param[k] = 0;
+        for (int64_t i = 0; i < n; i++)
+            param[k] += p->param[(from[i] - p->row) * p->params + k] / (double)n;
+    }
+}
+
+int loom_predictions_settle(struct loom_predictions *p, struct loom_error *e)
+{
+    size_t n = (size_t)p->n;
+    struct loom_predicted **order = calloc(n + 1, sizeof *order), *row = calloc(n + 1, sizeof *row);
+    double *param = p->param ? calloc(n * (size_t)p->params + 1, sizeof *param) : NULL;
+    int64_t kept = 0;
+    if (!order || !row || (p->param && !param)) {
+        free(order);
+        free(row);
+        free(param);
+        return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory to sort %zu predictions: evaluate fewer recordings", n);
+    }
+    for (size_t i = 0; i < n; i++)
+        order[i] = &p->row[i];
+    qsort(order, n, sizeof *order, pointer_order);
+    for (size_t i = 0, end; i < n; i = end) {
+        for (end = i + 1; end < n && question_order(order[i], order[end]) == 0;)
+            end++;
+        average(p, order + i, (int64_t)(end - i), &row[kept], param ? param + kept * p->params : NULL);
+        kept++;
+    }
+    free(order);
+    free(p->row);
+    free(p->param);
+    p->row = row;
+    p->param = param;
+    p->n = kept;
+    p->capacity = (int64_t)n;
+    return LOOM_OK;
+}
+
+int64_t loom_predictions_align(const struct loom_predictions *p, const struct loom_predictions *other, double *out)
+{
+    int64_t matched = 0, k = 0;
+    for (int64_t i = 0; i < p->n; i++) {
+        while (k < other->n && question_order(&other->row[k], &p->row[i]) < 0)
+            k++;
+        int same = k < other->n && question_order(&other->row[k], &p->row[i]) == 0;
+        out[i] = same ? other->row[k].predicted : NAN;
+        matched += same;
+    }
+    return matched;
+}
