@@ -45,6 +45,8 @@ LOOM_API struct loom_node *loom_state(struct loom_build *b, const char *name, in
 LOOM_API void loom_sum_into(struct loom_build *b, const char *name, struct loom_node *addend);
 LOOM_API int loom_fitting(const struct loom_build *b);  /* 1 in a fitting pass: parts that fit call loom_sum_into */
 LOOM_API int loom_training(const struct loom_build *b); /* 1: dropout and noise are on */
+/* Name of a random draw: the scope, `what`, and the view now being encoded or asked. Lives in the graph. */
+LOOM_API const char *loom_purpose(struct loom_build *b, const char *what);
 LOOM_API uint64_t loom_seed(const struct loom_build *b);
 LOOM_API uint64_t loom_step(const struct loom_build *b);
 LOOM_API const struct loom_catalog *loom_build_catalog(const struct loom_build *b);
@@ -67,7 +69,7 @@ enum loom_how {
     LOOM_DROP = 1,    /* the row is not in the view */
     LOOM_REPLACE = 2, /* the row stands there HIDDEN: a mask token */
     LOOM_ZERO = 3,
-    LOOM_RANDOM = 4, /* a value drawn from the shard's own values of that modality */
+    LOOM_RANDOM = 4, /* a value drawn from the segment's own of that modality */
     LOOM_SCALE = 5,  /* multiplied by the plan's scale (coordinated dropout) */
 };
 /* Rows of a modality that is never visible (behaviour, codes) are dropped whatever `how` says. What the data hold is

@@ -81,6 +81,7 @@ struct loom_traits {
     int32_t width;          /* backbone: W, the width of x, q and answers */
     int32_t elems;          /* tokenizer: elements a row, 0 = ragged */
     int32_t classes;        /* tokenizer, categorical: number of classes */
+    int32_t events;              /* tokenizer: 1 = wants spike times (window.spike_s), not counts alone */
     int32_t arity;          /* objective: windows in a tuple, 0 and 1 = single windows */
 };
 

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A shard: windows in, rows, plan, graph, gradients out. The unit of graph, of coupling between samples and of reduction. */
+#include "model/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct loom_shard {
+    struct loom_model *model;
+    struct loom_arena rows;
+    struct loom_graph *graph;
+    struct loom_rows full;
+    struct loom_plan plan;
+    struct loom_build build;
+    struct loom_reading reading[LOOM_READS];
+    int readings;
+};
+
+int loom_shard_new(struct loom_shard **out, struct loom_model *m, size_t bytes, struct loom_error *e)
+{
+    struct loom_shard *s = calloc(1, sizeof(*s));
+    if (!s)
+        return loom_fail(e, LOOM_ENOMEM, NULL, 0, "out of memory for a shard");
+    s->model = m;
+    int status = loom_arena_init(&s->rows, bytes, e);
+    if (status == LOOM_OK)
+        status = loom_graph_new(&s->graph, bytes, e);
+    if (status != LOOM_OK) {
+        loom_shard_free(s);
+        return status;
+    }
+    *out = s;
+    return LOOM_OK;
+}
+
+void loom_shard_free(struct loom_shard *s)
+{
+    if (!s)
+        return;
+    loom_graph_free(s->graph);
+    loom_arena_release(&s->rows);
+    free(s);
+}
+
+static int call_tokenizer(struct loom_model *m, int i, const struct loom_window *w, struct loom_rows_builder *b,
+                          struct loom_error *e)
+{
+    const struct loom_modality *at = &m->modality[i];
+    int status = at->tokenizer->tokenize(at->at.self, w, b, e);
+    if (status == LOOM_OK && b->failed)
+        status = loom_fail(e, LOOM_ENOMEM, NULL, 0,
+                           "the rows of one shard do not fit its memory; use a smaller batch or more shards");
+    if (status != LOOM_OK && e && e->code == LOOM_OK)
+        loom_fail(e, status, NULL, 0, "tokenizer '%s' failed without saying why", at->at.plugin->id);
+    return status;
+}
+
+static int has_held(const struct loom_window *w)
+{
+    return w->held && memchr(w->held, 1, (size_t)w->bins * (size_t)w->units);
+}
+
+static int tokenize_window(struct loom_model *m, const struct loom_window *w, const struct loom_window *truth,
+                           struct loom_rows_builder *b, struct loom_error *e)
+{
+    int status = LOOM_OK;
+    for (int i = 0; i < m->modalities && status == LOOM_OK; i++) {
+        struct loom_modality *at = &m->modality[i];
+        int32_t row = b->rows;
+        loom_rows_tokenizer(b, i, at->axes, at->axis);
+        status = call_tokenizer(m, i, w, b, e);
+        if (status == LOOM_OK && !at->behavior && has_held(w)) {
+            loom_rows_reveal(b, row);
+            status = call_tokenizer(m, i, truth, b, e);
+        }
+    }
+    return status;
+}
+
+static int wants_events(const struct loom_model *m)
+{
+    for (int i = 0; i < m->modalities; i++)
+        if (m->modality[i].at.traits.events)
+            return 1;
+    return 0;
+}
+
+int loom_shard_tokenize(struct loom_model *m, const struct loom_sample *sample, int n, enum loom_mode mode, uint64_t step,
+                        struct loom_arena *a, struct loom_rows *full, struct loom_error *e)
+{
+    struct loom_rows_builder b;
+    struct loom_window_ask ask = {.series = m->need,
+                                  .series_count = m->needs,
+                                  .events = wants_events(m),
+                                  .training = mode == LOOM_STEP,
+                                  .seed = m->seed,
+                                  .step = step};
+    loom_rows_begin(&b, a, m->axes, n);
+    for (int i = 0; i < n; i++) {
+        const struct loom_sample *s = &sample[i];
+        struct loom_window w, truth;
+        int status = loom_window_fill(m->catalog, s, &ask, a, &w, &truth, e);
+        if (status != LOOM_OK)
+            return status;
+        struct loom_segment segment = {.key = s->key,
+                                       .recording = s->recording,
+                                       .tuple = s->tuple,
+                                       .slot = s->slot,
+                                       .fold = s->fold,
+                                       .origin_ns = s->origin_ns,
+                                       .begin_s = s->begin_s,
+                                       .end_s = s->end_s};
+        loom_rows_segment(&b, i, &segment);
+        status = tokenize_window(m, &w, &truth, &b, e);
+        if (status != LOOM_OK)
+            return status;
+    }
+    return loom_rows_finish(&b, m->axis_name, full, e);
+}
+
+int loom_shard_plan(struct loom_shard *s, const struct loom_sample *sample, int n, enum loom_mode mode, uint64_t step,
+                    struct loom_error *e)
+{
+    struct loom_model *m = s->model;
+    loom_arena_rewind(&s->rows, 0);
+    s->readings = 0;
+    int status = loom_shard_tokenize(m, sample, n, mode, step, &s->rows, &s->full, e);
+    if (status != LOOM_OK)
+        return status;
+    loom_plan_begin(&s->plan, m, &s->rows, mode, step, &s->full);
+    for (int i = 0; i < m->objectives; i++) {
+        const struct loom_objective *o = (const struct loom_objective *)m->objective_at[i].part;
+        s->plan.objective = i;
+        status = o->plan(m->objective_at[i].self, &s->full, &s->plan, e);
+        if (status < 0) {
+            loom_fail(e, status, NULL, 0, "objective '%s' could not plan", m->objective_at[i].plugin->id);
+            return status;
+        }
+    }
+    return LOOM_OK;
+}
+
+const struct loom_masses *loom_shard_masses(const struct loom_shard *s)
+{
+    return &s->plan.masses;
+}
+
+int loom_shard_build(struct loom_shard *s, const struct loom_masses *joined, struct loom_block *block, int first,
+                     struct loom_error *e)
+{
+    loom_graph_reset(s->graph);
+    loom_build_begin(&s->build, s->model, s->graph, &s->plan, joined, block, first);
+    loom_build_objectives(&s->build);
+    return loom_graph_error(s->graph, e);
+}
+
+static double value_of(const struct loom_node *n)
+{
+    return *(const double *)loom_node_host(n);
+}
+
+static void add_terms(struct loom_build *b)
+{
+    for (int i = 0; i < b->terms; i++)
+        b->block->term[b->term[i].entry->offset] += b->term[i].scale * value_of(b->term[i].sum);
+}
+
+static void add_sums(struct loom_build *b)
+{
+    for (int i = 0; i < b->sums; i++) {
+        const double *from = loom_node_host(b->sum[i].node);
+        double *to = b->block->sum + b->sum[i].entry->offset;
+        for (int64_t k = 0; k < b->sum[i].entry->size; k++)
+            to[k] += from[k];
+    }
+}
+
+static void backward(struct loom_build *b)
+{
+    struct loom_node *root[LOOM_TERMS];
+    double scale[LOOM_TERMS];
+    int n = 0;
+    for (int i = 0; i < b->terms; i++)
+        if (!(b->term[i].flags & LOOM_LOG_ONLY)) {
+            root[n] = b->term[i].sum;
+            scale[n++] = b->term[i].scale;
+        }
+    loom_graph_backward(b->graph, n, root, scale);
+}
+
+static void note_readings(struct loom_shard *s)
+{
+    for (int i = 0; i < s->build.reads; i++) {
+        const struct loom_read_note *n = &s->build.read[i];
+        const struct loom_modality *at = &s->model->modality[n->modality];
+        s->reading[s->readings++] = (struct loom_reading){
+            .modality = n->modality,
+            .likelihood = at->likelihood->name,
+            .ask = n->ask,
+            .target = n->ask->target,
+            .weight = n->ask->weight,
+            .predicted = n->rendered ? loom_node_host(n->rendered) : NULL,
+            .params = loom_node_host(n->params),
+            .params_n = (int)(n->ask->elems ? loom_node_size(n->params) / n->ask->elems : 0)};
+    }
+}
+
+void loom_shard_run(struct loom_shard *s)
+{
+    struct loom_build *b = &s->build;
+    loom_graph_forward(s->graph);
+    if (b->block) {
+        add_terms(b);
+        add_sums(b);
+        if (b->mode == LOOM_STEP)
+            backward(b);
+    }
+    note_readings(s);
+}
+
+double loom_shard_flops(const struct loom_shard *s)
+{
+    return loom_graph_flops(s->graph, s->build.mode == LOOM_STEP);
+}
+
+size_t loom_shard_peak(const struct loom_shard *s)
+{
+    return s->rows.peak + loom_graph_peak(s->graph);
+}
+
+int64_t loom_shard_tokens(const struct loom_shard *s)
+{
+    int64_t n = 0;
+    for (int v = 0; v < s->plan.views; v++) {
+        const struct loom_view *view = s->plan.view[v];
+        n += view->in.rows;
+        for (int m = 0; m < s->model->modalities; m++)
+            n += view->ask[m].rows;
+    }
+    return n;
+}
+
+int loom_shard_readings(const struct loom_shard *s)
+{
+    return s->readings;
+}
+
+const struct loom_reading *loom_shard_reading(const struct loom_shard *s, int i)
+{
+    return &s->reading[i];
+}

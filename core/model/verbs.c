@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* encode, ask, read, nll, emit: what an objective's build calls, as often as it likes. */
+#include "model/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int loom_model_modality_number(const struct loom_model *m, const char *name)
+{
+    for (int i = 0; i < m->modalities; i++)
+        if (strcmp(m->modality[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+/* The asked modality, or NULL with the graph failed. */
+static const struct loom_modality *modality_of(struct loom_build *b, const char *name, int *number)
+{
+    *number = loom_model_modality_number(b->model, name);
+    if (*number < 0) {
+        loom_graph_fail(b->graph, LOOM_EPLUGIN, "the model has no modality '%s'", name);
+        return NULL;
+    }
+    return &b->model->modality[*number];
+}
+
+/* Rows of modality m of `rows`, as a table of their own; `rows` itself where it holds no other. */
+static const struct loom_rows *rows_of(struct loom_build *b, const struct loom_rows *rows, int m, int32_t *keep,
+                                       int32_t *count)
+{
+    *count = 0;
+    for (int32_t r = 0; r < rows->rows; r++)
+        if (rows->modality[r] == m)
+            keep[(*count)++] = r;
+    if (*count == rows->rows)
+        return rows;
+    struct loom_error e = {0};
+    struct loom_rows *part = loom_arena_zalloc(b->plan->arena, sizeof(*part));
+    if (!part || loom_rows_subset(b->plan->arena, rows, keep, *count, part, &e) != LOOM_OK) {
+        loom_graph_fail(b->graph, LOOM_ENOMEM, "a view's rows do not fit the shard's memory");
+        return NULL;
+    }
+    uint8_t *state = (uint8_t *)(uintptr_t)part->state;
+    for (int32_t i = 0; i < *count; i++)
+        state[i] = rows->state[keep[i]];
+    return part;
+}
+
+static struct loom_node *embed_modality(struct loom_build *b, int m, const struct loom_rows *rows)
+{
+    const struct loom_modality *at = &b->model->modality[m];
+    char scope[sizeof(at->at.scope)];
+    snprintf(scope, sizeof(scope), "%s", at->at.scope);
+    loom_scope_push(b, scope);
+    struct loom_node *x = at->tokenizer->embed(at->at.self, b, rows, b->model->backbone_at.traits.width);
+    loom_scope_pop(b);
+    return x;
+}
+
+/* Embed every row of a view, modality by modality, and bring the vectors back into the view's order. */
+static struct loom_node *embed_rows(struct loom_build *b, const struct loom_rows *rows)
+{
+    struct loom_node *part[LOOM_MODALITIES];
+    int parts = 0;
+    int32_t done = 0, count = 0;
+    int32_t *keep = loom_graph_alloc(b->graph, ((size_t)rows->rows + 1) * sizeof(*keep));
+    int32_t *place = loom_graph_alloc(b->graph, ((size_t)rows->rows + 1) * sizeof(*place));
+    if (!keep || !place)
+        return loom_constant(b->graph, 2, (const int64_t[]){0, b->model->backbone_at.traits.width}, 0.0);
+    for (int m = 0; m < b->model->modalities; m++) {
+        if (!b->model->modality[m].visible)
+            continue;
+        const struct loom_rows *own = rows_of(b, rows, m, keep, &count);
+        if (!own || !count)
+            continue;
+        part[parts++] = embed_modality(b, m, own);
+        for (int32_t i = 0; i < count; i++)
+            place[keep[i]] = done + i;
+        done += count;
+    }
+    if (!parts)
+        return loom_constant(b->graph, 2, (const int64_t[]){0, b->model->backbone_at.traits.width}, 0.0);
+    if (parts == 1)
+        return part[0];
+    int64_t n = rows->rows;
+    return loom_gather(b->graph, loom_concat_rows(b->graph, parts, part), loom_input(b->graph, LOOM_I32, 1, &n, place));
+}
+
+/* Verbs work from the model's root, whatever scope the objective stands in. */
+struct place {
+    char path[512];
+    size_t length;
+};
+static struct place leave(struct loom_build *b)
+{
+    struct place p;
+    memcpy(p.path, b->path, sizeof(p.path));
+    p.length = b->path_length;
+    b->path[0] = '\0';
+    b->path_length = 0;
+    return p;
+}
+static void come_back(struct loom_build *b, const struct place *p)
+{
+    memcpy(b->path, p->path, sizeof(b->path));
+    b->path_length = p->length;
+}
+
+const struct loom_memory *loom_encode(struct loom_build *b, const struct loom_view *v, unsigned flags)
+{
+    static const struct loom_memory nothing;
+    for (int i = 0; i < b->memories; i++)
+        if (b->memory[i].view == v && b->memory[i].flags == flags)
+            return &b->memory[i].memory;
+    if (b->memories == LOOM_VIEWS * 4) {
+        loom_graph_fail(b->graph, LOOM_EPLUGIN, "more than %d encodings in one step", LOOM_VIEWS * 4);
+        return &nothing;
+    }
+    const struct loom_model *m = b->model;
+    struct place p = leave(b);
+    int stop = b->stop, shadow = b->shadow, tag = b->view_tag;
+    b->stop = stop || (flags & (LOOM_STOP | LOOM_SHADOW));
+    b->shadow = shadow || (flags & LOOM_SHADOW);
+    b->view_tag = v->index;
+    struct loom_node *x = m->backbone_at.traits.offers & LOOM_TARGET_SPACE ? NULL : embed_rows(b, &v->in);
+    loom_scope_push(b, m->backbone_at.scope);
+    struct loom_memory memory = m->backbone->encode(m->backbone_at.self, b, v, x);
+    loom_scope_pop(b);
+    if (b->stop && memory.x)
+        memory.x = loom_stop(b->graph, memory.x);
+    if (!memory.rows)
+        memory.rows = &v->in;
+    b->stop = stop;
+    b->shadow = shadow;
+    b->view_tag = tag;
+    come_back(b, &p);
+    b->memory[b->memories].view = v;
+    b->memory[b->memories].flags = flags;
+    b->memory[b->memories].memory = memory;
+    return &b->memory[b->memories++].memory;
+}
+
+struct loom_answer loom_ask(struct loom_build *b, const struct loom_view *v, const struct loom_memory *m,
+                            const char *modality)
+{
+    struct loom_answer none = {NULL, NULL};
+    int number;
+    const struct loom_modality *at = modality_of(b, modality, &number);
+    if (!at || !v->ask[number].rows)
+        return none;
+    const struct loom_model *model = b->model;
+    const struct loom_rows *ask = &v->ask[number];
+    struct place p = leave(b);
+    int tag = b->view_tag;
+    b->view_tag = v->index;
+    struct loom_node *q = NULL;
+    if (!(model->backbone_at.traits.offers & LOOM_TARGET_SPACE))
+        q = embed_modality(b, number, ask);
+    loom_scope_push(b, model->backbone_at.scope);
+    loom_scope_push(b, at->name);
+    struct loom_answer a = model->backbone->answer(model->backbone_at.self, b, v, m, ask, q);
+    loom_scope_pop(b);
+    loom_scope_pop(b);
+    b->view_tag = tag;
+    come_back(b, &p);
+    return a;
+}
+
+/* The core's linear head: rows of one layout, elements × params outputs a row. */
+static struct loom_node *head(struct loom_build *b, const struct loom_modality *at, const struct loom_rows *ask,
+                              struct loom_node *out)
+{
+    int64_t elems = ask->rows ? ask->first_elem[1] : 0;
+    for (int32_t r = 0; r < ask->rows; r++)
+        if (ask->first_elem[r + 1] - ask->first_elem[r] != elems)
+            loom_graph_fail(b->graph, LOOM_EPLUGIN,
+                            "rows of '%s' differ in length, so the core's head cannot read them; its tokenizer must", at->name);
+    int params = at->likelihood->params > 0 ? at->likelihood->params : at->at.traits.classes;
+    int64_t width = loom_node_dim(out, -1), outputs = elems * params;
+    loom_scope_push(b, "head");
+    loom_scope_push(b, at->name);
+    struct loom_node *w = loom_param(b, "weight", 2, (const int64_t[]){outputs, width}, "fan_in", 0);
+    struct loom_node *bias = loom_param(b, "bias", 1, &outputs, "zeros", LOOM_NO_DECAY);
+    loom_scope_pop(b);
+    loom_scope_pop(b);
+    struct loom_node *y = loom_linear(b->graph, out, w, bias, LOOM_ACT_NONE);
+    return loom_reshape(b->graph, y, 2, (const int64_t[]){ask->elems, params});
+}
+
+static void note_reading(struct loom_build *b, int number, const struct loom_rows *ask, struct loom_node *params)
+{
+    const struct loom_modality *at = &b->model->modality[number];
+    if (b->mode != LOOM_EVALUATE || b->reads == LOOM_READS)
+        return;
+    struct loom_node *rendered = NULL;
+    if (at->tokenizer->render) {
+        loom_scope_push(b, at->at.scope);
+        rendered = at->tokenizer->render(at->at.self, b, ask, params);
+        loom_scope_pop(b);
+    } else if (at->likelihood->mean) {
+        rendered = at->likelihood->mean(b->graph, params, ask->elems);
+    }
+    b->read[b->reads++] = (struct loom_read_note){number, ask, params, rendered};
+}
+
+struct loom_node *loom_read(struct loom_build *b, const struct loom_view *v, struct loom_answer a, const char *modality)
+{
+    int number;
+    const struct loom_modality *at = modality_of(b, modality, &number);
+    if (!at || !a.out)
+        return NULL;
+    if (!at->likelihood) {
+        loom_graph_fail(b->graph, LOOM_EPLUGIN, "the tokenizer of '%s' names no likelihood: it cannot be asked", at->name);
+        return NULL;
+    }
+    const struct loom_rows *ask = &v->ask[number];
+    struct place p = leave(b);
+    struct loom_node *params = a.out;
+    if (!(b->model->backbone_at.traits.offers & LOOM_TARGET_SPACE)) {
+        if (at->tokenizer->read) {
+            loom_scope_push(b, at->at.scope);
+            params = at->tokenizer->read(at->at.self, b, ask, a.out);
+            loom_scope_pop(b);
+        } else {
+            params = head(b, at, ask, a.out);
+        }
+    }
+    note_reading(b, number, ask, params);
+    come_back(b, &p);
+    return params;
+}
+
+/* Class numbers for a categorical likelihood; -1 where nothing is scored. */
+static struct loom_node *labels(struct loom_build *b, const struct loom_rows *ask)
+{
+    int64_t n = ask->elems;
+    int32_t *label = loom_graph_alloc(b->graph, ((size_t)n + 1) * sizeof(*label));
+    for (int64_t i = 0; label && i < n; i++)
+        label[i] = ask->weight[i] != 0 ? (int32_t)ask->target[i] : -1;
+    return loom_input(b->graph, LOOM_I32, 1, &n, label);
+}
+
+struct loom_node *loom_nll(struct loom_build *b, const struct loom_view *v, struct loom_node *params, const char *modality)
+{
+    int number;
+    const struct loom_modality *at = modality_of(b, modality, &number);
+    if (!at || !params || !at->likelihood)
+        return NULL;
+    const struct loom_rows *ask = &v->ask[number];
+    int64_t n = ask->elems;
+    struct loom_node *target;
+    struct place p = leave(b);
+    if (at->tokenizer->truth) {
+        loom_scope_push(b, at->at.scope);
+        target = at->tokenizer->truth(at->at.self, b, ask);
+        loom_scope_pop(b);
+    } else if (at->likelihood->params < 0) {
+        target = labels(b, ask);
+    } else {
+        target = loom_input(b->graph, LOOM_REAL, 1, &n, ask->target);
+    }
+    struct loom_node *weight = loom_input(b->graph, LOOM_REAL, 1, &n, ask->weight);
+    struct loom_node *sum = at->likelihood->nll(b->graph, params, target, weight, ask->elems);
+    come_back(b, &p);
+    return sum;
+}
+
+double loom_mass(const struct loom_build *b, const char *name)
+{
+    for (int i = 0; b->masses && i < b->masses->n; i++)
+        if (strcmp(b->masses->name[i], name) == 0)
+            return b->masses->amount[i];
+    return 0.0;
+}
+
+void loom_emit(struct loom_build *b, const char *term, struct loom_node *sum, double scale, unsigned flags)
+{
+    struct loom_error e = {0};
+    const struct loom_entry *n =
+        loom_store_declare(b->model->store, LOOM_LIFE_TERM, term, 1, (const int64_t[]){1}, "zeros", flags, &e);
+    if (!n)
+        loom_graph_fail(b->graph, e.code, "%s", e.message);
+    else if (b->terms == LOOM_TERMS)
+        loom_graph_fail(b->graph, LOOM_EPLUGIN, "more than %d terms in one step", LOOM_TERMS);
+    else if (sum && !((flags & LOOM_ONCE) && !b->first))
+        b->term[b->terms++] = (struct loom_emitted){n, sum, scale, flags};
+}
