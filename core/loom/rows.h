@@ -81,4 +81,7 @@ LOOM_API int32_t loom_rows_layout(struct loom_rows_builder *b, int32_t n, const 
 LOOM_API int loom_rows_append(struct loom_rows_builder *b, double time_s, const double *coordinates, int32_t layout,
                               const loom_real *value, const uint8_t *held);
 
+/* Memory for tokenize's own use, gone when the step ends; NULL = full (return LOOM_ENOMEM). */
+LOOM_API void *loom_rows_scratch(struct loom_rows_builder *b, size_t bytes);
+
 #endif

@@ -7,10 +7,15 @@
 #ifndef LOOM_MODEL_MODEL_H
 #define LOOM_MODEL_MODEL_H
 
+<<<<<<< HEAD
 #include <loom/config.h>
+=======
+#include "base/str.h"
+>>>>>>> 577cbd2 (Built-in parts: bins, series, all)
 #include "data/catalog.h"
 #include "model/store.h"
 #include "plugin/registry.h"
+#include <loom/config.h>
 #include <loom/model.h>
 
 struct loom_model;

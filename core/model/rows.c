@@ -93,6 +93,13 @@ void loom_rows_reveal(struct loom_rows_builder *b, int32_t row)
     b->target_row = row;
 }
 
+void *loom_rows_scratch(struct loom_rows_builder *b, size_t bytes)
+{
+    void *p = loom_arena_alloc(b->arena, bytes);
+    b->failed |= !p;
+    return p;
+}
+
 static int32_t find_layout(const struct loom_rows_builder *b, int32_t n, const int32_t *index)
 {
     for (int32_t i = b->layouts - 1; i >= 0; i--)

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Built-in objective `all`: everything is seen and every behaviour is asked. What fits baselines. */
+#include "model/builtins.h"
+
+#include "model/internal.h"
+
+#include <stdio.h>
+
+static int all_create(const struct loom_setup *s, void **self, struct loom_error *e)
+{
+    (void)s;
+    (void)e;
+    *self = NULL;
+    return LOOM_OK;
+}
+
+static int all_describe(const void *self, struct loom_traits *t, struct loom_error *e)
+{
+    (void)self;
+    (void)e;
+    t->needs = LOOM_BEHAVIOR;
+    t->offers = LOOM_KEEPS_ROWS | LOOM_FITS_SHARD;
+    return LOOM_OK;
+}
+
+static int all_plan(const void *self, const struct loom_rows *full, struct loom_plan *p, struct loom_error *e)
+{
+    struct loom_view_spec spec = LOOM_VIEW_SPEC;
+    (void)self;
+    uint8_t *ask = loom_plan_alloc(p, (size_t)full->elems + 1);
+    if (!ask)
+        return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory to plan; use a smaller batch");
+    for (int32_t r = 0; r < full->rows; r++)
+        for (int32_t i = full->first_elem[r]; i < full->first_elem[r + 1]; i++)
+            ask[i] = !loom_plan_visible(p, full->modality[r]);
+    spec.ask = ask;
+    return loom_plan_view(p, full, &spec, e);
+}
+
+static void all_build(const void *self, struct loom_build *b, const struct loom_plan *p)
+{
+    const struct loom_model *m = p->model;
+    const struct loom_view *v = loom_plan_get(p, 0);
+    (void)self;
+    const struct loom_memory *memory = loom_encode(b, v, 0);
+    for (int i = 0; i < m->modalities; i++) {
+        if (m->modality[i].visible)
+            continue;
+        struct loom_answer a = loom_ask(b, v, memory, m->modality[i].name);
+        struct loom_node *params = loom_read(b, v, a, m->modality[i].name);
+        loom_emit(b, m->modality[i].name, loom_nll(b, v, params, m->modality[i].name), 1.0, LOOM_LOG_ONLY);
+    }
+}
+
+static const struct loom_objective all_table = {
+    .part = {.size = sizeof(struct loom_objective), .create = all_create, .describe = all_describe},
+    .plan = all_plan,
+    .build = all_build};
+
+const struct loom_plugin loom_builtin_all = {.size = sizeof(struct loom_plugin),
+                                             .build = LOOM_BUILD_BLOCK,
+                                             .id = "all",
+                                             .version = "0.1",
+                                             .summary = "everything seen, every behaviour asked: what baselines are fitted on",
+                                             .license = "Apache-2.0",
+                                             .kind = LOOM_OBJECTIVE,
+                                             .table = &all_table};
