@@ -61,7 +61,8 @@ const struct loom_plugin loom_builtin_all = {.size = sizeof(struct loom_plugin),
                                              .build = LOOM_BUILD_BLOCK,
                                              .id = "all",
                                              .version = "0.1",
-                                             .summary = "everything seen, every behaviour asked: what baselines are fitted on",
+                                             .summary =
+                                                 "everything seen, every behaviour asked: what baselines are fitted on",
                                              .license = "Apache-2.0",
                                              .kind = LOOM_OBJECTIVE,
                                              .table = &all_table};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Built-in tokenizer `bins`: one row a bin, one element a unit (NDT1's token). A unit is a row of a table kept by name, on
- * the way in and on the way out, so a session's read-in and read-out matrices are just its units' rows. */
+/* Built-in tokenizer `bins`: one row a bin, one element a unit (NDT1's token). A unit is a row of a table kept by name,
+ * on the way in and on the way out, so a session's read-in and read-out matrices are just its units' rows. */
 #include "model/builtins.h"
 
 #include "model/internal.h"
@@ -24,7 +24,8 @@ static int bins_describe(const void *self, struct loom_traits *t, struct loom_er
     return LOOM_OK;
 }
 
-static int bins_tokenize(const void *self, const struct loom_window *w, struct loom_rows_builder *b, struct loom_error *e)
+static int bins_tokenize(const void *self, const struct loom_window *w, struct loom_rows_builder *b,
+                         struct loom_error *e)
 {
     (void)self;
     int32_t layout = loom_rows_layout(b, w->units, w->unit);
@@ -47,15 +48,17 @@ struct run {
     struct loom_node *unit; /* I32 [units] rows of the table */
 };
 
-static struct loom_node *over_runs(struct loom_build *b, const struct loom_rows *rows, struct loom_node *x, int64_t empty,
-                                   struct loom_node *(*each)(struct loom_build *, const struct loom_rows *, struct loom_node *,
-                                                             const struct run *))
+static struct loom_node *over_runs(struct loom_build *b, const struct loom_rows *rows, struct loom_node *x,
+                                   int64_t empty,
+                                   struct loom_node *(*each)(struct loom_build *, const struct loom_rows *,
+                                                             struct loom_node *, const struct run *))
 {
     struct loom_graph *g = loom_build_graph(b);
     struct loom_node **part = loom_graph_alloc(g, ((size_t)rows->rows + 1) * sizeof(struct loom_node *));
     int parts = 0;
     for (int32_t r = 0; part && r < rows->rows;) {
-        struct run run = {.first = r, .recording = rows->segment[rows->segment_of[r]].recording,
+        struct run run = {.first = r,
+                          .recording = rows->segment[rows->segment_of[r]].recording,
                           .layout = &rows->layout_of[rows->layout[r]]};
         while (r < rows->rows && rows->layout[r] == rows->layout[run.first] &&
                rows->segment[rows->segment_of[r]].recording == run.recording)
@@ -105,8 +108,9 @@ static struct loom_node *read_run(struct loom_build *b, const struct loom_rows *
     (void)ask;
     struct loom_node *w = loom_table(b, "unit", "read_out", (int)loom_node_dim(answer, -1), "uniform:0.1", 0);
     struct loom_node *bias = loom_table(b, "unit", "log_rate", 1, "zeros", LOOM_NO_DECAY);
-    struct loom_node *y = loom_linear(g, loom_slice_rows(g, answer, run->first, run->count), loom_gather(g, w, run->unit),
-                                      loom_reshape(g, loom_gather(g, bias, run->unit), 1, &units), LOOM_ACT_NONE);
+    struct loom_node *y =
+        loom_linear(g, loom_slice_rows(g, answer, run->first, run->count), loom_gather(g, w, run->unit),
+                    loom_reshape(g, loom_gather(g, bias, run->unit), 1, &units), LOOM_ACT_NONE);
     return loom_reshape(g, y, 2, (const int64_t[]){elems, 1});
 }
 
@@ -123,11 +127,12 @@ static const struct loom_tokenizer bins_table = {
     .embed = bins_embed,
     .read = bins_read};
 
-const struct loom_plugin loom_builtin_bins = {.size = sizeof(struct loom_plugin),
-                                              .build = LOOM_BUILD_BLOCK,
-                                              .id = "bins",
-                                              .version = "0.1",
-                                              .summary = "one row a bin, one element a unit; units are rows of a table by name",
-                                              .license = "Apache-2.0",
-                                              .kind = LOOM_TOKENIZER,
-                                              .table = &bins_table};
+const struct loom_plugin loom_builtin_bins = {
+    .size = sizeof(struct loom_plugin),
+    .build = LOOM_BUILD_BLOCK,
+    .id = "bins",
+    .version = "0.1",
+    .summary = "one row a bin, one element a unit; units are rows of a table by name",
+    .license = "Apache-2.0",
+    .kind = LOOM_TOKENIZER,
+    .table = &bins_table};

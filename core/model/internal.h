@@ -34,7 +34,7 @@ struct loom_modality {
     const struct loom_tokenizer *tokenizer;
     const struct loom_likelihood *likelihood; /* NULL: cannot be asked */
     int visible;
-    int behavior;            /* a series of the recordings, wanted from `need` */
+    int behavior; /* a series of the recordings, wanted from `need` */
     double lag_s;
     int axes;
     int axis[LOOM_AXES]; /* model's axis of each of the tokenizer's own, -1 = the backbone does not want it */
@@ -58,12 +58,6 @@ struct loom_model {
     const char *axis_name[LOOM_AXES];
     int needs;
     struct loom_window_need need[LOOM_MODALITIES];
-};
-
-struct loom_setup {
-    struct loom_model *model;
-    const struct loom_options *options;
-    const char *modality;
 };
 
 /* What objectives leave for build; memory of one shard and one step. */
@@ -139,7 +133,7 @@ int loom_model_modality_number(const struct loom_model *m, const char *name); /*
 /* Check that every need is offered. LOOM_ECONFIG with who needs what, who was expected to offer it, and the remedy. */
 int loom_model_legal(const struct loom_model *m, struct loom_error *e);
 /* Tokenize the windows of `sample` into the table of all rows. */
-int loom_shard_tokenize(struct loom_model *m, const struct loom_sample *sample, int n, enum loom_mode mode, uint64_t step,
-                        struct loom_arena *a, struct loom_rows *full, struct loom_error *e);
+int loom_shard_tokenize(struct loom_model *m, const struct loom_sample *sample, int n, enum loom_mode mode,
+                        uint64_t step, struct loom_arena *a, struct loom_rows *full, struct loom_error *e);
 
 #endif

@@ -13,16 +13,22 @@ struct power {
 };
 
 static const struct power powers[] = {
-    {LOOM_REGIONS, "regions", "the data", "every unit carries a brain region", "choose a source whose file names regions"},
-    {LOOM_ELECTRODES, "electrodes", "the data", "every unit carries a position", "choose a source whose file has positions"},
+    {LOOM_REGIONS, "regions", "the data", "every unit carries a brain region",
+     "choose a source whose file names regions"},
+    {LOOM_ELECTRODES, "electrodes", "the data", "every unit carries a position",
+     "choose a source whose file has positions"},
     {LOOM_TRIALS, "trials", "the data", "recordings have a table of trials", "name the trial variable in data"},
-    {LOOM_BEHAVIOR, "behavior", "the data", "the behaviour asked for exists in every recording", "name it in data.series"},
+    {LOOM_BEHAVIOR, "behavior", "the data", "the behaviour asked for exists in every recording",
+     "name it in data.series"},
     {LOOM_LABELS, "labels", "the data", "trials carry the label column", "name a column that the trials have"},
-    {LOOM_STEPS, "steps", "the tokenizer of spikes", "one row a bin, without gaps", "use tokenizer: { plugin = \"bins\"; }"},
-    {LOOM_ELEMENTS, "elements", "the tokenizer of spikes", "elements of a row can be hidden one by one", "use hide_by = \"row\""},
+    {LOOM_STEPS, "steps", "the tokenizer of spikes", "one row a bin, without gaps",
+     "use tokenizer: { plugin = \"bins\"; }"},
+    {LOOM_ELEMENTS, "elements", "the tokenizer of spikes", "elements of a row can be hidden one by one",
+     "use hide_by = \"row\""},
     {LOOM_CONTENT, "content", "the tokenizer of spikes", "rows have a likelihood and can be asked",
      "choose a tokenizer with a likelihood"},
-    {LOOM_UNITS, "units", "the tokenizer of spikes", "elements are units by name", "choose a tokenizer that keeps units apart"},
+    {LOOM_UNITS, "units", "the tokenizer of spikes", "elements are units by name",
+     "choose a tokenizer that keeps units apart"},
     {LOOM_HOLES, "holes", "the backbone", "rows may be missing", "use hide_how = \"zero\" or another backbone"},
     {LOOM_BLANKS, "blanks", "the backbone", "rows may be hidden in place", "use hide_how = \"drop\" or \"zero\""},
     {LOOM_IN_PLACE, "in-place", "the backbone", "questions that stand on a row of the view are answered",
@@ -36,7 +42,8 @@ static const struct power powers[] = {
     {LOOM_CARRY, "carry", "the backbone", "it streams with carried state", "stream in mode \"slide\""},
     {LOOM_TARGET_SPACE, "target-space", "the backbone", "it answers in the target's own space", "use it as a baseline"},
     {LOOM_KEEPS_ROWS, "keeps-rows", "the objective", "no row is dropped", "use hide_how = \"zero\""},
-    {LOOM_FITS_SHARD, "fits-shard", "the objective", "samples are coupled inside a shard at most", "make the group smaller"},
+    {LOOM_FITS_SHARD, "fits-shard", "the objective", "samples are coupled inside a shard at most",
+     "make the group smaller"},
 };
 
 enum { POWERS = sizeof(powers) / sizeof(powers[0]) };
@@ -94,7 +101,8 @@ static void list_powers(struct loom_str *out, const char *word, uint64_t bits)
 
 static void describe_part(struct loom_str *out, const struct loom_instance *at, const char *what)
 {
-    loom_str_printf(out, "  %s: %s %s %s\n", what, loom_kind_name(at->plugin->kind), at->plugin->id, at->plugin->version);
+    loom_str_printf(out, "  %s: %s %s %s\n", what, loom_kind_name(at->plugin->kind), at->plugin->id,
+                    at->plugin->version);
     list_powers(out, "needs", at->traits.needs);
     list_powers(out, "offers", at->traits.offers);
 }

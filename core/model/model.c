@@ -2,7 +2,7 @@
 /* Making a model: parts from the pipeline, their traits, the names of all memory. */
 #include "model/internal.h"
 
-#include "base/str.h"
+#include "plugin/setup.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +17,8 @@ static void release(struct loom_instance *at)
     loom_options_free(at->options);
     memset(at, 0, sizeof(*at));
 }
+
+static int want_behavior(void *owner, const char *series, double lag_s, struct loom_error *e);
 
 /* Load `id` and create an instance with the options of `group` (NULL = defaults). */
 static int create(struct loom_model *m, struct loom_instance *at, uint32_t kind, const char *id,
@@ -38,7 +40,11 @@ static int create(struct loom_model *m, struct loom_instance *at, uint32_t kind,
                                 part_keys, e);
     if (status != LOOM_OK)
         return status;
-    struct loom_setup setup = {.model = m, .options = at->options, .modality = modality};
+    struct loom_setup setup = {.options = at->options, .catalog = m->catalog, .seed = m->seed, .modality = modality};
+    if (kind == LOOM_OBJECTIVE) {
+        setup.behavior = want_behavior;
+        setup.owner = m;
+    }
     status = at->part->create(&setup, &at->self, e);
     if (status != LOOM_OK)
         return status;
@@ -65,17 +71,18 @@ static int add_modality(struct loom_model *m, const char *name, const char *plug
         return LOOM_OK;
     at->likelihood = loom_likelihood_find(at->at.traits.likelihood);
     if (!at->likelihood)
-        return loom_fail(e, LOOM_EPLUGIN, NULL, 0, "tokenizer '%s' names the unknown likelihood '%s' (nearest: %s)", plugin,
-                         at->at.traits.likelihood,
+        return loom_fail(e, LOOM_EPLUGIN, NULL, 0, "tokenizer '%s' names the unknown likelihood '%s' (nearest: %s)",
+                         plugin, at->at.traits.likelihood,
                          loom_nearest(at->at.traits.likelihood, loom_likelihood_names())
                              ? loom_nearest(at->at.traits.likelihood, loom_likelihood_names())
                              : "poisson");
     return LOOM_OK;
 }
 
-int loom_setup_behavior(const struct loom_setup *s, const char *series, double lag_s, struct loom_error *e)
+/* loom_setup_behavior, as asked of a model. */
+static int want_behavior(void *owner, const char *series, double lag_s, struct loom_error *e)
 {
-    struct loom_model *m = s->model;
+    struct loom_model *m = owner;
     int at = loom_model_modality_number(m, series);
     if (at >= 0 && m->modality[at].behavior) {
         if (m->modality[at].lag_s != lag_s)
@@ -101,28 +108,8 @@ int loom_setup_behavior(const struct loom_setup *s, const char *series, double l
     return LOOM_OK;
 }
 
-const struct loom_options *loom_setup_options(const struct loom_setup *s)
-{
-    return s->options;
-}
-
-const struct loom_catalog *loom_setup_catalog(const struct loom_setup *s)
-{
-    return s->model->catalog;
-}
-
-uint64_t loom_setup_seed(const struct loom_setup *s)
-{
-    return s->model->seed;
-}
-
-const char *loom_setup_modality(const struct loom_setup *s)
-{
-    return s->modality;
-}
-
-/* `tokenizer:` is short for the modality `spikes`; `modalities:` names them all. What the recordings hold as series waits
- * there until an objective asks for it. */
+/* `tokenizer:` is short for the modality `spikes`; `modalities:` names them all. What the recordings hold as series
+ * waits there until an objective asks for it. */
 static int create_tokenizers(struct loom_model *m, struct loom_error *e)
 {
     const struct loom_group *one = loom_group_child(m->root, "tokenizer");
@@ -158,8 +145,8 @@ static int create_objectives(struct loom_model *m, const struct loom_group *stag
         const struct loom_group *g = loom_group_list(stage, "objectives", i);
         const char *plugin = g ? loom_group_text(g, "plugin") : NULL;
         if (!plugin)
-            return loom_group_fail(stage, "objectives", e, LOOM_ECONFIG, "objective %zu: name its plugin (plugin = \"mae\")",
-                                   i);
+            return loom_group_fail(stage, "objectives", e, LOOM_ECONFIG,
+                                   "objective %zu: name its plugin (plugin = \"mae\")", i);
         char scope[96];
         snprintf(scope, sizeof(scope), "objective.%s", plugin);
         m->objectives++;

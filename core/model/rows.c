@@ -192,11 +192,13 @@ static uint64_t *segment_keys(struct loom_arena *a, const struct loom_segment *s
 
 static int no_memory(struct loom_error *e)
 {
-    return loom_fail(e, LOOM_ENOMEM, NULL, 0,
-                     "the rows of one shard do not fit its memory; use a smaller batch, shorter windows or more shards");
+    return loom_fail(
+        e, LOOM_ENOMEM, NULL, 0,
+        "the rows of one shard do not fit its memory; use a smaller batch, shorter windows or more shards");
 }
 
-int loom_rows_finish(struct loom_rows_builder *b, const char *const *axis_name, struct loom_rows *out, struct loom_error *e)
+int loom_rows_finish(struct loom_rows_builder *b, const char *const *axis_name, struct loom_rows *out,
+                     struct loom_error *e)
 {
     if (!b->failed)
         reserve_rows(b, 1); /* columns exist even for an empty table */
@@ -246,7 +248,8 @@ int loom_rows_subset(struct loom_arena *a, const struct loom_rows *from, const i
     uint8_t *state = COLUMN(uint8_t, count), *held = COLUMN(uint8_t, elems);
     loom_real *value = COLUMN(loom_real, elems);
     double **axis = COLUMN(double *, LOOM_AXES);
-    if (!first_row || !first_elem || !segment_of || !modality || !layout || !source || !state || !held || !value || !axis)
+    if (!first_row || !first_elem || !segment_of || !modality || !layout || !source || !state || !held || !value ||
+        !axis)
         return no_memory(e);
     for (int k = 0; k < from->axes; k++)
         if (!(axis[k] = COLUMN(double, count)))

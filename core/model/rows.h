@@ -41,11 +41,12 @@ void loom_rows_tokenizer(struct loom_rows_builder *b, int32_t modality, int axes
 /* Tokenize the current segment's modality again, contents revealed: appends fill `target` from row `row` on. */
 void loom_rows_reveal(struct loom_rows_builder *b, int32_t row);
 /* The finished table. Its `target` is what was revealed, or value. LOOM_ENOMEM. */
-int loom_rows_finish(struct loom_rows_builder *b, const char *const *axis_name, struct loom_rows *out, struct loom_error *e);
-
-/* Rows `keep` [count] of `from`, in that order, with all their elements; value, target, weight as given [elements of the new
- * table] or NULL. state NULL = all SEEN. LOOM_ENOMEM. */
-int loom_rows_subset(struct loom_arena *a, const struct loom_rows *from, const int32_t *keep, int32_t count, struct loom_rows *out,
+int loom_rows_finish(struct loom_rows_builder *b, const char *const *axis_name, struct loom_rows *out,
                      struct loom_error *e);
+
+/* Rows `keep` [count] of `from`, in that order, with all their elements; value, target, weight as given [elements of
+ * the new table] or NULL. state NULL = all SEEN. LOOM_ENOMEM. */
+int loom_rows_subset(struct loom_arena *a, const struct loom_rows *from, const int32_t *keep, int32_t count,
+                     struct loom_rows *out, struct loom_error *e);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Built-in tokenizer `series`: a behaviour, asked for at its own sample times, z-scored with moments of the train split. */
+/* Built-in tokenizer `series`: a behaviour, asked for at its own sample times, z-scored with moments of the train
+ * split. */
 #include "model/builtins.h"
 
 #include "model/internal.h"
@@ -42,7 +43,8 @@ static int series_create(const struct loom_setup *setup, void **self, struct loo
     s->bin_s = loom_catalog_bin_s(c);
     int status = loom_catalog_need_series(c, name, &s->dims, e);
     if (status == LOOM_OK && s->dims > MOST_DIMS)
-        status = loom_fail(e, LOOM_EDATA, NULL, 0, "series '%s' has %d dimensions; at most %d can be asked", name, s->dims, MOST_DIMS);
+        status = loom_fail(e, LOOM_EDATA, NULL, 0, "series '%s' has %d dimensions; at most %d can be asked", name,
+                           s->dims, MOST_DIMS);
     if (status == LOOM_OK && !(s->index = calloc((size_t)s->dims + 1, sizeof(*s->index))))
         status = loom_fail(e, LOOM_ENOMEM, NULL, 0, "out of memory for a behaviour");
     if (status != LOOM_OK) {
@@ -73,7 +75,8 @@ static const struct loom_window_series *find(const struct series *s, const struc
     return NULL;
 }
 
-static int append(const struct series *s, struct loom_rows_builder *b, double time_s, int32_t layout, const loom_real *value)
+static int append(const struct series *s, struct loom_rows_builder *b, double time_s, int32_t layout,
+                  const loom_real *value)
 {
     uint8_t held[MOST_DIMS];
     int missing = 0;
@@ -115,8 +118,8 @@ static int series_tokenize(const void *self, const struct loom_window *w, struct
     if (!x || x->samples == 0)
         return LOOM_OK;
     if (x->dims != s->dims)
-        return loom_fail(e, LOOM_EDATA, w->of->file, 0, "'%s' has %d dimensions here and %d elsewhere", s->name, x->dims,
-                         s->dims);
+        return loom_fail(e, LOOM_EDATA, w->of->file, 0, "'%s' has %d dimensions here and %d elsewhere", s->name,
+                         x->dims, s->dims);
     int status = LOOM_OK;
     if (s->by_bin)
         return append_bins(s, w, x, b, layout);
@@ -196,7 +199,8 @@ static struct loom_node *series_render(const void *self, struct loom_build *b, c
     int64_t dims = s->dims, flat = ask->elems;
     struct loom_node *x = loom_reshape(g, params, 2, (const int64_t[]){ask->rows, s->dims});
     if (s->normalize)
-        x = loom_add(g, loom_mul(g, x, loom_state(b, "deviation", 1, &dims, "ones")), loom_state(b, "mean", 1, &dims, "zeros"));
+        x = loom_add(g, loom_mul(g, x, loom_state(b, "deviation", 1, &dims, "ones")),
+                     loom_state(b, "mean", 1, &dims, "zeros"));
     return loom_reshape(g, x, 1, &flat);
 }
 
@@ -222,7 +226,8 @@ static int series_update(const void *self, struct loom_update *u, struct loom_er
 }
 
 static const struct loom_option series_options[] = {
-    {"normalize", LOOM_OPT_BOOL, 0, "true", NULL, NULL, "score in units of each dimension's deviation over the train split"},
+    {"normalize", LOOM_OPT_BOOL, 0, "true", NULL, NULL,
+     "score in units of each dimension's deviation over the train split"},
     {"at", LOOM_OPT_STRING, 0, "samples", "samples|bins", NULL,
      "ask at the series' own sample times, or for its mean in each neural bin"},
     {0}};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A shard: windows in, rows, plan, graph, gradients out. The unit of graph, of coupling between samples and of reduction. */
+/* A shard: windows in, rows, plan, graph, gradients out. The unit of graph, of coupling between samples and of
+ * reduction. */
 #include "model/internal.h"
 
 #include <stdlib.h>
@@ -85,8 +86,8 @@ static int wants_events(const struct loom_model *m)
     return 0;
 }
 
-int loom_shard_tokenize(struct loom_model *m, const struct loom_sample *sample, int n, enum loom_mode mode, uint64_t step,
-                        struct loom_arena *a, struct loom_rows *full, struct loom_error *e)
+int loom_shard_tokenize(struct loom_model *m, const struct loom_sample *sample, int n, enum loom_mode mode,
+                        uint64_t step, struct loom_arena *a, struct loom_rows *full, struct loom_error *e)
 {
     struct loom_rows_builder b;
     struct loom_window_ask ask = {.series = m->need,
@@ -193,15 +194,15 @@ static void note_readings(struct loom_shard *s)
     for (int i = 0; i < s->build.reads; i++) {
         const struct loom_read_note *n = &s->build.read[i];
         const struct loom_modality *at = &s->model->modality[n->modality];
-        s->reading[s->readings++] = (struct loom_reading){
-            .modality = n->modality,
-            .likelihood = at->likelihood->name,
-            .ask = n->ask,
-            .target = n->ask->target,
-            .weight = n->ask->weight,
-            .predicted = n->rendered ? loom_node_host(n->rendered) : NULL,
-            .params = loom_node_host(n->params),
-            .params_n = (int)(n->ask->elems ? loom_node_size(n->params) / n->ask->elems : 0)};
+        s->reading[s->readings++] =
+            (struct loom_reading){.modality = n->modality,
+                                  .likelihood = at->likelihood->name,
+                                  .ask = n->ask,
+                                  .target = n->ask->target,
+                                  .weight = n->ask->weight,
+                                  .predicted = n->rendered ? loom_node_host(n->rendered) : NULL,
+                                  .params = loom_node_host(n->params),
+                                  .params_n = (int)(n->ask->elems ? loom_node_size(n->params) / n->ask->elems : 0)};
     }
 }
 

@@ -174,7 +174,8 @@ static struct loom_node *head(struct loom_build *b, const struct loom_modality *
     for (int32_t r = 0; r < ask->rows; r++)
         if (ask->first_elem[r + 1] - ask->first_elem[r] != elems)
             loom_graph_fail(b->graph, LOOM_EPLUGIN,
-                            "rows of '%s' differ in length, so the core's head cannot read them; its tokenizer must", at->name);
+                            "rows of '%s' differ in length, so the core's head cannot read them; its tokenizer must",
+                            at->name);
     int params = at->likelihood->params > 0 ? at->likelihood->params : at->at.traits.classes;
     int64_t width = loom_node_dim(out, -1), outputs = elems * params;
     loom_scope_push(b, "head");
@@ -210,7 +211,8 @@ struct loom_node *loom_read(struct loom_build *b, const struct loom_view *v, str
     if (!at || !a.out)
         return NULL;
     if (!at->likelihood) {
-        loom_graph_fail(b->graph, LOOM_EPLUGIN, "the tokenizer of '%s' names no likelihood: it cannot be asked", at->name);
+        loom_graph_fail(b->graph, LOOM_EPLUGIN, "the tokenizer of '%s' names no likelihood: it cannot be asked",
+                        at->name);
         return NULL;
     }
     const struct loom_rows *ask = &v->ask[number];
@@ -240,7 +242,8 @@ static struct loom_node *labels(struct loom_build *b, const struct loom_rows *as
     return loom_input(b->graph, LOOM_I32, 1, &n, label);
 }
 
-struct loom_node *loom_nll(struct loom_build *b, const struct loom_view *v, struct loom_node *params, const char *modality)
+struct loom_node *loom_nll(struct loom_build *b, const struct loom_view *v, struct loom_node *params,
+                           const char *modality)
 {
     int number;
     const struct loom_modality *at = modality_of(b, modality, &number);

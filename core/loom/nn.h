@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Layers made of ops: what backbones and tokenizers are put together from.
+ *
+ * [build] A layer names its parameters under `name` in the current scope, with torch's layouts and default initial
+ * values (weights [out, in]). Every function returns a node [rows, …] and obeys the row law. Dropout draws are named by
+ * scope and keyed by `groups`; they are off unless loom_training(b).
+ */
+#ifndef LOOM_NN_H
+#define LOOM_NN_H
+
+#include <loom/model.h>
+
+/* act(x · weightᵀ + bias): name.weight [out, in] "fan_in", name.bias [out] "zeros". */
+LOOM_API struct loom_node *loom_nn_linear(struct loom_build *b, const char *name, struct loom_node *x, int64_t out,
+                                          int act);
+/* The same without a bias. */
+LOOM_API struct loom_node *loom_nn_project(struct loom_build *b, const char *name, struct loom_node *x, int64_t out);
+/* name.weight [width] ones, name.bias [width] zeros, eps 1e-5; both without decay. */
+LOOM_API struct loom_node *loom_nn_layer_norm(struct loom_build *b, const char *name, struct loom_node *x);
+LOOM_API struct loom_node *loom_nn_rms_norm(struct loom_build *b, const char *name,
+                                            struct loom_node *x); /* name.weight; eps 1e-6 */
+/* Rows index[i] of name.weight [count, width]; index -1 gives a zero row. */
+LOOM_API struct loom_node *loom_nn_embedding(struct loom_build *b, const char *name, int64_t count, int64_t width,
+                                             int64_t n, const int32_t *index, const char *init);
+/* Inverted dropout over rows grouped by sample. */
+LOOM_API struct loom_node *loom_nn_dropout(struct loom_build *b, const char *name, struct loom_node *x, double p,
+                                           const struct loom_groups *groups);
+
+/* A transformer block's shape. */
+struct loom_block_spec {
+    int32_t heads;
+    int32_t pre_norm;    /* 1: x + f(norm(x)); 0: norm(x + f(x)) (Vaswani et al. 2017) */
+    double feed_forward; /* hidden width of the MLP over width */
+    int32_t activation;  /* enum loom_activation of the MLP */
+    double dropout;      /* of both sublayers' outputs and of the MLP's hidden layer */
+    double attention_dropout;
+};
+/* Self-attention and MLP over rows x [R, width]; `see` gives groups, times, context flags and rotary tables (its heads,
+ * width, columns, dropout, seed and purpose are filled in here). `rows` keys dropout. Parameters under name:
+ * attention.qkv.{weight [3 width, width], bias}, attention.out.*, norm1.*, mlp.in.*, mlp.out.*, norm2.*. */
+LOOM_API struct loom_node *loom_nn_block(struct loom_build *b, const char *name, struct loom_node *x,
+                                         const struct loom_block_spec *spec, const struct loom_attention *see,
+                                         const struct loom_groups *rows);
+/* As above, but q [Rq, width] attends memory [Rk, width]: attention.q.*, attention.kv.* [2 width, width]. `rows` are
+ * the queries'. */
+LOOM_API struct loom_node *loom_nn_cross_block(struct loom_build *b, const char *name, struct loom_node *q,
+                                               struct loom_node *memory, const struct loom_block_spec *spec,
+                                               const struct loom_attention *see, const struct loom_groups *rows);
+
+/* One step of a gated recurrent unit (Cho et al. 2014, torch's gate order r, z, n): h' = (1−z) n + z h. name.input.* [3
+ * width, in], name.hidden.* [3 width, width]. */
+LOOM_API struct loom_node *loom_nn_gru_cell(struct loom_build *b, const char *name, struct loom_node *x,
+                                            struct loom_node *h);
+/* Over the rows of each group in order; h0 [groups, width] or NULL = zeros. reverse 1: from the last row to the first.
+ * → [R, width]. */
+LOOM_API struct loom_node *loom_nn_gru(struct loom_build *b, const char *name, struct loom_node *x, int64_t width,
+                                       const struct loom_groups *groups, struct loom_node *h0, int reverse);
+
+#endif
