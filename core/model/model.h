@@ -7,11 +7,7 @@
 #ifndef LOOM_MODEL_MODEL_H
 #define LOOM_MODEL_MODEL_H
 
-<<<<<<< HEAD
-#include <loom/config.h>
-=======
 #include "base/str.h"
->>>>>>> 577cbd2 (Built-in parts: bins, series, all)
 #include "data/catalog.h"
 #include "model/store.h"
 #include "plugin/registry.h"
