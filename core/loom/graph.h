@@ -52,7 +52,8 @@ LOOM_API int64_t loom_node_dim(const struct loom_node *n, int axis); /* axis < 0
 LOOM_API int64_t loom_node_size(const struct loom_node *n);          /* elements */
 LOOM_API int loom_node_ok(const struct loom_node *n);                /* 0 for the safe dummy of a failed build */
 LOOM_API const void *loom_node_host(const struct loom_node *n);      /* values, after forward */
-LOOM_API const void *loom_node_host_grad(const struct loom_node *n); /* gradient, after backward; NULL if it got none */
+/* Gradient of a leaf after backward: the buffer it was made with. NULL for all other nodes: theirs are recycled as soon as used. */
+LOOM_API const void *loom_node_host_grad(const struct loom_node *n);
 
 /* For the kernels of ops alone ([step] phase): */
 LOOM_API int loom_node_inputs(const struct loom_node *n);
@@ -60,7 +61,10 @@ LOOM_API const struct loom_node *loom_node_input(const struct loom_node *n, int 
 LOOM_API const void *loom_node_attr(const struct loom_node *n);
 LOOM_API void *loom_node_saved(const struct loom_node *n);
 LOOM_API void *loom_node_out(const struct loom_node *n); /* forward writes here */
-/* Gradient buffer of input i to add into, or NULL when nobody needs it. *fresh = 1: the buffer holds rubbish, write instead of add. */
+/* Gradient of the output, complete when backward is called. */
+LOOM_API const void *loom_node_grad_out(const struct loom_node *n);
+/* Gradient buffer of input i to add into, or NULL when nobody needs it. *fresh = 1: the buffer holds rubbish, write all of it
+ * instead of adding. Call it once for each input: the second call for the same node says *fresh = 0. */
 LOOM_API void *loom_node_grad_in(const struct loom_node *n, int i, int *fresh);
 
 /* ---- ops: a definition and kernels ---- */
