@@ -3,11 +3,10 @@
 
 #include "base/hash.h"
 #include "data/recorder_parts.h"
+#include "data/spool.h"
 #include "data/wire.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -440,25 +439,27 @@ const char *loom_recorder_object(const struct loom_recorder *r)
     return r->object;
 }
 
+const char *loom_recorder_folder(const struct loom_recorder *r)
+{
+    return r->folder;
+}
+
 int loom_recorder_new(struct loom_recorder **out, const char *folder, uint64_t limit, const char *file,
                       struct loom_error *e)
 {
     struct loom_recorder *r = calloc(1, sizeof *r);
-    char path[PATH_MAX];
     *out = NULL;
     if (r == NULL)
         return loom_fail(e, LOOM_ENOMEM, file, 0, "out of memory; close other programs");
     snprintf(r->file, sizeof r->file, "%s", file);
     r->limit = limit > INT64_MAX / 2 ? INT64_MAX / 2 : (int64_t)limit;
-    snprintf(path, sizeof path, "%s/spool-XXXXXX", folder);
-    r->spool = mkostemp(path, O_CLOEXEC);
+    r->spool = (r->folder = strdup(folder)) != NULL ? loom_spool_open(folder) : -1;
     if (r->spool < 0) {
         int status = loom_fail(e, LOOM_EIO, folder, 0,
                                "cannot write to the cache folder: %s; set LOOM_CACHE to another", strerror(errno));
         free(r);
         return status;
     }
-    unlink(path);
     *out = r;
     return LOOM_OK;
 }
@@ -513,6 +514,7 @@ void loom_recorder_free(struct loom_recorder *r)
     for (int32_t i = 0; i < r->count; i++)
         free_taken(&r->taken[i]);
     free(r->taken);
+    free(r->folder);
     close(r->spool);
     free(r);
 }

@@ -22,6 +22,7 @@ void loom_recorder_free(struct loom_recorder *r);
 int loom_recorder_take(struct loom_recorder *r, const struct loom_frame *f, const void *payload, struct loom_error *e);
 int loom_recorder_state(const struct loom_recorder *r);
 const char *loom_recorder_object(const struct loom_recorder *r); /* what was being read last; "" = nothing yet */
+const char *loom_recorder_folder(const struct loom_recorder *r);
 /* Writes everything as a cache. Only after DONE. */
 int loom_recorder_save(struct loom_recorder *r, const char *path, const struct loom_origin *origin,
                        struct loom_error *e);

@@ -70,6 +70,7 @@ struct loom_taken {
 
 struct loom_recorder {
     int spool; /* file descriptor without a name */
+    char *folder;
     int64_t spooled, limit;
     int state;
     uint32_t number; /* of the next frame */

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "data/ingest.h"
+
+#include <loom/plugin.h>
+
+#include "base/hash.h"
+#include "base/str.h"
+#include "data/cache.h"
+#include "data/cache_format.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static int starved(struct loom_error *e)
+{
+    return loom_fail(e, LOOM_ENOMEM, NULL, 0, "out of memory; close other programs");
+}
+
+static void add_text(struct loom_str *s, const char *text)
+{
+    loom_str_add(s, "\"");
+    for (const char *c = text; *c != '\0'; c++)
+        if (*c == '"' || *c == '\\')
+            loom_str_printf(s, "\\%c", *c);
+        else if ((unsigned char)*c < ' ')
+            loom_str_printf(s, "\\x%02x", (unsigned char)*c);
+        else
+            loom_str_addn(s, c, 1);
+    loom_str_add(s, "\"");
+}
+
+/* libconfig tells reals from integers by their point. */
+static void add_real(struct loom_str *s, double x)
+{
+    size_t from = s->length;
+    loom_str_real(s, x);
+    if (s->text != NULL && strpbrk(s->text + from, ".en") == NULL)
+        loom_str_add(s, ".0");
+}
+
+static void add_value(struct loom_str *s, const struct loom_options *o, const struct loom_option *t)
+{
+    switch (t->type) {
+    case LOOM_OPT_INT:
+        loom_str_printf(s, "%lldL", (long long)loom_opt_int(o, t->name));
+        break;
+    case LOOM_OPT_REAL:
+        add_real(s, loom_opt_real(o, t->name));
+        break;
+    case LOOM_OPT_BOOL:
+        loom_str_add(s, loom_opt_bool(o, t->name) ? "true" : "false");
+        break;
+    case LOOM_OPT_STRING:
+        add_text(s, loom_opt_string(o, t->name));
+        break;
+    default:
+        loom_str_add(s, "( ");
+        for (size_t i = 0; i < loom_opt_count(o, t->name); i++) {
+            loom_str_add(s, i > 0 ? ", " : "");
+            if (t->type == LOOM_OPT_REALS)
+                add_real(s, loom_opt_real_at(o, t->name, i));
+            else
+                add_text(s, loom_opt_string_at(o, t->name, i));
+        }
+        loom_str_add(s, " )");
+    }
+}
+
+/* What the user wrote, in the language of pipeline files; the child reads it by the same table. */
+static char *options_text(const struct loom_ingest *how)
+{
+    struct loom_str s = LOOM_STR_INIT;
+    for (const struct loom_option *t = how->source->options; t != NULL && t->name != NULL; t++)
+        if (how->options != NULL && loom_opt_given(how->options, t->name)) {
+            loom_str_printf(&s, "%s = ", t->name);
+            add_value(&s, how->options, t);
+            loom_str_add(&s, ";\n");
+        }
+    return loom_str_take(&s);
+}
+
+static int cache_folder(char *out, size_t size, const struct loom_ingest *how, struct loom_error *e)
+{
+    const char *set = getenv("LOOM_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    int n;
+    if (how->cache != NULL && how->cache[0] != '\0')
+        n = snprintf(out, size, "%s", how->cache);
+    else if (set != NULL && set[0] != '\0')
+        n = snprintf(out, size, "%s", set);
+    else if (xdg != NULL && xdg[0] == '/')
+        n = snprintf(out, size, "%s/loom", xdg);
+    else if (home != NULL && home[0] != '\0')
+        n = snprintf(out, size, "%s/.cache/loom", home);
+    else
+        return loom_fail(e, LOOM_EIO, NULL, 0, "no folder for the cache: set LOOM_CACHE");
+    if (n < 0 || (size_t)n >= size)
+        return loom_fail(e, LOOM_EIO, NULL, 0, "the name of the cache folder is too long; set LOOM_CACHE");
+    return loom_mkdirs(out, e);
+}
+
+static int origin_of(struct loom_origin *o, const struct loom_ingest *how, const char *options, char file[PATH_MAX],
+                     struct loom_error *e)
+{
+    struct loom_sha256 h;
+    struct stat st;
+    memset(o, 0, sizeof *o);
+    file[0] = '\0';
+    if (how->file != NULL) {
+        if (realpath(how->file, file) == NULL || stat(file, &st) != 0)
+            return loom_fail(e, LOOM_EDATA, how->file, 0, "cannot open: %s; check its name", strerror(errno));
+        if (!S_ISREG(st.st_mode))
+            return loom_fail(e, LOOM_EDATA, how->file, 0, "is no file; name the recording itself");
+        o->bytes = st.st_size;
+        o->modified_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    }
+    const char *const parts[] = {how->source->id, how->source->version, file, options};
+    loom_sha256_init(&h);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        loom_sha256_add(&h, parts[i], strlen(parts[i]) + 1);
+    loom_sha256_hex(&h, o->key);
+    return LOOM_OK;
+}
+
+static int read_anew(const struct loom_ingest *how, const char *options, const char *file, const char *folder,
+                     const char *path, const struct loom_origin *origin, struct loom_error *e)
+{
+    struct loom_wire request = {0};
+    struct loom_recorder *r = NULL;
+    loom_wire_text(&request, how->module);
+    loom_wire_text(&request, how->source->id);
+    loom_wire_text(&request, file);
+    loom_wire_text(&request, options);
+    loom_wire_i64(&request, how->memory_bytes);
+    loom_wire_f64(&request, how->cpu_s);
+    int status = request.failed ? starved(e) : LOOM_OK;
+    if (status == LOOM_OK)
+        status = loom_recorder_new(&r, folder, (uint64_t)how->data_bytes,
+                                   how->file != NULL ? how->file : how->source->id, e);
+    if (status == LOOM_OK)
+        status = loom_ingest_run(how, &request, r, e);
+    if (status == LOOM_OK)
+        status = loom_recorder_save(r, path, origin, e);
+    loom_recorder_free(r);
+    loom_wire_release(&request);
+    return status;
+}
+
+/* The cache if it is sound, 1 if it has to be made. */
+static int take_cached(struct loom_recordings **out, const char *path, const struct loom_origin *origin,
+                       const char *file, struct loom_error *e)
+{
+    struct loom_error why = {0};
+    int status = loom_cache_open(out, path, origin, file, &why);
+    if (status == LOOM_OK)
+        return LOOM_OK;
+    if (status == LOOM_ENOMEM)
+        return loom_fail(e, status, why.file, 0, "%s", why.message);
+    if (status == LOOM_EDATA)
+        loom_log(LOOM_INFO, "%s: %s", why.file, why.message);
+    return 1;
+}
+
+int loom_recordings_read(struct loom_recordings **out, const struct loom_ingest *how, struct loom_error *e)
+{
+    struct loom_ingest full = *how;
+    struct loom_origin origin;
+    char folder[PATH_MAX - 512], path[PATH_MAX], file[PATH_MAX];
+    *out = NULL;
+    full.memory_bytes = how->memory_bytes > 0 ? how->memory_bytes : (int64_t)8 << 30;
+    full.data_bytes = how->data_bytes > 0 ? how->data_bytes : (int64_t)256 << 30;
+    full.cpu_s = how->cpu_s > 0 ? how->cpu_s : 3600;
+    full.wall_s = how->wall_s > 0 ? how->wall_s : 7200;
+    full.silence_s = how->silence_s > 0 ? how->silence_s : 300;
+    char *options = options_text(how);
+    int status = options == NULL ? starved(e) : cache_folder(folder, sizeof folder, how, e);
+    if (status == LOOM_OK)
+        status = origin_of(&origin, how, options, file, e);
+    if (status == LOOM_OK) {
+        const char *slash = strrchr(file, '/');
+        snprintf(path, sizeof path, "%s/%.200s-%.16s.loom", folder, slash != NULL ? slash + 1 : how->source->id,
+                 origin.key);
+        const char *name = how->file != NULL ? file : "";
+        status = how->refresh ? 1 : take_cached(out, path, &origin, name, e);
+        if (status == 1) {
+            status = read_anew(&full, options, file, folder, path, &origin, e);
+            if (status == LOOM_OK)
+                status = loom_cache_open(out, path, &origin, name, e);
+        }
+    }
+    free(options);
+    return status;
+}
