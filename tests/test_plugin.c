@@ -109,6 +109,7 @@ static const struct {
     {"odd_id.so", "\"Odd id\"", "small letter"},
     {"no_function.so", "lacks the function embed", "no_function"},
     {"short_table.so", "8 bytes long", "sizeof the whole table"},
+    {"bad_default.so", "patch", "[1,inf)"},
     {"no_kind.so", "kind 77", "enum loom_kind"},
     {"no_license.so", "no license", "set .license"},
     {"empty.so", "loom_plugin_entry(0)", "first descriptor"},

@@ -89,7 +89,7 @@ struct loom_traits {
 struct loom_part {
     uint32_t size;                                                                /* sizeof of the whole table */
     int (*create)(const struct loom_setup *s, void **self, struct loom_error *e); /* [setup] */
-    void (*destroy)(void *self);                                                  /* [setup] NULL is a no-op */
+    void (*destroy)(void *self);                                                  /* [setup] of NULL is a no-op; may be absent */
     int (*describe)(const void *self, struct loom_traits *t,
                     struct loom_error *e); /* [setup] after create; NULL for sources */
     /* [update] after the sums of a step or of a fitting pass are joined; NULL = none. Returns 0, 1 = one more fitting

@@ -3,6 +3,8 @@
 
 #include "plugin/registry.h"
 
+#include <loom/config.h>
+
 #include <string.h>
 
 static const char *const kind_names[] = {NULL, "source", "tokenizer", "backbone", "objective", "baseline"};
@@ -96,7 +98,6 @@ static int check_table(const struct loom_loaded *l, const char *file, struct loo
         int there;
     } musts[] = {
         {0, "part.create", part->create != NULL},
-        {0, "part.destroy", part->destroy != NULL},
         {0, "part.describe", kind == LOOM_SOURCE || part->describe != NULL},
         {LOOM_SOURCE, "read", l->table.source.read != NULL},
         {LOOM_TOKENIZER, "tokenize", l->table.tokenizer.tokenize != NULL},
@@ -153,6 +154,15 @@ static int check_ops(const struct loom_plugin *p, const char *file, struct loom_
     return LOOM_OK;
 }
 
+static int check_options(const struct loom_plugin *p, const char *file, struct loom_error *e)
+{
+    struct loom_error inner = {0};
+    int rc = p->options != NULL ? loom_options_check(p->options, &inner) : LOOM_OK;
+    if (rc == LOOM_OK)
+        return LOOM_OK;
+    return loom_fail(e, LOOM_EPLUGIN, file, 0, "plugin \"%s\": %s", p->id, inner.message);
+}
+
 int loom_plugin_check(const struct loom_plugin *p, const char *file, const char *stem, struct loom_loaded *out,
                       struct loom_error *e)
 {
@@ -173,7 +183,7 @@ int loom_plugin_check(const struct loom_plugin *p, const char *file, const char 
     out->plugin.size = sizeof out->plugin;
     if ((rc = check_id(&out->plugin, file, stem, e)) != LOOM_OK || (rc = check_words(&out->plugin, file, e)) != LOOM_OK)
         return rc;
-    if ((rc = copy_table(out, file, e)) != LOOM_OK)
+    if ((rc = copy_table(out, file, e)) != LOOM_OK || (rc = check_options(&out->plugin, file, e)) != LOOM_OK)
         return rc;
     return check_ops(&out->plugin, file, e);
 }

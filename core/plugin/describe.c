@@ -4,6 +4,8 @@
 #include "base/json.h"
 #include "base/str.h"
 
+#include <loom/config.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -186,17 +188,19 @@ static void head_text(const struct loom_plugin *p, const char *file, struct loom
 static int describe_prose(const struct loom_plugin *p, const char *file, int format, struct loom_str *s,
                           struct loom_error *e)
 {
-    (void)e;
-    int markdown = format == LOOM_PLUGIN_MARKDOWN;
+    int markdown = format == LOOM_PLUGIN_MARKDOWN, rc = LOOM_OK;
+    char *options = NULL;
     if (markdown)
         loom_str_printf(s, "### `%s` (%s)\n\n%s\n\n", p->id, loom_kind_name(p->kind), p->summary);
     else
         head_text(p, file, s);
     if (p->options == NULL || p->options->name == NULL)
         loom_str_add(s, markdown ? "It has no options.\n" : "  no options\n");
-    for (const struct loom_option *o = p->options; o != NULL && o->name != NULL; o++)
-        loom_str_printf(s, "  %s %s %s %s\n", o->name, o->range, o->unit, o->doc);
-    return LOOM_OK;
+    else if ((rc = loom_options_describe(p->options, markdown ? LOOM_DESCRIBE_MARKDOWN : LOOM_DESCRIBE_TEXT, &options,
+                                         e)) == LOOM_OK)
+        loom_str_add(s, options);
+    free(options);
+    return rc;
 }
 
 int loom_registry_describe(const struct loom_registry *r, const struct loom_plugin *p, int format, char **out,
