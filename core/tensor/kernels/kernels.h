@@ -233,52 +233,7 @@ LOOM_KERNEL(void, adamw,
              loom_real *v));
 
 /* Kernels whose fast form is the reference. */
-#define loom_host_name loom_ref_name
-#define loom_host_gemm_pack loom_ref_gemm_pack
-#define loom_host_gemm loom_ref_gemm
-#define loom_host_gemm_tn loom_ref_gemm_tn
-#define loom_host_column_sums loom_ref_column_sums
-#define loom_host_bmm loom_ref_bmm
 #define loom_host_attention loom_ref_attention
 #define loom_host_attention_back loom_ref_attention_back
-#define loom_host_layer_norm loom_ref_layer_norm
-#define loom_host_layer_norm_back loom_ref_layer_norm_back
-#define loom_host_rms_norm loom_ref_rms_norm
-#define loom_host_rms_norm_back loom_ref_rms_norm_back
-#define loom_host_softmax loom_ref_softmax
-#define loom_host_softmax_back loom_ref_softmax_back
-#define loom_host_l2_normalize loom_ref_l2_normalize
-#define loom_host_l2_normalize_back loom_ref_l2_normalize_back
-#define loom_host_dropout loom_ref_dropout
-#define loom_host_dropout_norm loom_ref_dropout_norm
-#define loom_host_dropout_norm_back loom_ref_dropout_norm_back
-#define loom_host_add_bias loom_ref_add_bias
-#define loom_host_geglu loom_ref_geglu
-#define loom_host_geglu_back loom_ref_geglu_back
-#define loom_host_gather_rows loom_ref_gather_rows
-#define loom_host_scatter_add_rows loom_ref_scatter_add_rows
-#define loom_host_group_mean loom_ref_group_mean
-#define loom_host_group_mean_back loom_ref_group_mean_back
-#define loom_host_add loom_ref_add
-#define loom_host_sub loom_ref_sub
-#define loom_host_mul loom_ref_mul
-#define loom_host_scale loom_ref_scale
-#define loom_host_axpy loom_ref_axpy
-#define loom_host_clamp loom_ref_clamp
-#define loom_host_clamp_back loom_ref_clamp_back
-#define loom_host_exp loom_ref_exp
-#define loom_host_activate loom_ref_activate
-#define loom_host_activate_back loom_ref_activate_back
-#define loom_host_poisson_nll loom_ref_poisson_nll
-#define loom_host_poisson_nll_back loom_ref_poisson_nll_back
-#define loom_host_squared_error loom_ref_squared_error
-#define loom_host_squared_error_back loom_ref_squared_error_back
-#define loom_host_bce loom_ref_bce
-#define loom_host_bce_back loom_ref_bce_back
-#define loom_host_cross_entropy loom_ref_cross_entropy
-#define loom_host_cross_entropy_back loom_ref_cross_entropy_back
-#define loom_host_sum loom_ref_sum
-#define loom_host_sum_squares loom_ref_sum_squares
-#define loom_host_adamw loom_ref_adamw
 
 #endif

@@ -2,7 +2,6 @@
 /* Attention in plain loops: the definition. One (group, head, query) at a time over a row of weights in scratch. */
 #include "tensor/kernels/groups.h"
 #include "tensor/kernels/kernels.h"
-#include "tensor/kernels/philox.h"
 #include "tensor/kernels/visible.h"
 #include <math.h>
 #include <string.h>
@@ -64,7 +63,7 @@ static double kept(const struct query *u, int64_t j)
     const uint64_t sample = loom_group_key(groups, u->group);
     uint32_t block = (uint32_t)(((u->head * queries) + u->ordinal) * ((u->keys + 7) / 8) + j / 8), word[4];
     uint32_t counter[4] = {block, a->step, (uint32_t)sample, (uint32_t)(sample >> 32)};
-    loom_philox_block(a->key, counter, word);
+    loom_philox(a->key, counter, word);
     return (word[j % 8 / 2] >> 16 * (j % 2) & 0xffff) < threshold ? 0 : loom_draw_scale(threshold);
 }
 

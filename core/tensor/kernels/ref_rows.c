@@ -2,7 +2,6 @@
 /* Row kernels in plain loops: the definition. */
 #include "tensor/kernels/groups.h"
 #include "tensor/kernels/kernels.h"
-#include "tensor/kernels/philox.h"
 #include <string.h>
 #include <tgmath.h>
 
@@ -141,7 +140,7 @@ static loom_real keep(const struct loom_draw *draw, uint64_t sample, int64_t wid
     uint32_t block = (uint32_t)(ordinal * ((width + 7) / 8) + column / 8);
     uint32_t counter[4] = {block, draw->step, (uint32_t)sample, (uint32_t)(sample >> 32)};
     uint32_t word[4];
-    loom_philox_block(draw->key, counter, word);
+    loom_philox(draw->key, counter, word);
     uint32_t bits = word[column % 8 / 2] >> 16 * (column % 2) & 0xffff;
     return bits < threshold ? 0 : loom_draw_scale(threshold);
 }

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rates of the compute kernels beside OpenBLAS, one thread, in alternation: medians in GFLOP/s and their ratio.
+ * Usage: bench/kernels [rounds] */
+#include "tensor/kernels/kernels.h"
+#include <cblas.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#ifdef LOOM_DOUBLE
+#define cblas_gemm cblas_dgemm
+#else
+#define cblas_gemm cblas_sgemm
+#endif
+
+enum { MAX_ROUNDS = 101 };
+static int rounds = 21;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static loom_real *noise(size_t n)
+{
+    loom_real *x = aligned_alloc(64, (n * sizeof *x + 63) / 64 * 64);
+    for (size_t i = 0; x && i < n; i++)
+        x[i] = (loom_real)(rand() / (double)RAND_MAX - 0.5);
+    return x;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b);
+}
+
+/* Median seconds of two functions called in turn; `b` may be NULL. */
+static void pair(void *payload, void (*a)(void *), void (*b)(void *), double out[2])
+{
+    double time[2][MAX_ROUNDS];
+    a(payload);
+    for (int i = 0; i < rounds; i++) {
+        double t0 = now();
+        a(payload);
+        double t1 = now();
+        if (b)
+            b(payload);
+        time[0][i] = t1 - t0;
+        time[1][i] = now() - t1;
+    }
+    for (int i = 0; i < 2; i++) {
+        qsort(time[i], (size_t)rounds, sizeof **time, ascending);
+        out[i] = time[i][rounds / 2];
+    }
+}
+
+/* The operands of one linear layer. */
+struct layer {
+    int r, in, out;
+    loom_real *x, *w, *dy, *y, *dx, *dw, *packed, *packed_back, *scratch;
+};
+
+static void forward(void *payload)
+{
+    struct layer *l = payload;
+    loom_host_gemm(l->r, l->out, l->in, l->x, l->in, l->packed, l->y, l->out, NULL);
+}
+
+static void forward_blas(void *payload)
+{
+    struct layer *l = payload;
+    cblas_gemm(CblasRowMajor, CblasNoTrans, CblasTrans, l->r, l->out, l->in, 1, l->x, l->in, l->w, l->in, 0, l->y,
+               l->out);
+}
+
+static void dgrad(void *payload)
+{
+    struct layer *l = payload;
+    loom_host_gemm(l->r, l->in, l->out, l->dy, l->out, l->packed_back, l->dx, l->in, NULL);
+}
+
+static void dgrad_blas(void *payload)
+{
+    struct layer *l = payload;
+    cblas_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, l->r, l->in, l->out, 1, l->dy, l->out, l->w, l->in, 0, l->dx,
+               l->in);
+}
+
+static void wgrad(void *payload)
+{
+    struct layer *l = payload;
+    loom_host_gemm_tn(l->r, l->out, l->in, l->dy, l->out, l->x, l->in, l->dw, l->in, 1, l->scratch);
+}
+
+static void wgrad_blas(void *payload)
+{
+    struct layer *l = payload;
+    cblas_gemm(CblasRowMajor, CblasTrans, CblasNoTrans, l->out, l->in, l->r, 1, l->dy, l->out, l->x, l->in, 1, l->dw,
+               l->in);
+}
+
+static void layers(int r, int in, int out)
+{
+    const size_t x = (size_t)r * (size_t)in, y = (size_t)r * (size_t)out, w = (size_t)in * (size_t)out;
+    struct layer l = {r, in, out, noise(x), noise(w), noise(y), noise(y), noise(x), noise(w), NULL, NULL, NULL};
+    l.packed = noise(loom_packed_size(in, out));
+    l.packed_back = noise(loom_packed_size(out, in));
+    l.scratch = noise(loom_gemm_tn_scratch(r, out, in) / sizeof(loom_real));
+    loom_host_gemm_pack(l.packed, in, out, l.w, in, 1);
+    loom_host_gemm_pack(l.packed_back, out, in, l.w, in, 0);
+    static const struct {
+        const char *name;
+        void (*own)(void *), (*blas)(void *);
+    } ops[] = {{"forward", forward, forward_blas}, {"dgrad", dgrad, dgrad_blas}, {"wgrad", wgrad, wgrad_blas}};
+    const double flops = 2e-9 * r * in * out;
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        double s[2];
+        pair(&l, ops[i].own, ops[i].blas, s);
+        printf("%-8s %5d x %4d -> %4d  own %7.1f  blas %7.1f  ratio %.3f\n", ops[i].name, r, in, out, flops / s[0],
+               flops / s[1], s[1] / s[0]);
+    }
+    loom_real *all[] = {l.x, l.w, l.dy, l.y, l.dx, l.dw, l.packed, l.packed_back, l.scratch};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+}
+
+int main(int argc, char **argv)
+{
+    static const int shapes[][3] = {{600, 256, 768},  {600, 256, 256},  {600, 128, 512},   {4800, 256, 768},
+                                    {4800, 256, 256}, {4800, 128, 128}, {1000, 1024, 256}, {1, 256, 768},
+                                    {2, 256, 768},    {3, 256, 256},    {8, 256, 768}};
+    if (argc > 1)
+        rounds = atoi(argv[1]);
+    if (rounds < 1 || rounds > MAX_ROUNDS)
+        return 2;
+    openblas_set_num_threads(1);
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        layers(shapes[i][0], shapes[i][1], shapes[i][2]);
+    return 0;
+}
