@@ -140,7 +140,7 @@ START_TEST(bad_inputs_are_refused)
     loom_graph_reset(graph);
     ck_assert(!loom_node_ok(loom_slice_cols(graph, constant(3, 2), -1, 1)));
     loom_graph_reset(graph);
-    ck_assert(!loom_node_ok(loom_reshape(graph, constant(3, 2), 2, two_three + 1)));
+    ck_assert(!loom_node_ok(loom_reshape(graph, constant(3, 2), 2, (int64_t[]){2, 2})));
     loom_graph_free(other);
 }
 END_TEST
