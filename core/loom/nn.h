@@ -26,33 +26,46 @@ LOOM_API struct loom_node *loom_nn_embedding(struct loom_build *b, const char *n
 LOOM_API struct loom_node *loom_nn_dropout(struct loom_build *b, const char *name, struct loom_node *x, double p,
                                            const struct loom_groups *groups);
 
-/* A transformer block's shape. */
+/* Shape of a transformer block and of its sublayers. What is 0 takes the meaning named first. */
 struct loom_block_spec {
     int32_t heads;
-    int32_t pre_norm;    /* 1: x + f(norm(x)); 0: norm(x + f(x)) (Vaswani et al. 2017) */
-    double feed_forward; /* hidden width of the MLP over width */
+    int32_t head_width;  /* 0: width / heads; else the attention's inner width is heads × head_width */
+    int32_t plain_qkv;   /* 0: q, k and v have biases; 1: none (the output projection always has one) */
+    int32_t pre_norm;    /* 0: norm(x + f(x)) (Vaswani et al. 2017); 1: x + f(norm(x)) */
+    int32_t norm_memory; /* 0: a cross block reads its memory as it is; 1: through a layer norm of its own */
+    int32_t gated;       /* 0: act(in(x)); 1: GEGLU (Shazeer 2020), mlp.in is twice as wide, activation unused */
+    double feed_forward; /* hidden width of the MLP over width, rounded */
     int32_t activation;  /* enum loom_activation of the MLP */
     double dropout;      /* of both sublayers' outputs and of the MLP's hidden layer */
     double attention_dropout;
 };
-/* Self-attention and MLP over rows x [R, width]; `see` gives groups, times, context flags and rotary tables (its heads,
- * width, columns, dropout, seed and purpose are filled in here). `rows` keys dropout. Parameters under name:
- * attention.qkv.{weight [3 width, width], bias}, attention.out.*, norm1.*, mlp.in.*, mlp.out.*, norm2.*. */
+/* Attention with projections: q [Rq, width] attends memory [Rk, any]; memory NULL: itself. `see` gives groups, times,
+ * context flags and rotary tables; its heads, width, columns, dropout, seed, step and purpose are filled in here.
+ * name.qkv.{weight [3 inner, width], bias}, or name.q.* and name.kv.* [2 inner, …] with a memory; name.out.*
+ * [width, inner]. */
+LOOM_API struct loom_node *loom_nn_attention(struct loom_build *b, const char *name, struct loom_node *q,
+                                             struct loom_node *memory, const struct loom_block_spec *spec,
+                                             const struct loom_attention *see);
+/* out(dropout(act(in(x)))): name.in.*, name.out.*. `rows` keys dropout. */
+LOOM_API struct loom_node *loom_nn_mlp(struct loom_build *b, const char *name, struct loom_node *x,
+                                       const struct loom_block_spec *spec, const struct loom_groups *rows);
+/* Self-attention, then MLP, each in a residual, over rows x [R, width]: name.attention.*, name.norm1.*, name.mlp.*,
+ * name.norm2.*. `rows` keys dropout, `see` as for loom_nn_attention. */
 LOOM_API struct loom_node *loom_nn_block(struct loom_build *b, const char *name, struct loom_node *x,
                                          const struct loom_block_spec *spec, const struct loom_attention *see,
                                          const struct loom_groups *rows);
-/* As above, but q [Rq, width] attends memory [Rk, width]: attention.q.*, attention.kv.* [2 width, width]. `rows` are
- * the queries'. */
+/* As above, but q [Rq, width] attends memory [Rk, any]. `rows` are the queries'. name.norm_memory.* if spec says so. */
 LOOM_API struct loom_node *loom_nn_cross_block(struct loom_build *b, const char *name, struct loom_node *q,
                                                struct loom_node *memory, const struct loom_block_spec *spec,
                                                const struct loom_attention *see, const struct loom_groups *rows);
 
-/* One step of a gated recurrent unit (Cho et al. 2014, torch's gate order r, z, n): h' = (1−z) n + z h. name.input.* [3
- * width, in], name.hidden.* [3 width, width]. */
+/* One step of a gated recurrent unit (Cho et al. 2014, in torch's form and gate order r, z, n), x [R, in], h [R,
+ * width]: n = tanh(W x + b + r (U h + c)), h' = (1−z) n + z h. name.input.* [3 width, in], name.hidden.* [3 width,
+ * width], all U(±1/sqrt(width)). */
 LOOM_API struct loom_node *loom_nn_gru_cell(struct loom_build *b, const char *name, struct loom_node *x,
                                             struct loom_node *h);
 /* Over the rows of each group in order; h0 [groups, width] or NULL = zeros. reverse 1: from the last row to the first.
- * → [R, width]. */
+ * → [R, width]; rows in no group are 0. */
 LOOM_API struct loom_node *loom_nn_gru(struct loom_build *b, const char *name, struct loom_node *x, int64_t width,
                                        const struct loom_groups *groups, struct loom_node *h0, int reverse);
 
