@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tensor/cases/cases.h"
 
-#define COUNT(x) (sizeof(x) / sizeof((x)[0]))
+#include "tensor/ops/gru.h"
 
 /* ---- linear: rows x width → more; option: activation, + 16 without bias ---- */
 
@@ -50,6 +50,18 @@ static struct loom_node *build_matmul(struct loom_case_run *r)
     return loom_matmul(r->graph, x, y, trans_a, trans_b);
 }
 
+/* ---- gates of a recurrence, twice so that gradients add ---- */
+
+static struct loom_node *build_gru(struct loom_case_run *r)
+{
+    int64_t rows = loom_case_rows(r), width = r->c->width;
+    struct loom_node *x = loom_case_leaf(r, "x", LOOM_FILL_NORMAL, LOOM_AXIS_ROWS, 2, (int64_t[]){rows, 3 * width});
+    struct loom_node *u = loom_case_leaf(r, "u", LOOM_FILL_NORMAL, LOOM_AXIS_ROWS, 2, (int64_t[]){rows, 3 * width});
+    struct loom_node *h = loom_case_leaf(r, "h", LOOM_FILL_NORMAL, LOOM_AXIS_ROWS, 2, (int64_t[]){rows, width});
+    struct loom_node *inner = loom_scale(r->graph, x, 0.5, 0);
+    return loom_gru_gates(r->graph, inner, u, loom_gru_gates(r->graph, inner, u, h));
+}
+
 #define LINEAR(rows, width, more, option)                                                                              \
     {                                                                                                                  \
         "linear", build_linear, rows, width, more, option, LOOM_CASE_ROWS                                              \
@@ -87,6 +99,9 @@ const struct loom_case loom_cases_products[] = {
     MATMUL(4, 3, 5, BATCH | SHARED_B),
     MATMUL(4, 3, 5, BATCH | SHARED_A | TRANS_B),
     MATMUL(2, 5, 3, BATCH | SHARED_B | TRANS_A | TRANS_B),
+    {"gru_gates", build_gru, 0, 3, 0, 0, LOOM_CASE_ROWS},
+    {"gru_gates", build_gru, 1, 1, 0, 0, LOOM_CASE_ROWS},
+    {"gru_gates", build_gru, 7, 13, 0, 0, LOOM_CASE_ROWS},
     TIMED("linear.qkv", build_linear, 600, 256, 768, 0),
     TIMED("linear.square", build_linear, 600, 256, 256, 0),
     TIMED("linear.gelu", build_linear, 600, 256, 256, LOOM_ACT_GELU),
