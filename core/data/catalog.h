@@ -11,7 +11,8 @@
  * A *span* is a stretch of one recording that belongs to one split and was observed without a gap. Spans of different
  * splits never overlap. A window reads spikes and series of its span alone, lags included, so nothing of one split can
  * reach another. A fixed window lies wholly inside its span; a trial window keeps its nominal length, and bins that
- * stick out of the span (not recorded, or another split's time) read 0 with held = 2. */
+ * stick out of the span (not recorded, or another split's time) read 0 with held = 2. The span of a trial reaches half
+ * way to its neighbours, so that lagged behaviour is at hand at the trial's edges. */
 #ifndef LOOM_DATA_CATALOG_H
 #define LOOM_DATA_CATALOG_H
 
@@ -87,8 +88,8 @@ int loom_data_spec_read(struct loom_data_spec *out, const struct loom_options *d
 /* ---- catalogue [setup] ---- */
 
 struct loom_span {
-    int64_t begin_ns, end_ns;   /* what may be read */
-    int64_t window_ns, stop_ns; /* nominal window of a trial; begin_ns, end_ns for fixed windows */
+    int64_t begin_ns, end_ns;   /* what may be read: spikes, and series with their lags */
+    int64_t window_ns, stop_ns; /* where windows lie, whole bins: of a trial, its one window, which may stick out */
     int32_t recording, split;   /* number in the catalogue; enum loom_split */
     int32_t row;                /* of the interval table, or -1 */
 };
@@ -197,12 +198,12 @@ void loom_sampler_draw(const struct loom_sampler *s, uint64_t step, int32_t tupl
 
 /* ---- the content of a window [data] ---- */
 
-struct loom_window_need {
-    const char *series; /* in data units, at its own sample times */
-    double lag_s;       /* value at window time t is the one recorded at t + lag_s */
+struct loom_series_want {
+    const char *name; /* in data units, at its own sample times */
+    double lag_s;     /* the value asked for at window time t is the one recorded at t + lag_s */
 };
 struct loom_window_ask {
-    const struct loom_window_need *series;
+    const struct loom_series_want *series;
     int32_t series_count;
     int32_t events;   /* 1: spike_s and spike_unit wanted (else spikes reads -1) */
     int32_t training; /* 1: augment (unit dropout) with draws of (seed, step, sample) */
@@ -211,7 +212,7 @@ struct loom_window_ask {
 /* Fills `out` with what may be seen: counts and spikes of held bins read 0. `truth` (may be NULL) receives the same
  * window with the counts of held = 1 as recorded: what questions are scored against. Memory comes from the arena alone;
  * thread-safe; time grows with the window, not with the recording. A series that the recording lacks has 0 samples.
- * LOOM_ENOMEM: arena full (loom_window_bytes). */
+ * LOOM_ENOMEM: the arena is too small for the window. */
 int loom_window_fill(const struct loom_catalog *c, const struct loom_sample *s, const struct loom_window_ask *ask,
                      struct loom_arena *arena, struct loom_window *out, struct loom_window *truth,
                      struct loom_error *e);
