@@ -97,7 +97,7 @@ struct loom_span {
 /* Reads the `data:` group, runs the source on its files through the cache, and makes the catalogue, which owns the
  * recordings. Files are relative to $LOOM_DATA if they exist there, else to the pipeline file's folder.
  * LOOM_ECONFIG, LOOM_EDATA, LOOM_EPLUGIN, LOOM_EIO, LOOM_ENOMEM. */
-int loom_catalog_open(struct loom_catalog **out, const struct loom_group *data, const struct loom_registry *registry,
+int loom_catalog_open(struct loom_catalog **out, const struct loom_group *data, struct loom_registry *registry,
                       struct loom_error *e);
 /* The same from recordings at hand, which must outlive the catalogue; they are put in order of their ids, so that
  * nothing depends on the order of files. LOOM_EDATA when an id occurs twice, a split is impossible, or stored bins do

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The `data:` group of a pipeline file: its options, its files, its source, and the catalogue they make. */
+#include "config/tree.h"
+#include "data/spans.h"
+#include "plugin/registry.h"
+
+#include <loom/config.h>
+
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct loom_option loom_data_options[] = {
+    {"source", LOOM_OPT_STRING, LOOM_OPT_REQUIRED, "", NULL, NULL, "source plugin that reads the files"},
+    {"files", LOOM_OPT_STRINGS, 0, "", NULL, NULL,
+     "files or patterns (*.mat), relative to $LOOM_DATA if found there, else to the pipeline file; none for a source "
+     "that "
+     "makes its data"},
+    {"bin_ms", LOOM_OPT_REAL, 0, "0.0", "[0,inf)", "ms",
+     "width of a bin; 0 = as stored for recordings that come binned, else 20"},
+    {"window", LOOM_OPT_STRING, 0, "fixed", "fixed|trial", NULL,
+     "windows of window_ms anywhere inside a split, or one window for each trial"},
+    {"window_ms", LOOM_OPT_REAL, 0, "1000.0", "(0,inf)", "ms",
+     "length of a fixed window; a shorter stretch gives a shorter window"},
+    {"stride_ms", LOOM_OPT_REAL, 0, "0.0", "[0,inf)", "ms",
+     "step between evaluation windows; 0 = no overlap; less than window_ms gives each bin more past"},
+    {"align", LOOM_OPT_STRING, 0, "", NULL, NULL,
+     "trial windows: numeric column of the trial table with the event they are laid around; empty = the trial's start"},
+    {"pre_ms", LOOM_OPT_REAL, 0, "0.0", NULL, "ms", "trial windows: begin this long before the event"},
+    {"post_ms", LOOM_OPT_REAL, 0, "-1.0", "[-1,inf)", "ms",
+     "trial windows: end this long after the event; -1 = at the trial's stop"},
+    {"forward_ms", LOOM_OPT_REAL, 0, "0.0", "[0,inf)", "ms",
+     "further time at the end of each window that is asked about and never seen"},
+    {"held_out", LOOM_OPT_REAL, 0, "0.0", "[0,1)", NULL,
+     "share of each recording's units that are asked about and never seen"},
+    {"held_out_seed", LOOM_OPT_INT, 0, "0", NULL, NULL, "which units held_out takes"},
+    {"held_out_names", LOOM_OPT_STRINGS, 0, "", NULL, NULL,
+     "units to hold out: names or \"recording/unit\", patterns allowed"},
+    {"held_out_file", LOOM_OPT_BOOL, 0, "true", NULL, NULL, "hold out the units that the file marks as held out"},
+    {"unit_dropout", LOOM_OPT_REAL, 0, "0.0", "[0,1)", NULL,
+     "training: chance that a window misses a unit altogether, so that models stand the loss of units"},
+    {"crop_jitter_ms", LOOM_OPT_REAL, 0, "0.0", "[0,inf)", "ms",
+     "training: windows are shifted at random by up to this much"},
+    {"balance", LOOM_OPT_STRING, 0, "windows", "windows|recordings", NULL,
+     "training: every window equally often, or every recording"},
+    {"batch_by", LOOM_OPT_STRING, 0, "mixed", "mixed|recording", NULL,
+     "training: a step mixes recordings, or holds windows of one"},
+    {"invalid", LOOM_OPT_STRING, 0, "invalid_times", NULL, NULL,
+     "interval table of times to leave out; recordings without it lose nothing"},
+    {"cache", LOOM_OPT_STRING, 0, "", NULL, NULL, "folder for what was read; empty = $LOOM_CACHE, else ~/.cache/loom"},
+    {"refresh", LOOM_OPT_BOOL, 0, "false", NULL, NULL, "read the files anew although they stand in the cache"},
+    {NULL, 0, 0, NULL, NULL, NULL, NULL},
+};
+
+const struct loom_option loom_split_options[] = {
+    {"by", LOOM_OPT_STRING, 0, "time", "time|trial|column|recording", NULL,
+     "what is dealt to train, valid and test: stretches of time, trials, trials by a column's value, whole recordings"},
+    {"train", LOOM_OPT_REAL, 0, "0.7", "[0,1]", NULL, "share for training (by time or trial)"},
+    {"valid", LOOM_OPT_REAL, 0, "0.1", "[0,1]", NULL, "share for validation"},
+    {"test", LOOM_OPT_REAL, 0, "0.2", "[0,1]", NULL, "share for the test; what is left of 1 is not used"},
+    {"order", LOOM_OPT_STRING, 0, "shuffled", "shuffled|interleaved|contiguous", NULL,
+     "by trial: at random, evenly spread over the session, or the session's beginning, middle and end"},
+    {"blocks", LOOM_OPT_INT, 0, "1", "[1,1000]", NULL,
+     "by time: how often train, valid, test repeat along a recording; 1 = its beginning, middle and end"},
+    {"gap_ms", LOOM_OPT_REAL, 0, "0.0", "[0,inf)", "ms", "by time: left out between two splits"},
+    {"seed", LOOM_OPT_INT, 0, "0", NULL, NULL, "by trial, shuffled: another number deals other trials"},
+    {"table", LOOM_OPT_STRING, 0, "trials", NULL, NULL, "interval table whose rows are the trials"},
+    {"column", LOOM_OPT_STRING, 0, "split", NULL, NULL, "by column: the column whose value decides"},
+    {"train_values", LOOM_OPT_STRINGS, 0, "train", NULL, NULL,
+     "by column: values of train trials; by recording: names or patterns of recordings"},
+    {"valid_values", LOOM_OPT_STRINGS, 0, "valid, val", NULL, NULL, "the same for validation"},
+    {"test_values", LOOM_OPT_STRINGS, 0, "test", NULL, NULL, "the same for the test"},
+    {"limit", LOOM_OPT_REAL, 0, "1.0", "(0,1]", NULL,
+     "share of the train split that is used; a smaller share is part of a larger one"},
+    {"limit_recordings", LOOM_OPT_STRINGS, 0, "", NULL, NULL,
+     "recordings that limit applies to, patterns allowed; none = all"},
+    {NULL, 0, 0, NULL, NULL, NULL, NULL},
+};
+
+static int read_words(struct loom_words *out, const struct loom_options *o, const char *name, struct loom_arena *words)
+{
+    const size_t n = loom_opt_count(o, name);
+    const char **word = loom_arena_alloc(words, (n + 1) * sizeof *word);
+    for (size_t i = 0; word != NULL && i < n; i++)
+        word[i] = loom_opt_string_at(o, name, i);
+    *out = (struct loom_words){word != NULL ? (int32_t)n : 0, word};
+    return word != NULL ? LOOM_OK : LOOM_ENOMEM;
+}
+
+static int word_number(const struct loom_options *o, const char *name, const char *const *words)
+{
+    int i = 0;
+    while (words[i + 1] != NULL && !loom_opt_is(o, name, words[i]))
+        i++;
+    return i;
+}
+
+static int read_split(struct loom_split_spec *s, const struct loom_options *o, struct loom_arena *words)
+{
+    static const char *const by[] = {"time", "trial", "column", "recording", NULL};
+    static const char *const order[] = {"shuffled", "interleaved", "contiguous", NULL};
+    s->by = (enum loom_split_by)word_number(o, "by", by);
+    s->order = (enum loom_split_order)word_number(o, "order", order);
+    s->fraction[LOOM_TRAIN] = loom_opt_real(o, "train");
+    s->fraction[LOOM_VALID] = loom_opt_real(o, "valid");
+    s->fraction[LOOM_TEST] = loom_opt_real(o, "test");
+    s->blocks = loom_opt_int(o, "blocks");
+    s->seed = loom_opt_int(o, "seed");
+    s->gap_s = loom_opt_real(o, "gap_ms") * 1e-3;
+    s->table = loom_opt_string(o, "table");
+    s->column = loom_opt_string(o, "column");
+    s->limit = loom_opt_real(o, "limit");
+    int rc = read_words(&s->value[LOOM_TRAIN], o, "train_values", words);
+    if (rc == LOOM_OK)
+        rc = read_words(&s->value[LOOM_VALID], o, "valid_values", words);
+    if (rc == LOOM_OK)
+        rc = read_words(&s->value[LOOM_TEST], o, "test_values", words);
+    return rc == LOOM_OK ? read_words(&s->limit_recordings, o, "limit_recordings", words) : rc;
+}
+
+int loom_data_spec_read(struct loom_data_spec *out, const struct loom_options *data, const struct loom_options *split,
+                        struct loom_arena *words, struct loom_error *e)
+{
+    static const char *const window[] = {"fixed", "trial", NULL}, *const balance[] = {"windows", "recordings", NULL},
+                             *const batch_by[] = {"mixed", "recording", NULL};
+    *out = (struct loom_data_spec){
+        .bin_s = loom_opt_real(data, "bin_ms") * 1e-3,
+        .window = (enum loom_window_kind)word_number(data, "window", window),
+        .window_s = loom_opt_real(data, "window_ms") * 1e-3,
+        .stride_s = loom_opt_real(data, "stride_ms") * 1e-3,
+        .align = loom_opt_string(data, "align"),
+        .pre_s = loom_opt_real(data, "pre_ms") * 1e-3,
+        .post_s = loom_opt_real(data, "post_ms") * 1e-3,
+        .forward_s = loom_opt_real(data, "forward_ms") * 1e-3,
+        .held_out = loom_opt_real(data, "held_out"),
+        .held_out_seed = loom_opt_int(data, "held_out_seed"),
+        .held_out_file = loom_opt_bool(data, "held_out_file"),
+        .unit_dropout = loom_opt_real(data, "unit_dropout"),
+        .crop_jitter_s = loom_opt_real(data, "crop_jitter_ms") * 1e-3,
+        .balance = (enum loom_balance)word_number(data, "balance", balance),
+        .batch_by = (enum loom_batch_by)word_number(data, "batch_by", batch_by),
+        .invalid = loom_opt_string(data, "invalid"),
+    };
+    if (read_words(&out->held_out_names, data, "held_out_names", words) != LOOM_OK ||
+        read_split(&out->split, split, words) != LOOM_OK)
+        return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for the options of `data`");
+    const double *f = out->split.fraction;
+    if (f[0] + f[1] + f[2] > 1.0 + 1e-9)
+        return loom_opt_fail(split, "train", e, "train + valid + test = %g + %g + %g is more than 1: lower one of them",
+                             f[0], f[1], f[2]);
+    return LOOM_OK;
+}
+
+/* ---- opening ---- */
+
+struct opening {
+    const struct loom_group *group;
+    const struct loom_plugin *source;
+    const char *module;
+    struct loom_options *data, *split, *own; /* own: the source's */
+    struct loom_arena words;
+    struct loom_recordings **set; /* one for each file */
+    int sets;
+};
+
+static void free_sets(void *owned)
+{
+    struct opening *o = owned;
+    for (int i = 0; i < o->sets; i++)
+        loom_recordings_free(o->set[i]);
+    free(o->set);
+    loom_options_free(o->data);
+    loom_options_free(o->split);
+    loom_options_free(o->own);
+    loom_arena_release(&o->words);
+    free(o);
+}
+
+/* Names of a table's options, and one more, NULL-ended: what another table of the same group leaves alone. */
+static const char *const *names_of(struct loom_arena *a, const struct loom_option *table, const char *more)
+{
+    size_t n = 0;
+    while (table != NULL && table[n].name != NULL)
+        n++;
+    const char **name = loom_arena_alloc(a, (n + 2) * sizeof *name);
+    for (size_t i = 0; name != NULL && i < n; i++)
+        name[i] = table[i].name;
+    if (name != NULL) {
+        name[n] = more;
+        name[n + 1] = NULL;
+    }
+    return name;
+}
+
+static int parse_group(struct opening *o, struct loom_registry *registry, struct loom_error *e)
+{
+    static const struct loom_option none[] = {{NULL, 0, 0, NULL, NULL, NULL, NULL}};
+    const char *id = loom_group_text(o->group, "source");
+    if (id == NULL)
+        return loom_group_fail(o->group, "source", e, LOOM_ECONFIG,
+                               "data needs `source`, the plugin that reads the files: `loom plugins list` shows them");
+    int rc = loom_registry_find(registry, LOOM_SOURCE, id, &o->source, e);
+    if (rc != LOOM_OK)
+        return rc;
+    o->module = loom_registry_file(registry, o->source);
+    const struct loom_option *own = o->source->options != NULL ? o->source->options : none;
+    const char *const *theirs = names_of(&o->words, own, "split");
+    const char *const *ours = names_of(&o->words, loom_data_options, "split");
+    if (theirs == NULL || ours == NULL)
+        return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for the options of `data`");
+    rc = loom_options_parse(&o->data, loom_data_options, o->group, "data", theirs, e);
+    if (rc == LOOM_OK)
+        rc = loom_options_parse(&o->own, own, o->group, "data", ours, e);
+    if (rc == LOOM_OK)
+        rc = loom_options_parse(&o->split, loom_split_options, loom_group_ensure(o->group, "split"), "data.split", NULL,
+                                e);
+    return rc;
+}
+
+static int read_one(struct opening *o, const char *file, struct loom_error *e)
+{
+    const char *cache = loom_opt_string(o->data, "cache");
+    const struct loom_ingest how = {.source = o->source,
+                                    .module = o->module,
+                                    .options = o->own,
+                                    .file = file,
+                                    .cache = cache[0] != '\0' ? cache : NULL,
+                                    .refresh = loom_opt_bool(o->data, "refresh")};
+    struct loom_recordings **set = realloc(o->set, ((size_t)o->sets + 1) * sizeof *set);
+    if (set == NULL)
+        return loom_fail(e, LOOM_ENOMEM, file, 0, "no memory for another recording");
+    o->set = set;
+    int rc = loom_recordings_read(&o->set[o->sets], &how, e);
+    o->sets += rc == LOOM_OK;
+    return rc;
+}
+
+static int read_matches(struct opening *o, const char *folder, const char *name, int *found, struct loom_error *e)
+{
+    glob_t g = {0};
+    char path[4096];
+    int rc = LOOM_OK;
+    int n = folder != NULL && name[0] != '/' ? snprintf(path, sizeof path, "%s/%s", folder, name)
+                                             : snprintf(path, sizeof path, "%s", name);
+    if (n < 0 || (size_t)n >= sizeof path)
+        return loom_group_fail(o->group, "files", e, LOOM_ECONFIG, "the path %s is too long: shorten it", name);
+    if (glob(path, 0, NULL, &g) == 0)
+        for (size_t i = 0; i < g.gl_pathc && rc == LOOM_OK; i++) {
+            *found = 1;
+            rc = read_one(o, g.gl_pathv[i], e);
+        }
+    globfree(&g);
+    return rc;
+}
+
+static int read_files(struct opening *o, struct loom_error *e)
+{
+    const size_t n = loom_opt_count(o->data, "files");
+    const char *data = getenv("LOOM_DATA"), *pipeline = o->group->body->config->name;
+    char folder[4096] = ".";
+    const char *slash = pipeline != NULL ? strrchr(pipeline, '/') : NULL;
+    int rc = LOOM_OK;
+    if (slash != NULL)
+        snprintf(folder, sizeof folder, "%.*s", (int)(slash - pipeline), pipeline);
+    if (n == 0)
+        return read_one(o, NULL, e);
+    for (size_t i = 0; i < n && rc == LOOM_OK; i++) {
+        const char *name = loom_opt_string_at(o->data, "files", i);
+        int found = 0;
+        if (data != NULL && data[0] != '\0')
+            rc = read_matches(o, data, name, &found, e);
+        if (rc == LOOM_OK && !found)
+            rc = read_matches(o, folder, name, &found, e);
+        if (rc == LOOM_OK && !found)
+            rc = loom_group_fail(o->group, "files", e, LOOM_EDATA,
+                                 "there is no file %s under $LOOM_DATA (%s) nor beside the pipeline file (%s): set "
+                                 "LOOM_DATA to the folder that holds it, or correct the name",
+                                 name, data != NULL ? data : "unset", folder);
+    }
+    return rc;
+}
+
+static int make_catalog(struct loom_catalog **out, struct opening *o, struct loom_error *e)
+{
+    struct loom_data_spec spec;
+    int rc = loom_data_spec_read(&spec, o->data, o->split, &o->words, e);
+    int32_t n = 0, k = 0;
+    for (int i = 0; i < o->sets; i++)
+        n += loom_recordings_count(o->set[i]);
+    const struct loom_recording **recording = malloc(((size_t)n + 1) * sizeof *recording);
+    if (rc == LOOM_OK && recording == NULL)
+        rc = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for %d recordings", (int)n);
+    for (int i = 0; rc == LOOM_OK && i < o->sets; i++)
+        for (int j = 0; j < loom_recordings_count(o->set[i]); j++)
+            recording[k++] = loom_recordings_at(o->set[i], j);
+    if (rc == LOOM_OK)
+        rc = loom_catalog_new(out, recording, n, &spec, e);
+    free(recording);
+    return rc;
+}
+
+int loom_catalog_open(struct loom_catalog **out, const struct loom_group *data, struct loom_registry *registry,
+                      struct loom_error *e)
+{
+    *out = NULL;
+    if (data == NULL)
+        return loom_fail(e, LOOM_ECONFIG, NULL, 0, "the pipeline has no `data` group: add data: { source = …; }");
+    struct opening *o = calloc(1, sizeof *o);
+    if (o == NULL)
+        return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory to open data");
+    o->group = data;
+    int rc = loom_arena_init(&o->words, (size_t)4 << 20, e);
+    if (rc == LOOM_OK)
+        rc = parse_group(o, registry, e);
+    if (rc == LOOM_OK)
+        rc = read_files(o, e);
+    if (rc == LOOM_OK)
+        rc = make_catalog(out, o, e);
+    if (rc != LOOM_OK) {
+        free_sets(o);
+        return rc;
+    }
+    (*out)->owned = o;
+    (*out)->release = free_sets;
+    return LOOM_OK;
+}
