@@ -59,6 +59,9 @@ configured() {
     local folder=$1
     shift
     [ ! -e config.status ] || die "These sources are configured in place; run 'make distclean' first."
+    if [ -e "$folder/Makefile" ] && ! grep -qxF "prefix = $ROOT/build/local" "$folder/Makefile"; then
+        die "$folder was configured by hand, to be installed elsewhere: use make in it, or remove it and start again."
+    fi
     mkdir -p "$folder"
     [ -e configure ] || logged "$folder/autogen.log" ./autogen.sh || return 1
     [ -e "$folder/Makefile" ] ||
