@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "eval/stats.h"
+
+#include <loom/rng.h>
+
+#include <math.h>
+#include <stdlib.h>
+
+double loom_sign_test(int64_t wins, int64_t losses)
+{
+    int64_t n = wins + losses, few = wins < losses ? wins : losses;
+    double tail = 0.0;
+    for (int64_t k = 0; k <= few; k++)
+        tail += exp(lgamma((double)n + 1.0) - lgamma((double)k + 1.0) - lgamma((double)(n - k) + 1.0) -
+                    (double)n * log(2.0));
+    return fmin(1.0, 2.0 * tail);
+}
+
+static int ascending(const void *x, const void *y)
+{
+    double a = *(const double *)x, b = *(const double *)y;
+    return (a > b) - (a < b);
+}
+
+/* Linear between order statistics (Hyndman & Fan 1996, type 7). */
+static double quantile(const double *sorted, int64_t n, double q)
+{
+    double at = q * (double)(n - 1);
+    int64_t below = (int64_t)at;
+    double above = below + 1 < n ? sorted[below + 1] : sorted[below];
+    return sorted[below] + (at - (double)below) * (above - sorted[below]);
+}
+
+static void interval(struct loom_paired *out, const double *gap, double *mean, int32_t draws, uint64_t seed)
+{
+    struct loom_rng rng;
+    for (int32_t k = 0; k < draws; k++) {
+        double sum = 0.0;
+        loom_rng_init(&rng, seed, "bootstrap", (uint64_t)k, 0);
+        for (int64_t i = 0; i < out->n; i++)
+            sum += gap[loom_rng_below(&rng, (uint32_t)out->n)];
+        mean[k] = sum / (double)out->n;
+    }
+    qsort(mean, (size_t)draws, sizeof *mean, ascending);
+    out->low = quantile(mean, draws, (1.0 - out->confidence) / 2.0);
+    out->high = quantile(mean, draws, (1.0 + out->confidence) / 2.0);
+}
+
+int loom_paired_compare(struct loom_paired *out, const double *a, const double *b, int64_t n, double confidence,
+                        int32_t draws, uint64_t seed, struct loom_error *e)
+{
+    double *gap = malloc((size_t)(n + 1) * sizeof *gap), *mean = malloc((size_t)(draws + 1) * sizeof *mean);
+    double sum_a = 0.0, sum_b = 0.0;
+    *out = (struct loom_paired){.confidence = confidence, .low = NAN, .high = NAN};
+    if (gap == NULL || mean == NULL) {
+        free(gap);
+        free(mean);
+        return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory to compare %lld pairs; free some", (long long)n);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        if (isnan(a[i]) || isnan(b[i]))
+            continue;
+        gap[out->n++] = a[i] - b[i];
+        sum_a += a[i];
+        sum_b += b[i];
+        out->wins += a[i] > b[i];
+        out->losses += a[i] < b[i];
+    }
+    out->mean_a = sum_a / (double)out->n;
+    out->mean_b = sum_b / (double)out->n;
+    out->difference = (sum_a - sum_b) / (double)out->n;
+    out->p_sign = loom_sign_test(out->wins, out->losses);
+    if (out->n >= 2 && draws > 0)
+        interval(out, gap, mean, draws, seed);
+    free(gap);
+    free(mean);
+    return LOOM_OK;
+}

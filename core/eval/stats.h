@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Is one model better than another? Statistics of paired numbers: the same seeds, folds or trials under two models. */
+#ifndef LOOM_EVAL_STATS_H
+#define LOOM_EVAL_STATS_H
+
+#include <loom/types.h>
+
+struct loom_paired {
+    int64_t n;             /* pairs; those with a NaN are left out */
+    double mean_a, mean_b; /* NaN without pairs */
+    double difference;     /* mean of a - b */
+    double low, high;      /* of the difference, at `confidence`; NaN with fewer than two pairs */
+    double confidence;
+    int64_t wins, losses; /* a > b, a < b */
+    double p_sign;        /* two-sided sign test over wins and losses; 1 without any */
+};
+
+/* Bootstrap of the mean difference over pairs (Efron & Tibshirani 1993): percentiles of `draws` resamples, which are a
+ * function of `seed` alone. With few pairs the interval is too narrow; loom_paired.n says how few. `confidence` in
+ * (0,1). LOOM_ENOMEM. */
+int loom_paired_compare(struct loom_paired *out, const double *a, const double *b, int64_t n, double confidence,
+                        int32_t draws, uint64_t seed, struct loom_error *e);
+/* Two-sided exact probability of as uneven a split of wins + losses fair coins. */
+double loom_sign_test(int64_t wins, int64_t losses);
+
+#endif
