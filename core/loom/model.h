@@ -105,6 +105,8 @@ LOOM_API void loom_plan_rng(const struct loom_plan *p, const struct loom_rows *f
                             const char *purpose, struct loom_rng *out);
 /* Denominators. Summed over all shards before anything is built. "segments" is always there. */
 LOOM_API void loom_plan_mass(struct loom_plan *p, const char *name, double amount);
+/* Weighed elements of a question: the mass that its loss is a mean over. */
+LOOM_API double loom_rows_scored(const struct loom_rows *ask);
 LOOM_API int loom_plan_modality(const struct loom_plan *p, const char *name); /* number, or -1 */
 LOOM_API int loom_plan_visible(const struct loom_plan *p, int modality);      /* may be seen at all */
 LOOM_API int

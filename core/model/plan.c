@@ -270,6 +270,14 @@ void loom_masses_add(struct loom_masses *to, const struct loom_masses *from)
     }
 }
 
+double loom_rows_scored(const struct loom_rows *ask)
+{
+    double mass = 0.0;
+    for (int32_t i = 0; i < ask->elems; i++)
+        mass += (double)ask->weight[i];
+    return mass;
+}
+
 int loom_plan_modality(const struct loom_plan *p, const char *name)
 {
     return loom_model_modality_number(p->model, name);
