@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A transformer over rows, asked through small transformers of its own, one for each modality (NDT2, Ye et al. 2023; masked
- * autoencoders, He et al. 2022).
+/* A transformer over rows, asked through small transformers of its own, one for each modality (NDT2, Ye et al. 2023;
+ * masked autoencoders, He et al. 2022).
  *
  *     encode:  x + time + space, context rows behind → depth blocks → memory
- *     answer:  [memory (pooled over time) ; questions] + time + space, context → decoder_depth blocks → the questions' rows
+ *     answer:  [memory (pooled over time) ; questions] + time + space, context → decoder_depth blocks → the questions'
+ * rows
  *
  * Encoder and each decoder have time and space tables of their own. Context rows (session, subject, task) see context
- * alone and are seen by all. With decoder_depth 0 a question is answered by the row of the view that it stands on (NDT1). */
+ * alone and are seen by all. With decoder_depth 0 a question is answered by the row of the view that it stands on
+ * (NDT1). */
 #include <loom/nn.h>
 #include <loom/plugin.h>
 
@@ -94,8 +96,8 @@ static int vit_describe(const void *self, struct loom_traits *t, struct loom_err
 
 /* ---- coordinates ---- */
 
-/* Rows of a table at real-valued places: between two rows the mean of both, weighed by distance. A row at a bin's centre
- * takes that bin's vector; a question between bins takes from both. */
+/* Rows of a table at real-valued places: between two rows the mean of both, weighed by distance. A row at a bin's
+ * centre takes that bin's vector; a question between bins takes from both. */
 struct between {
     int64_t rows;
     const double *at; /* [rows] in units of table rows */
@@ -105,8 +107,8 @@ static int between_infer(const struct loom_node *n, struct loom_shape *out, stru
 {
     const struct between *p = loom_node_attr(n);
     (void)e;
-    *out = (struct loom_shape){
-        .dtype = LOOM_REAL, .rank = 2, .dim = {p->rows, loom_node_dim(loom_node_input(n, 0), 1)}};
+    *out =
+        (struct loom_shape){.dtype = LOOM_REAL, .rank = 2, .dim = {p->rows, loom_node_dim(loom_node_input(n, 0), 1)}};
     return LOOM_OK;
 }
 
@@ -169,13 +171,13 @@ static const struct loom_op between_op = {.size = sizeof(struct loom_op),
 /* Rows of the net, whatever they came from: the view's, pooled ones, questions. Context rows stand behind them all. */
 struct places {
     int32_t rows, segments;
-    const int32_t *segment;  /* [rows] */
-    const double *time;      /* [rows] seconds */
-    const double *space;     /* [rows] */
+    const int32_t *segment; /* [rows] */
+    const double *time;     /* [rows] seconds */
+    const double *space;    /* [rows] */
 };
 
-static struct loom_node *position(struct loom_build *b, const char *name, int64_t count, int32_t width, const double *at,
-                                  int32_t rows)
+static struct loom_node *position(struct loom_build *b, const char *name, int64_t count, int32_t width,
+                                  const double *at, int32_t rows)
 {
     struct between attr = {.rows = rows, .at = at};
     struct loom_node *table = loom_param(b, name, 2, (const int64_t[]){count, width}, "normal:0.2", LOOM_NO_DECAY);
@@ -204,8 +206,9 @@ static struct loom_node *place(const struct vit *v, struct loom_build *b, struct
     for (int32_t r = 0; at && r < p->rows; r++) {
         at[r] = p->time[r] / v->bin_s - 0.5;
         if (p->space[r] >= v->space)
-            loom_graph_fail(g, LOOM_ECONFIG, "space coordinate %g is beyond max_space = %d of the vit; set max_space = %d",
-                            p->space[r], v->space, (int)p->space[r] + 1);
+            loom_graph_fail(g, LOOM_ECONFIG,
+                            "space coordinate %g is beyond max_space = %d of the vit; set max_space = %d", p->space[r],
+                            v->space, (int)p->space[r] + 1);
     }
     if (!at)
         return x;
@@ -266,7 +269,8 @@ static void see(const struct vit *v, struct loom_build *b, const struct places *
 }
 
 /* Angles of rotary time: periods from two bins to the longest window, in geometric steps (Su et al. 2021). */
-static void rotate(const struct vit *v, struct loom_build *b, const struct places *p, int32_t rows, struct loom_attention *a)
+static void rotate(const struct vit *v, struct loom_build *b, const struct places *p, int32_t rows,
+                   struct loom_attention *a)
 {
     int32_t half = v->width / v->heads / 2;
     size_t n = (size_t)rows * (size_t)half + 1;
@@ -342,9 +346,11 @@ static struct loom_node *blocks(const struct vit *v, struct loom_build *b, struc
     return v->pre_norm && depth > 0 ? loom_nn_layer_norm(b, "norm", x) : x;
 }
 
-/* Rows of the net at their places, context behind, through `depth` blocks; all rows come back, context rows included. */
-static struct loom_node *pass(const struct vit *v, struct loom_build *b, const struct loom_view *view, struct loom_node *x,
-                              const struct places *p, struct loom_node *context, int32_t contexts, int32_t depth)
+/* Rows of the net at their places, context behind, through `depth` blocks; all rows come back, context rows included.
+ */
+static struct loom_node *pass(const struct vit *v, struct loom_build *b, const struct loom_view *view,
+                              struct loom_node *x, const struct places *p, struct loom_node *context, int32_t contexts,
+                              int32_t depth)
 {
     struct loom_attention rule;
     x = place(v, b, x, p);
@@ -379,8 +385,7 @@ static struct loom_memory vit_encode(const void *self, struct loom_build *b, con
                        .time = axis(in, "time"),
                        .space = axis(in, "space")};
     struct loom_node *context = contexts ? context_rows(v, b, view) : NULL;
-    struct loom_node *y =
-        pass(v, b, view, x, &p, context ? flags(v, b, context, contexts) : NULL, contexts, v->depth);
+    struct loom_node *y = pass(v, b, view, x, &p, context ? flags(v, b, context, contexts) : NULL, contexts, v->depth);
     if (contexts)
         y = loom_slice_rows(g, y, 0, in->rows);
     y = loom_nn_dropout(b, "dropout", y, loom_opt_real(v->options, "dropout"), &in->groups);
@@ -388,12 +393,14 @@ static struct loom_memory vit_encode(const void *self, struct loom_build *b, con
 }
 
 /* Memory rows of one time, averaged: what a behaviour needs of a bin. Fills places of the means. */
-static struct loom_node *pool_time(const struct vit *v, struct loom_build *b, const struct loom_memory *m, struct places *p)
+static struct loom_node *pool_time(const struct vit *v, struct loom_build *b, const struct loom_memory *m,
+                                   struct places *p)
 {
     struct loom_graph *g = loom_build_graph(b);
     const struct loom_rows *rows = m->rows;
     size_t n = (size_t)rows->rows + 1;
-    int32_t *first = loom_graph_alloc(g, (n + 1) * sizeof(*first)), *segment = loom_graph_alloc(g, n * sizeof(*segment));
+    int32_t *first = loom_graph_alloc(g, (n + 1) * sizeof(*first)),
+            *segment = loom_graph_alloc(g, n * sizeof(*segment));
     double *time = loom_graph_alloc(g, n * sizeof(*time)), *space = loom_graph_alloc(g, n * sizeof(*space));
     const double *t = axis(rows, "time");
     struct loom_groups groups = {.n = 0, .first = first, .row = NULL, .key = NULL};
@@ -409,12 +416,14 @@ static struct loom_node *pool_time(const struct vit *v, struct loom_build *b, co
         space[groups.n++] = 0.0;
     }
     first[groups.n] = rows->rows;
-    *p = (struct places){.rows = groups.n, .segments = rows->segments, .segment = segment, .time = time, .space = space};
+    *p =
+        (struct places){.rows = groups.n, .segments = rows->segments, .segment = segment, .time = time, .space = space};
     return loom_group_mean(g, m->x, &groups);
 }
 
 /* `a` and then `b`, as places of one pass. */
-static int join_places(struct loom_build *b, const struct places *memory, const struct loom_rows *ask, struct places *out)
+static int join_places(struct loom_build *b, const struct places *memory, const struct loom_rows *ask,
+                       struct places *out)
 {
     struct loom_graph *g = loom_build_graph(b);
     size_t n = (size_t)memory->rows + (size_t)ask->rows + 1;

@@ -89,7 +89,8 @@ static void decode_build(const void *self, struct loom_build *b, const struct lo
 }
 
 static const struct loom_option options[] = {
-    {"target", LOOM_OPT_STRING, LOOM_OPT_REQUIRED, NULL, NULL, NULL, "the behaviour to decode: a series of the recordings"},
+    {"target", LOOM_OPT_STRING, LOOM_OPT_REQUIRED, NULL, NULL, NULL,
+     "the behaviour to decode: a series of the recordings"},
     {"lag_ms", LOOM_OPT_REAL, 0, "0", "[-1000,1000]", "ms",
      "neural activity at time t is asked for the behaviour at t + lag_ms"},
     {"view", LOOM_OPT_STRING, 0, "shared", "shared|own", NULL,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Masked autoencoding: part of the neural rows is hidden, and asked for (He et al. 2022; NDT2's shuffle infill, Ye et al.
- * 2023). Every segment has its own draw, and hides exactly the same share. What the data hold out is asked for as well. */
+/* Masked autoencoding: part of the neural rows is hidden, and asked for (He et al. 2022; NDT2's shuffle infill, Ye et
+ * al. 2023). Every segment has its own draw, and hides exactly the same share. What the data hold out is asked for as
+ * well. */
 #include <loom/mask.h>
 #include <loom/plugin.h>
 

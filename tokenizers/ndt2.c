@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* NDT2's token: one bin of a patch of neighbouring units (Ye, Collinger, Wehbe, Gaunt 2023). Counts go through one small
- * table shared by all units, whose vectors are laid side by side; answers are read as log-rates by one linear layer.
- * A unit's place in its patch hangs on its number in the recording, so dropping units moves nobody. */
+/* NDT2's token: one bin of a patch of neighbouring units (Ye, Collinger, Wehbe, Gaunt 2023). Counts go through one
+ * small table shared by all units, whose vectors are laid side by side; answers are read as log-rates by one linear
+ * layer. A unit's place in its patch hangs on its number in the recording, so dropping units moves nobody. */
 #include <loom/nn.h>
 #include <loom/plugin.h>
 
@@ -47,7 +47,8 @@ struct patches {
     int32_t n, *first, *layout; /* [n], [n+1] */
 };
 
-static int find_patches(const struct ndt2 *t, const struct loom_window *w, struct loom_rows_builder *b, struct patches *p)
+static int find_patches(const struct ndt2 *t, const struct loom_window *w, struct loom_rows_builder *b,
+                        struct patches *p)
 {
     p->n = w->units ? w->unit[w->units - 1] / t->patch + 1 : 0;
     p->first = loom_rows_scratch(b, ((size_t)p->n + 1) * sizeof(*p->first));
@@ -65,7 +66,8 @@ static int find_patches(const struct ndt2 *t, const struct loom_window *w, struc
 }
 
 /* Rows come bin by bin, and patch by patch within a bin: the order of NDT2's sequence. */
-static int ndt2_tokenize(const void *self, const struct loom_window *w, struct loom_rows_builder *b, struct loom_error *e)
+static int ndt2_tokenize(const void *self, const struct loom_window *w, struct loom_rows_builder *b,
+                         struct loom_error *e)
 {
     const struct ndt2 *t = self;
     struct patches p;
@@ -82,7 +84,8 @@ static int ndt2_tokenize(const void *self, const struct loom_window *w, struct l
             for (int32_t i = 0; i < n; i++)
                 value[i] = (loom_real)w->count[at + i];
             if (n > 0)
-                status = loom_rows_append(b, (k + 0.5) * w->bin_s, &space, p.layout[s], value, w->held ? w->held + at : NULL);
+                status = loom_rows_append(b, (k + 0.5) * w->bin_s, &space, p.layout[s], value,
+                                          w->held ? w->held + at : NULL);
             if (status != LOOM_OK)
                 return status;
         }
@@ -98,7 +101,8 @@ static struct loom_node *mask_rows(struct loom_build *b, const struct loom_rows 
     return loom_nn_embedding(b, "mask", 1, width, rows->rows, which, "normal:0.02");
 }
 
-/* Vectors of the counts of every slot of every patch, clipped; slots without a unit count 0; hidden rows have no content. */
+/* Vectors of the counts of every slot of every patch, clipped; slots without a unit count 0; hidden rows have no
+ * content. */
 static struct loom_node *count_rows(const struct ndt2 *t, struct loom_build *b, const struct loom_rows *rows, int width)
 {
     struct loom_graph *g = loom_build_graph(b);
@@ -124,7 +128,8 @@ static struct loom_node *ndt2_embed(const void *self, struct loom_build *b, cons
     const struct ndt2 *t = self;
     struct loom_graph *g = loom_build_graph(b);
     if (width % t->patch != 0) {
-        loom_graph_fail(g, LOOM_ECONFIG, "the backbone's width %d is not a multiple of patch_units %d; choose width = %d", width,
+        loom_graph_fail(g, LOOM_ECONFIG,
+                        "the backbone's width %d is not a multiple of patch_units %d; choose width = %d", width,
                         t->patch, (width / t->patch + 1) * t->patch);
         return loom_constant(g, 2, (const int64_t[]){rows->rows, width}, 0.0);
     }
@@ -137,7 +142,8 @@ static struct loom_node *ndt2_embed(const void *self, struct loom_build *b, cons
 }
 
 /* One log-rate a slot; those of slots that hold a unit are the elements. */
-static struct loom_node *ndt2_read(const void *self, struct loom_build *b, const struct loom_rows *ask, struct loom_node *answer)
+static struct loom_node *ndt2_read(const void *self, struct loom_build *b, const struct loom_rows *ask,
+                                   struct loom_node *answer)
 {
     const struct ndt2 *t = self;
     struct loom_graph *g = loom_build_graph(b);
@@ -157,7 +163,8 @@ static struct loom_node *ndt2_read(const void *self, struct loom_build *b, const
 
 static const struct loom_option options[] = {
     {"patch_units", LOOM_OPT_INT, 0, "32", "[1,4096]", "units", "neighbouring units in one token"},
-    {"max_count", LOOM_OPT_INT, 0, "20", "[1,255]", "spikes", "larger counts are seen as this one (targets are not clipped)"},
+    {"max_count", LOOM_OPT_INT, 0, "20", "[1,255]", "spikes",
+     "larger counts are seen as this one (targets are not clipped)"},
     {"dropout", LOOM_OPT_REAL, LOOM_OPT_LIVE, "0.1", "[0,1)", NULL, "of token vectors"},
     {0}};
 
@@ -173,7 +180,8 @@ static const struct loom_plugin plugin = {.size = sizeof(struct loom_plugin),
                                           .build = LOOM_BUILD_BLOCK,
                                           .id = "ndt2",
                                           .version = "0.1",
-                                          .summary = "one token a bin and patch of units, counts through a shared table",
+                                          .summary =
+                                              "one token a bin and patch of units, counts through a shared table",
                                           .license = "Apache-2.0",
                                           .kind = LOOM_TOKENIZER,
                                           .options = options,

@@ -57,7 +57,7 @@ struct loom_model {
     int axes;
     const char *axis_name[LOOM_AXES];
     int needs;
-    struct loom_window_need need[LOOM_MODALITIES];
+    struct loom_series_want need[LOOM_MODALITIES];
 };
 
 /* What objectives leave for build; memory of one shard and one step. */

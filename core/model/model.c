@@ -103,7 +103,7 @@ static int want_behavior(void *owner, const char *series, double lag_s, struct l
     }
     m->modality[at].behavior = 1;
     m->modality[at].lag_s = lag_s;
-    m->need[m->needs].series = m->modality[at].name;
+    m->need[m->needs].name = m->modality[at].name;
     m->need[m->needs++].lag_s = lag_s;
     return LOOM_OK;
 }
@@ -286,7 +286,7 @@ struct loom_store *loom_model_store(const struct loom_model *m)
     return m->store;
 }
 
-const struct loom_window_need *loom_model_series(const struct loom_model *m, int *n)
+const struct loom_series_want *loom_model_series(const struct loom_model *m, int *n)
 {
     *n = m->needs;
     return m->need;
