@@ -251,6 +251,12 @@ static struct loom_node *node_new(struct loom_graph *g, const struct loom_op *op
     return node;
 }
 
+/* Leaves of a graph that only declares its parameters have no memory. */
+static void *view_of(const struct loom_node *x, int64_t offset)
+{
+    return x->value ? (char *)x->value + (size_t)offset * loom_dtype_size(x->shape.dtype) : NULL;
+}
+
 static int node_reserve(struct loom_graph *g, struct loom_node *n, int64_t view)
 {
     size_t promise = n->wants ? loom_grad_class_bytes(loom_node_bytes(n)) : 0;
@@ -259,7 +265,7 @@ static int node_reserve(struct loom_graph *g, struct loom_node *n, int64_t view)
         g->scratch_need = scratch;
     g->promised += promise;
     if (view >= 0)
-        n->value = (char *)n->in[0]->value + (size_t)view * loom_dtype_size(n->shape.dtype);
+        n->value = view_of(n->in[0], view);
     else
         n->value = graph_alloc(g, loom_node_bytes(n), n->op ? n->op->name : "leaf");
     if (n->value && n->shape.saved)
@@ -340,7 +346,10 @@ struct loom_node *loom_input(struct loom_graph *g, int dtype, int rank, const in
     struct loom_node *n = leaf_owned(g, dtype, rank, dim);
     if (!n)
         return g->dummy;
-    if (n->size)
+    if (n->size && !host)
+        loom_graph_fail(g, LOOM_EINVAL, "an input%s%s of %lld elements without memory: pass the values to copy",
+                        g->path[0] ? " in " : "", g->path, (long long)n->size);
+    else if (n->size)
         memcpy(n->value, host, loom_node_bytes(n));
     return n;
 }

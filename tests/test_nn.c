@@ -1,0 +1,566 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Layers: names and numbers of parameters, and what they compute against plain loops that share no code with them. */
+#include "model/internal.h"
+
+#include <loom/nn.h>
+
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct loom_node *(*layer_fn)(struct loom_build *b, const void *payload);
+
+/* One layer with its memory: declared, sealed, then built as often as a test likes. */
+struct bench {
+    struct loom_model model;
+    struct loom_plan plan;
+    struct loom_build build;
+    struct loom_block block;
+    struct loom_graph *graph;
+    struct loom_node *out, *root;
+    layer_fn layer;
+    const void *payload;
+};
+
+static struct bench bench;
+
+static void build(enum loom_mode mode, uint64_t step)
+{
+    struct loom_error e = {0};
+    loom_graph_reset(bench.graph);
+    bench.plan.mode = mode;
+    bench.plan.step = step;
+    loom_build_begin(&bench.build, &bench.model, bench.graph, &bench.plan, NULL, &bench.block, 1);
+    bench.out = bench.layer(&bench.build, bench.payload);
+    bench.root = loom_sum(bench.graph, loom_mul(bench.graph, bench.out, bench.out));
+    ck_assert_msg(loom_graph_error(bench.graph, &e) == LOOM_OK, "%s", e.message);
+}
+
+static const loom_real *run(enum loom_mode mode, uint64_t step)
+{
+    build(mode, step);
+    loom_graph_forward(bench.graph);
+    return loom_node_host(bench.out);
+}
+
+static void start(layer_fn layer, const void *payload)
+{
+    struct loom_error e = {0};
+    memset(&bench, 0, sizeof(bench));
+    bench.layer = layer;
+    bench.payload = payload;
+    bench.model.seed = 5;
+    ck_assert_int_eq(loom_graph_new(&bench.graph, (size_t)64 << 20, &e), LOOM_OK);
+    ck_assert_int_eq(loom_store_new(&bench.model.store, 5, &e), LOOM_OK);
+    build(LOOM_DECLARE, 0);
+    ck_assert_msg(loom_store_seal(bench.model.store, 0, &e) == LOOM_OK, "%s", e.message);
+    ck_assert_int_eq(loom_block_init(&bench.block, bench.model.store, &e), LOOM_OK);
+}
+
+static void stop(void)
+{
+    loom_block_release(&bench.block);
+    loom_store_free(bench.model.store);
+    loom_graph_free(bench.graph);
+}
+
+static loom_real *param(const char *name)
+{
+    const struct loom_entry *n = loom_store_find(bench.model.store, LOOM_LIFE_PARAM, name);
+    ck_assert_msg(n != NULL, "there is no parameter %s", name);
+    return bench.model.store->param + n->offset;
+}
+
+static double value(int64_t i)
+{
+    return sin(1.7 * (double)i + 0.3) + 0.2 * cos(0.31 * (double)(i * i % 97));
+}
+
+/* Zeros and ones say nothing: all parameters get values of their own. */
+static void stir(void)
+{
+    struct loom_store *s = bench.model.store;
+    for (int64_t i = 0; i < s->size[LOOM_LIFE_PARAM]; i++)
+        s->param[i] += (loom_real)(0.3 * value(i + 11));
+}
+
+static struct loom_node *input(struct loom_build *b, int64_t rows, int64_t width, int salt)
+{
+    struct loom_graph *g = loom_build_graph(b);
+    loom_real *x = loom_graph_alloc(g, (size_t)(rows * width) * sizeof(*x) + 1);
+    for (int64_t i = 0; i < rows * width; i++)
+        x[i] = (loom_real)value(i + salt);
+    return loom_input(g, LOOM_REAL, 2, (int64_t[]){rows, width}, x);
+}
+
+/* The slope along the whole gradient, by differences. */
+static void check_gradient(void)
+{
+    const double eps = sizeof(loom_real) == 8 ? 1e-5 : 1e-3, tol = sizeof(loom_real) == 8 ? 1e-6 : 5e-3;
+    struct loom_store *s = bench.model.store;
+    int64_t n = s->size[LOOM_LIFE_PARAM];
+    double norm = 0, side[2];
+    loom_block_zero(&bench.block, s);
+    run(LOOM_STEP, 3);
+    loom_graph_backward(bench.graph, 1, &bench.root, (double[]){1});
+    for (int64_t i = 0; i < n; i++)
+        norm += (double)bench.block.grad[i] * bench.block.grad[i];
+    norm = sqrt(norm);
+    ck_assert_msg(norm > 0 && isfinite(norm), "gradient of length %g", norm);
+    loom_real *kept = malloc((size_t)n * sizeof(*kept));
+    memcpy(kept, s->param, (size_t)n * sizeof(*kept));
+    for (int k = 0; k < 2; k++) {
+        for (int64_t i = 0; i < n; i++)
+            s->param[i] = kept[i] + (loom_real)((k ? -eps : eps) * bench.block.grad[i] / norm);
+        run(LOOM_STEP, 3);
+        side[k] = *(const double *)loom_node_host(bench.root);
+    }
+    memcpy(s->param, kept, (size_t)n * sizeof(*kept));
+    free(kept);
+    double fd = (side[0] - side[1]) / (2 * eps), err = fabs(fd - norm) / norm;
+    ck_assert_msg(err <= tol, "slope %.9g, by differences %.9g", norm, fd);
+}
+
+static void same(const loom_real *got, const double *expected, int64_t n)
+{
+    const double tol = sizeof(loom_real) == 8 ? 1e-12 : 2e-5;
+    for (int64_t i = 0; i < n; i++) {
+        double err = fabs((double)got[i] - expected[i]) / (1 + fabs(expected[i]));
+        ck_assert_msg(err <= tol, "element %lld is %.9g, not %.9g", (long long)i, (double)got[i], expected[i]);
+    }
+}
+
+/* ---- plain loops ---- */
+
+static void plain_linear(const char *name, int with_bias, const double *x, int64_t rows, int64_t in, int64_t out,
+                         double *y)
+{
+    char full[128];
+    snprintf(full, sizeof(full), "%s.weight", name);
+    const loom_real *w = param(full), *b = NULL;
+    snprintf(full, sizeof(full), "%s.bias", name);
+    if (with_bias)
+        b = param(full);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t o = 0; o < out; o++) {
+            double sum = b ? b[o] : 0;
+            for (int64_t i = 0; i < in; i++)
+                sum += x[r * in + i] * w[o * in + i];
+            y[r * out + o] = sum;
+        }
+}
+
+static void plain_norm(const char *name, const double *x, int64_t rows, int64_t width, double *y)
+{
+    char full[128];
+    snprintf(full, sizeof(full), "%s.weight", name);
+    const loom_real *gain = param(full);
+    snprintf(full, sizeof(full), "%s.bias", name);
+    const loom_real *bias = param(full);
+    for (int64_t r = 0; r < rows; r++) {
+        double mean = 0, square = 0;
+        for (int64_t i = 0; i < width; i++)
+            mean += x[r * width + i] / (double)width;
+        for (int64_t i = 0; i < width; i++)
+            square += (x[r * width + i] - mean) * (x[r * width + i] - mean) / (double)width;
+        for (int64_t i = 0; i < width; i++)
+            y[r * width + i] = (x[r * width + i] - mean) / sqrt(square + 1e-5) * gain[i] + bias[i];
+    }
+}
+
+/* Softmax over the keys that `seen` allows, per head; q, k, v packed by head. */
+static void plain_attention(const double *q, int64_t q_ld, const double *k, const double *v, int64_t k_ld, int64_t rows,
+                            int64_t keys, int heads, int64_t width, const uint8_t *seen, double *out)
+{
+    int64_t dim = width / heads;
+    for (int h = 0; h < heads; h++)
+        for (int64_t i = 0; i < rows; i++) {
+            double sum = 0, score[64];
+            for (int64_t j = 0; j < keys; j++) {
+                double dot = 0;
+                for (int64_t d = 0; d < dim; d++)
+                    dot += q[i * q_ld + h * dim + d] * k[j * k_ld + h * dim + d];
+                score[j] = seen[i * keys + j] ? exp(dot / sqrt((double)dim)) : 0;
+                sum += score[j];
+            }
+            for (int64_t d = 0; d < dim; d++) {
+                double o = 0;
+                for (int64_t j = 0; j < keys; j++)
+                    o += score[j] / sum * v[j * k_ld + h * dim + d];
+                out[i * width + h * dim + d] = o;
+            }
+        }
+}
+
+/* ---- a block over two segments of rows, causal by time ---- */
+
+enum { ROWS = 9, WIDTH = 12, HEADS = 3, HIDDEN = 18, MEMORY = 7, MEMORY_WIDTH = 5 };
+
+static const int32_t segments[3] = {0, 5, ROWS}, memory_segments[3] = {0, 4, MEMORY};
+static const double times[ROWS] = {0, 0, 1, 2, 2, 0, 1, 1, 3};
+
+struct block_case {
+    struct loom_block_spec spec;
+    int cross, alone; /* alone: the second segment only */
+};
+
+static struct loom_node *block_layer(struct loom_build *b, const void *payload)
+{
+    static const int32_t one[2] = {0, ROWS - 5};
+    static const uint64_t keys[2] = {71, 72};
+    const struct block_case *c = payload;
+    struct loom_attention see = {.causal = !c->cross, .back_s = -1, .ahead_s = -1};
+    struct loom_groups rows = {2, segments, NULL, keys};
+    struct loom_node *x = input(b, ROWS, WIDTH, 0);
+    see.q_time = see.k_time = times;
+    if (c->alone) {
+        rows = (struct loom_groups){1, one, NULL, keys + 1};
+        see.q_time = see.k_time = times + 5;
+        x = loom_slice_rows(loom_build_graph(b), x, 5, ROWS - 5);
+    }
+    see.q_groups = see.k_groups = rows;
+    if (!c->cross)
+        return loom_nn_block(b, "block0", x, &c->spec, &see, &rows);
+    see.k_groups = (struct loom_groups){2, memory_segments, NULL, NULL};
+    return loom_nn_cross_block(b, "block0", x, input(b, MEMORY, MEMORY_WIDTH, 500), &c->spec, &see, &rows);
+}
+
+static struct block_case block_case(int pre_norm)
+{
+    return (struct block_case){
+        .spec = {
+            .heads = HEADS, .pre_norm = pre_norm, .feed_forward = (double)HIDDEN / WIDTH, .activation = LOOM_ACT_GELU}};
+}
+
+static void plain_mlp(const double *x, double *y)
+{
+    double hidden[ROWS * HIDDEN];
+    plain_linear("block0.mlp.in", 1, x, ROWS, WIDTH, HIDDEN, hidden);
+    for (int i = 0; i < ROWS * HIDDEN; i++)
+        hidden[i] *= 0.5 * erfc(-hidden[i] / sqrt(2));
+    plain_linear("block0.mlp.out", 1, hidden, ROWS, HIDDEN, WIDTH, y);
+}
+
+static void plain_self(const double *x, double *y)
+{
+    double qkv[ROWS * 3 * WIDTH], mixed[ROWS * WIDTH];
+    uint8_t seen[ROWS * ROWS];
+    for (int i = 0; i < ROWS; i++)
+        for (int j = 0; j < ROWS; j++)
+            seen[i * ROWS + j] = (i < 5) == (j < 5) && times[j] <= times[i];
+    plain_linear("block0.attention.qkv", 1, x, ROWS, WIDTH, 3 * WIDTH, qkv);
+    plain_attention(qkv, 3 * WIDTH, qkv + WIDTH, qkv + 2 * WIDTH, 3 * WIDTH, ROWS, ROWS, HEADS, WIDTH, seen, mixed);
+    plain_linear("block0.attention.out", 1, mixed, ROWS, WIDTH, WIDTH, y);
+}
+
+static void plain_cross(const double *x, const double *memory, double *y)
+{
+    double q[ROWS * WIDTH], kv[MEMORY * 2 * WIDTH], mixed[ROWS * WIDTH];
+    uint8_t seen[ROWS * MEMORY];
+    for (int i = 0; i < ROWS; i++)
+        for (int j = 0; j < MEMORY; j++)
+            seen[i * MEMORY + j] = (i < 5) == (j < 4);
+    plain_linear("block0.attention.q", 1, x, ROWS, WIDTH, WIDTH, q);
+    plain_linear("block0.attention.kv", 1, memory, MEMORY, MEMORY_WIDTH, 2 * WIDTH, kv);
+    plain_attention(q, WIDTH, kv, kv + WIDTH, 2 * WIDTH, ROWS, MEMORY, HEADS, WIDTH, seen, mixed);
+    plain_linear("block0.attention.out", 1, mixed, ROWS, WIDTH, WIDTH, y);
+}
+
+static void plain_block(const struct block_case *c, double *x)
+{
+    double h[ROWS * WIDTH], y[ROWS * WIDTH], memory[MEMORY * MEMORY_WIDTH];
+    for (int i = 0; i < ROWS * WIDTH; i++)
+        x[i] = value(i);
+    for (int i = 0; i < MEMORY * MEMORY_WIDTH; i++)
+        memory[i] = value(i + 500);
+    if (c->spec.norm_memory)
+        plain_norm("block0.norm_memory", memory, MEMORY, MEMORY_WIDTH, memory);
+    for (int sub = 0; sub < 2; sub++) {
+        const char *norm = sub ? "block0.norm2" : "block0.norm1";
+        memcpy(h, x, sizeof(h));
+        if (c->spec.pre_norm)
+            plain_norm(norm, x, ROWS, WIDTH, h);
+        if (sub)
+            plain_mlp(h, y);
+        else if (c->cross)
+            plain_cross(h, memory, y);
+        else
+            plain_self(h, y);
+        for (int i = 0; i < ROWS * WIDTH; i++)
+            x[i] += y[i];
+        if (!c->spec.pre_norm)
+            plain_norm(norm, x, ROWS, WIDTH, x);
+    }
+}
+
+START_TEST(block_is_its_loops)
+{
+    for (int k = 0; k < 4; k++) {
+        struct block_case c = block_case(k % 2);
+        double expected[ROWS * WIDTH];
+        c.cross = k / 2;
+        c.spec.norm_memory = k == 3;
+        start(block_layer, &c);
+        stir();
+        plain_block(&c, expected);
+        same(run(LOOM_EVALUATE, 0), expected, ROWS * WIDTH);
+        check_gradient();
+        stop();
+    }
+}
+END_TEST
+
+START_TEST(block_names_its_parameters)
+{
+    struct block_case c = {.spec = {.heads = 4, .feed_forward = 1, .activation = LOOM_ACT_GELU}};
+    static const char *const names[] = {
+        "block0.attention.qkv.weight", "block0.attention.qkv.bias", "block0.attention.out.weight",
+        "block0.attention.out.bias",   "block0.norm1.weight",       "block0.norm1.bias",
+        "block0.mlp.in.weight",        "block0.mlp.in.bias",        "block0.mlp.out.weight",
+        "block0.mlp.out.bias",         "block0.norm2.weight",       "block0.norm2.bias",
+    };
+    c.spec.heads = HEADS;
+    start(block_layer, &c);
+    const int64_t w = WIDTH;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        param(names[i]);
+    ck_assert_int_eq(bench.model.store->count, sizeof(names) / sizeof(names[0]));
+    ck_assert_int_eq(loom_store_parameters(bench.model.store), 6 * w * w + 10 * w);
+    stop();
+}
+END_TEST
+
+static struct loom_node *wide_layer(struct loom_build *b, const void *payload)
+{
+    static const int32_t first[2] = {0, 3};
+    const struct loom_groups rows = {1, first, NULL, NULL};
+    struct loom_attention see = {.q_groups = rows, .k_groups = rows, .back_s = -1, .ahead_s = -1};
+    return loom_nn_block(b, "block", input(b, 3, 256, 0), payload, &see, &rows);
+}
+
+START_TEST(published_counts)
+{
+    const struct loom_block_spec ndt2 = {.heads = 4, .feed_forward = 1, .activation = LOOM_ACT_GELU};
+    const struct loom_block_spec poyo = {
+        .heads = 8, .head_width = 64, .plain_qkv = 1, .pre_norm = 1, .gated = 1, .feed_forward = 4};
+    start(wide_layer, &ndt2);
+    ck_assert_int_eq(loom_store_parameters(bench.model.store), 395776);
+    stop();
+    start(wide_layer, &poyo);
+    const int64_t attention = 3 * 512 * 256 + 512 * 256 + 256, mlp = 8 * 256 * 257 + 256 * 4 * 256 + 256;
+    ck_assert_int_eq(loom_store_parameters(bench.model.store), attention + mlp + 2 * 512);
+    stop();
+}
+END_TEST
+
+START_TEST(dropout_is_for_training)
+{
+    struct block_case c = block_case(1);
+    loom_real kept[ROWS * WIDTH], plain[ROWS * WIDTH];
+    c.spec.dropout = 0.3;
+    c.spec.attention_dropout = 0.2;
+    start(block_layer, &c);
+    stir();
+    memcpy(plain, run(LOOM_EVALUATE, 1), sizeof(plain));
+    ck_assert(memcmp(run(LOOM_EVALUATE, 2), plain, sizeof(plain)) == 0);
+    memcpy(kept, run(LOOM_STEP, 1), sizeof(kept));
+    ck_assert(memcmp(kept, plain, sizeof(kept)) != 0);
+    ck_assert(memcmp(run(LOOM_STEP, 1), kept, sizeof(kept)) == 0);
+    ck_assert(memcmp(run(LOOM_STEP, 2), kept, sizeof(kept)) != 0);
+    check_gradient();
+    stop();
+}
+END_TEST
+
+/* A segment has the same bits alone and beside another, dropout included. */
+START_TEST(segments_do_not_meet)
+{
+    struct block_case c = block_case(1);
+    loom_real kept[ROWS * WIDTH];
+    c.spec.dropout = c.spec.attention_dropout = 0.25;
+    start(block_layer, &c);
+    stir();
+    memcpy(kept, run(LOOM_STEP, 4), sizeof(kept));
+    c.alone = 1;
+    ck_assert(memcmp(run(LOOM_STEP, 4), kept + (ptrdiff_t)5 * WIDTH, (ROWS - 5) * WIDTH * sizeof(*kept)) == 0);
+    stop();
+}
+END_TEST
+
+/* ---- recurrence ---- */
+
+enum { IN = 4, UNITS = 6, GROUPS = 4, STEPS = 10 };
+
+static const int32_t gru_first[GROUPS + 1] = {0, 3, 3, 8, 9};
+static const int32_t gru_row[9] = {4, 1, 7, 0, 2, 9, 3, 5, 8}; /* row 6 is in no group */
+
+struct gru_case {
+    int reverse, with_h0;
+};
+
+static struct loom_node *gru_layer(struct loom_build *b, const void *payload)
+{
+    const struct gru_case *c = payload;
+    const struct loom_groups groups = {GROUPS, gru_first, gru_row, NULL};
+    struct loom_node *h0 = c->with_h0 ? input(b, GROUPS, UNITS, 300) : NULL;
+    return loom_nn_gru(b, "gru", input(b, STEPS, IN, 0), UNITS, &groups, h0, c->reverse);
+}
+
+static void plain_cell(const double *x, double *h)
+{
+    double in[3 * UNITS], hidden[3 * UNITS];
+    plain_linear("gru.input", 1, x, 1, IN, 3 * UNITS, in);
+    plain_linear("gru.hidden", 1, h, 1, UNITS, 3 * UNITS, hidden);
+    for (int u = 0; u < UNITS; u++) {
+        double r = 1 / (1 + exp(-in[u] - hidden[u]));
+        double z = 1 / (1 + exp(-in[UNITS + u] - hidden[UNITS + u]));
+        double n = tanh(in[2 * UNITS + u] + r * hidden[2 * UNITS + u]);
+        h[u] = (1 - z) * n + z * h[u];
+    }
+}
+
+static void plain_gru(const struct gru_case *c, double *y)
+{
+    memset(y, 0, STEPS * UNITS * sizeof(*y));
+    for (int g = 0; g < GROUPS; g++) {
+        double h[UNITS] = {0};
+        int n = gru_first[g + 1] - gru_first[g];
+        for (int u = 0; c->with_h0 && u < UNITS; u++)
+            h[u] = value(300 + g * UNITS + u);
+        for (int t = 0; t < n; t++) {
+            int row = gru_row[gru_first[g] + (c->reverse ? n - 1 - t : t)];
+            double x[IN];
+            for (int i = 0; i < IN; i++)
+                x[i] = value(row * IN + i);
+            plain_cell(x, h);
+            memcpy(y + (ptrdiff_t)row * UNITS, h, sizeof(h));
+        }
+    }
+}
+
+START_TEST(gru_is_its_loops)
+{
+    for (int k = 0; k < 4; k++) {
+        struct gru_case c = {k % 2, k / 2};
+        double expected[STEPS * UNITS];
+        start(gru_layer, &c);
+        ck_assert_int_eq(loom_store_parameters(bench.model.store), 3 * UNITS * (IN + UNITS + 2));
+        stir();
+        plain_gru(&c, expected);
+        same(run(LOOM_EVALUATE, 0), expected, STEPS * UNITS);
+        check_gradient();
+        stop();
+    }
+}
+END_TEST
+
+static struct loom_node *cells_layer(struct loom_build *b, const void *payload)
+{
+    struct loom_node *h = input(b, 1, UNITS, 40);
+    (void)payload;
+    for (int t = 0; t < 3; t++)
+        h = loom_nn_gru_cell(b, "gru", input(b, 1, IN, t * IN), h);
+    return h;
+}
+
+START_TEST(cells_chain)
+{
+    double h[UNITS], x[IN];
+    start(cells_layer, NULL);
+    stir();
+    for (int u = 0; u < UNITS; u++)
+        h[u] = value(40 + u);
+    for (int t = 0; t < 3; t++) {
+        for (int i = 0; i < IN; i++)
+            x[i] = value(t * IN + i);
+        plain_cell(x, h);
+    }
+    same(run(LOOM_EVALUATE, 0), h, UNITS);
+    check_gradient();
+    stop();
+}
+END_TEST
+
+static struct loom_node *bad_gru_layer(struct loom_build *b, const void *payload)
+{
+    const struct loom_groups groups = {GROUPS, gru_first, payload, NULL};
+    return loom_nn_gru(b, "gru", input(b, 8, IN, 0), UNITS, &groups, NULL, 0);
+}
+
+START_TEST(recurrence_checks_its_groups)
+{
+    struct loom_error e = {0};
+    bench = (struct bench){.model.seed = 5};
+    ck_assert_int_eq(loom_graph_new(&bench.graph, (size_t)1 << 20, &e), LOOM_OK);
+    ck_assert_int_eq(loom_store_new(&bench.model.store, 5, &e), LOOM_OK);
+    for (int k = 0; k < 2; k++) {
+        loom_graph_reset(bench.graph);
+        loom_build_begin(&bench.build, &bench.model, bench.graph, &bench.plan, NULL, NULL, 1);
+        bad_gru_layer(&bench.build, k ? gru_row : NULL);
+        ck_assert_int_eq(loom_graph_error(bench.graph, NULL), LOOM_ESHAPE);
+    }
+    stop();
+}
+END_TEST
+
+/* ---- small layers ---- */
+
+static struct loom_node *small_layer(struct loom_build *b, const void *payload)
+{
+    static const int32_t index[4] = {2, -1, 0, 2};
+    struct loom_graph *g = loom_build_graph(b);
+    struct loom_node *x = loom_nn_embedding(b, "unit", 3, WIDTH, 4, index, "normal:1");
+    (void)payload;
+    x = loom_add(g, x, input(b, 4, WIDTH, 0));
+    x = loom_nn_project(b, "map", loom_nn_rms_norm(b, "rms", x), 5);
+    return loom_nn_linear(b, "head", x, 2, LOOM_ACT_TANH);
+}
+
+START_TEST(small_layers)
+{
+    start(small_layer, NULL);
+    ck_assert_int_eq(loom_store_parameters(bench.model.store), 3 * WIDTH + WIDTH + 5 * WIDTH + 5 * 2 + 2);
+    stir();
+    double x[4 * WIDTH], y[4 * 5], z[4 * 2];
+    const loom_real *table = param("unit.weight"), *gain = param("rms.weight");
+    const int row[4] = {2, -1, 0, 2};
+    for (int r = 0; r < 4; r++) {
+        double square = 0;
+        for (int i = 0; i < WIDTH; i++) {
+            x[r * WIDTH + i] = value(r * WIDTH + i) + (row[r] < 0 ? 0 : table[row[r] * WIDTH + i]);
+            square += x[r * WIDTH + i] * x[r * WIDTH + i] / WIDTH;
+        }
+        for (int i = 0; i < WIDTH; i++)
+            x[r * WIDTH + i] *= gain[i] / sqrt(square + 1e-6);
+    }
+    plain_linear("map", 0, x, 4, WIDTH, 5, y);
+    plain_linear("head", 1, y, 4, 5, 2, z);
+    for (int i = 0; i < 8; i++)
+        z[i] = tanh(z[i]);
+    same(run(LOOM_EVALUATE, 0), z, 8);
+    check_gradient();
+    stop();
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        block_is_its_loops,   block_names_its_parameters, published_counts, dropout_is_for_training,
+        segments_do_not_meet, gru_is_its_loops,           cells_chain,      recurrence_checks_its_groups,
+        small_layers,
+    };
+    Suite *s = suite_create("nn");
+    TCase *t = tcase_create("layers");
+    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+        tcase_add_test(t, tests[i]);
+    suite_add_tcase(s, t);
+    SRunner *runner = srunner_create(s);
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
