@@ -54,6 +54,7 @@ void loom_graph_reset(struct loom_graph *g)
     g->promised = g->scratch_need = g->scratch_has = 0;
     g->scratch = NULL;
     memset(g->free_grad, 0, sizeof(g->free_grad));
+    memset(g->pack_table, 0, sizeof(g->pack_table));
     memset(g->zero, 0, sizeof(g->zero));
     loom_error_clear(&g->error);
     g->scope[0] = (struct loom_scope){0, ""};

@@ -17,18 +17,14 @@ enum {
     LOOM_SCOPE_PATH = 512,
     LOOM_GRAD_CLASSES = 4 * 48,
     LOOM_PROFILE_OPS = 64,
+    LOOM_PACK_SLOTS = 128,
 };
 
 /* Which product a packed copy of a weight serves. */
 enum loom_pack_kind { LOOM_PACK_FORWARD, LOOM_PACK_BACKWARD, LOOM_PACK_KINDS };
 
 struct loom_packs;
-
-/* A weight laid out for the product kernels, made once per forward run however many nodes use the weight. */
-struct loom_pack {
-    void *data;   /* in the arena, or shared by the graphs of one step (loom_graph_set_packs) */
-    uint64_t run; /* the forward run it was filled for; 0 = never */
-};
+struct loom_pack;
 
 struct loom_node {
     const struct loom_op *op; /* NULL: a leaf */
@@ -37,7 +33,7 @@ struct loom_node {
     const char *scope;             /* "vit/block3"; of a leaf: its name */
     void *value, *grad, *saved;
     const void *attr;
-    struct loom_pack pack[LOOM_PACK_KINDS];
+    struct loom_pack *pack[LOOM_PACK_KINDS]; /* of a weight; found when its first product is appended */
     struct loom_shape shape;
     int64_t size; /* elements */
     int32_t inputs;
@@ -67,11 +63,11 @@ struct loom_graph {
     size_t promised;                  /* bytes that interior gradients may yet take */
     size_t scratch_need, scratch_has; /* bytes */
     void *scratch;
-    void *free_grad[LOOM_GRAD_CLASSES]; /* lists of gradient buffers ready for reuse */
-    uint64_t run;                       /* forward runs, never reset */
-    int32_t reference;                  /* run the kernels that define the ops instead of the fast ones */
-    struct loom_packs *packs;
-    uint64_t packs_step;
+    void *free_grad[LOOM_GRAD_CLASSES];            /* lists of gradient buffers ready for reuse */
+    uint64_t run;                                  /* forward runs, never reset */
+    int32_t reference;                             /* run the kernels that define the ops instead of the fast ones */
+    struct loom_packs *packs;                      /* shared with other graphs, or NULL */
+    struct loom_pack *pack_table[LOOM_PACK_SLOTS]; /* the graph's own, by the weight's address */
     struct loom_error error;
     struct loom_scope scope[LOOM_SCOPE_DEPTH];
     char path[LOOM_SCOPE_PATH];
@@ -93,8 +89,9 @@ int loom_node_wants(const struct loom_node *n);
  * when done; the op must not touch its output's gradient afterwards. 0: nothing happened, use loom_node_grad_in. */
 int loom_node_grad_pass(const struct loom_node *n, int i);
 
-/* The packed copy of input i of `n`; *fill = 1: the caller must fill it now. */
+/* The packed copy of input i of `n`; *fill = 1: the caller must fill it now and say so with loom_pack_filled. */
 void *loom_pack_take(const struct loom_node *n, int i, int kind, int *fill);
+void loom_pack_filled(const struct loom_node *n, int i, int kind);
 /* [build] Make room for the packed copy of input i; 0, or a sticky error when the arena is full. */
 int loom_pack_reserve(const struct loom_node *n, int i, int kind, size_t bytes);
 

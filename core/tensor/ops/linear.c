@@ -53,8 +53,10 @@ static void linear_forward(const struct loom_node *n, void *scratch)
     int fill;
     (void)scratch;
     loom_real *packed = loom_pack_take(n, 1, LOOM_PACK_FORWARD, &fill);
-    if (fill)
+    if (fill) {
         KERNEL(n, gemm_pack)(packed, from, to, loom_real_in(n, 1), from, 1);
+        loom_pack_filled(n, 1, LOOM_PACK_FORWARD);
+    }
     struct loom_epilogue epilogue = {
         .bias = n->inputs > 2 ? loom_real_in(n, 2) : NULL, .pre = n->saved, .activation = a->activation};
     KERNEL(n, gemm)(loom_rows(n), to, from, loom_real_in(n, 0), from, packed, n->value, to, &epilogue);
@@ -79,8 +81,10 @@ static void linear_backward(const struct loom_node *n, void *scratch)
     if (!dx)
         return;
     loom_real *packed = loom_pack_take(n, 1, LOOM_PACK_BACKWARD, &fill);
-    if (fill)
+    if (fill) {
         KERNEL(n, gemm_pack)(packed, to, from, loom_real_in(n, 1), from, 0);
+        loom_pack_filled(n, 1, LOOM_PACK_BACKWARD);
+    }
     struct loom_epilogue epilogue = {.accumulate = !fresh};
     KERNEL(n, gemm)(rows, from, to, dy, to, packed, dx, from, &epilogue);
 }

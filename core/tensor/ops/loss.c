@@ -50,7 +50,7 @@ static void poisson_backward(const struct loom_node *n, void *scratch)
     loom_real *dz = loom_real_grad(n, 0, &fresh);
     if (dz)
         KERNEL(n, poisson_nll_back)
-        (n->in[0]->size, loom_real_in(n, 0), loom_real_in(n, 1), weight_of(n), scale_of(n), dz, !fresh);
+    (n->in[0]->size, loom_real_in(n, 0), loom_real_in(n, 1), weight_of(n), scale_of(n), dz, !fresh);
 }
 
 static const struct loom_op poisson_op = {
@@ -82,7 +82,7 @@ static void squared_error_backward(const struct loom_node *n, void *scratch)
     loom_real *dz = loom_real_grad(n, 0, &fresh);
     if (dz)
         KERNEL(n, squared_error_back)
-        (n->in[0]->size, loom_real_in(n, 0), loom_real_in(n, 1), weight_of(n), scale_of(n), dz, !fresh);
+    (n->in[0]->size, loom_real_in(n, 0), loom_real_in(n, 1), weight_of(n), scale_of(n), dz, !fresh);
 }
 
 static const struct loom_op squared_error_op = {
@@ -114,7 +114,7 @@ static void bce_backward(const struct loom_node *n, void *scratch)
     loom_real *dz = loom_real_grad(n, 0, &fresh);
     if (dz)
         KERNEL(n, bce_back)
-        (n->in[0]->size, loom_real_in(n, 0), loom_real_in(n, 1), weight_of(n), scale_of(n), dz, !fresh);
+    (n->in[0]->size, loom_real_in(n, 0), loom_real_in(n, 1), weight_of(n), scale_of(n), dz, !fresh);
 }
 
 static const struct loom_op bce_op = {
@@ -182,8 +182,8 @@ static void cross_entropy_backward(const struct loom_node *n, void *scratch)
     loom_real *dz = loom_real_grad(n, 0, &fresh);
     if (dz)
         KERNEL(n, cross_entropy_back)
-        (loom_rows(n->in[0]), loom_width(n->in[0]), loom_real_in(n, 0), checked_labels(n, 0), weight_of(n),
-         *(const double *)n->attr, n->saved, scale_of(n), dz, !fresh);
+    (loom_rows(n->in[0]), loom_width(n->in[0]), loom_real_in(n, 0), checked_labels(n, 0), weight_of(n),
+     *(const double *)n->attr, n->saved, scale_of(n), dz, !fresh);
 }
 
 static const struct loom_op cross_entropy_op = {

@@ -54,8 +54,8 @@ static void layer_norm_forward(const struct loom_node *n, void *scratch)
     (void)scratch;
     if (rows)
         KERNEL(n, layer_norm)
-        (rows, loom_width(n), loom_real_in(n, 0), optional(n, a->gain), optional(n, a->bias), a->eps, n->value, mean,
-         mean + rows);
+    (rows, loom_width(n), loom_real_in(n, 0), optional(n, a->gain), optional(n, a->bias), a->eps, n->value, mean,
+     mean + rows);
 }
 
 static void layer_norm_backward(const struct loom_node *n, void *scratch)
@@ -69,8 +69,8 @@ static void layer_norm_backward(const struct loom_node *n, void *scratch)
     loom_real *dx = loom_real_grad(n, 0, &fresh);
     if (rows)
         KERNEL(n, layer_norm_back)
-        (rows, loom_width(n), loom_real_in(n, 0), optional(n, a->gain), mean, mean + rows, n->grad, dx, !fresh, dgain,
-         dbias);
+    (rows, loom_width(n), loom_real_in(n, 0), optional(n, a->gain), mean, mean + rows, n->grad, dx, !fresh, dgain,
+     dbias);
 }
 
 static const struct loom_op layer_norm_op = {
@@ -108,7 +108,7 @@ static void rms_norm_forward(const struct loom_node *n, void *scratch)
     (void)scratch;
     if (loom_rows(n))
         KERNEL(n, rms_norm)
-        (loom_rows(n), loom_width(n), loom_real_in(n, 0), optional(n, a->gain), a->eps, n->value, n->saved);
+    (loom_rows(n), loom_width(n), loom_real_in(n, 0), optional(n, a->gain), a->eps, n->value, n->saved);
 }
 
 static void rms_norm_backward(const struct loom_node *n, void *scratch)
@@ -120,7 +120,7 @@ static void rms_norm_backward(const struct loom_node *n, void *scratch)
     loom_real *dx = loom_real_grad(n, 0, &fresh);
     if (loom_rows(n))
         KERNEL(n, rms_norm_back)
-        (loom_rows(n), loom_width(n), loom_real_in(n, 0), optional(n, a->gain), n->saved, n->grad, dx, !fresh, dgain);
+    (loom_rows(n), loom_width(n), loom_real_in(n, 0), optional(n, a->gain), n->saved, n->grad, dx, !fresh, dgain);
 }
 
 static const struct loom_op rms_norm_op = {
