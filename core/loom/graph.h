@@ -52,7 +52,8 @@ LOOM_API int64_t loom_node_dim(const struct loom_node *n, int axis); /* axis < 0
 LOOM_API int64_t loom_node_size(const struct loom_node *n);          /* elements */
 LOOM_API int loom_node_ok(const struct loom_node *n);                /* 0 for the safe dummy of a failed build */
 LOOM_API const void *loom_node_host(const struct loom_node *n);      /* values, after forward */
-/* Gradient of a leaf after backward: the buffer it was made with. NULL for all other nodes: theirs are recycled as soon as used. */
+/* Gradient of a leaf after backward (the buffer it was made with), and of an op's own output inside its backward. NULL else:
+ * interior gradients are recycled as soon as used. */
 LOOM_API const void *loom_node_host_grad(const struct loom_node *n);
 
 /* For the kernels of ops alone ([step] phase): */

@@ -39,7 +39,7 @@ const void *loom_node_host(const struct loom_node *n)
 
 const void *loom_node_host_grad(const struct loom_node *n)
 {
-    return n && !n->op ? n->grad : NULL;
+    return n ? n->grad : NULL;
 }
 
 int loom_node_inputs(const struct loom_node *n)
