@@ -1,69 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* loom: one file a command, found in one table. */
-#include "commands.h"
-
 #include <stdio.h>
 #include <string.h>
 
 #include <loom/types.h>
 
-static const struct command {
-    const char *name, *does;
-    int (*run)(int argc, char **argv);
-} commands[] = {
-    {"data", "look into recordings", loom_cmd_data},
-    {"plugins", "what plugins there are, and what they take", loom_cmd_plugins},
-    {NULL, NULL, NULL},
-};
-
-static void usage(FILE *to)
-{
-    fputs("usage: loom COMMAND [WORDS…]\n\n", to);
-    for (const struct command *c = commands; c->name; c++)
-        fprintf(to, "  %-10s %s\n", c->name, c->does);
-    fputs("\nloom COMMAND --help tells more; loom --version says what it was built with.\n"
-          "Exit status: 0 done, 1 run failed, 2 usage or pipeline error, 3 data error, 4 plugin error.\n",
-          to);
-}
-
-static int unknown(const char *word)
-{
-    const char *names[sizeof(commands) / sizeof(commands[0])];
-    size_t n = 0;
-    for (const struct command *c = commands; c->name; c++)
-        names[n++] = c->name;
-    names[n] = NULL;
-    const char *near = loom_nearest(word, names);
-    fprintf(stderr, "loom: there is no command '%s'%s%s%s\n", word, near ? "; did you mean '" : "", near ? near : "",
-            near ? "'?" : "");
-    usage(stderr);
-    return 2;
-}
-
-static void say_warnings(void *payload, int level, const char *message)
-{
-    (void)payload;
-    if (level >= LOOM_WARN)
-        fprintf(stderr, "loom: %s\n", message);
-}
-
 int main(int argc, char **argv)
 {
-    if (argc < 2) {
-        usage(stderr);
-        return 2;
-    }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
-        usage(stdout);
-        return 0;
-    }
-    if (strcmp(argv[1], "--version") == 0) {
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         printf("loom %s\n%s", loom_version(), loom_build_info());
         return 0;
     }
-    loom_log_set(say_warnings, NULL);
-    for (const struct command *c = commands; c->name; c++)
-        if (strcmp(argv[1], c->name) == 0)
-            return c->run(argc - 1, argv + 1);
-    return unknown(argv[1]);
+    fprintf(stderr, "usage: loom --version\n");
+    return 2;
 }
