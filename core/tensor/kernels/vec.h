@@ -12,13 +12,17 @@
 
 #if defined __AVX512F__
 #include <immintrin.h>
-enum { LOOM_VEC_BYTES = 64 };
+#define LOOM_VEC_BYTES 64
 #elif defined __AVX__
-enum { LOOM_VEC_BYTES = 32 };
+#define LOOM_VEC_BYTES 32
 #else
-enum { LOOM_VEC_BYTES = 16 };
+#define LOOM_VEC_BYTES 16
 #endif
-enum { LOOM_LANES = LOOM_VEC_BYTES / sizeof(loom_real) };
+#ifdef LOOM_DOUBLE
+#define LOOM_LANES (LOOM_VEC_BYTES / 8)
+#else
+#define LOOM_LANES (LOOM_VEC_BYTES / 4)
+#endif
 
 #ifdef LOOM_DOUBLE
 typedef int64_t loom_lane_int;
