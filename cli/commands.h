@@ -4,7 +4,10 @@
 #ifndef LOOM_CLI_COMMANDS_H
 #define LOOM_CLI_COMMANDS_H
 
+int loom_cmd_check(int argc, char **argv);
 int loom_cmd_data(int argc, char **argv);
+int loom_cmd_eval(int argc, char **argv);
 int loom_cmd_plugins(int argc, char **argv);
+int loom_cmd_run(int argc, char **argv);
 
 #endif

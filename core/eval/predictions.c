@@ -76,7 +76,8 @@ static int pointer_order(const void *a, const void *b)
     return order ? order : *x < *y ? -1 : *x > *y;
 }
 
-/* Answers to one question: the first one's target and weight, means of predictions and parameters. */
+/* Answers to one question: the first one's target and weight, means of predictions and parameters; of
+ * classes the likeliest by mean probability. */
 static void average(struct loom_predictions *p, struct loom_predicted *const *from, int64_t n,
                     struct loom_predicted *to, double *param)
 {
@@ -90,6 +91,13 @@ static void average(struct loom_predictions *p, struct loom_predicted *const *fr
         for (int64_t i = 0; i < n; i++)
             param[k] += p->param[(from[i] - p->row) * p->params + k] / (double)n;
     }
+    if (!p->param || strcmp(p->likelihood, "categorical") != 0)
+        return;
+    int best = 0;
+    for (int k = 1; k < p->params; k++)
+        if (param[k] > param[best])
+            best = k;
+    to->predicted = best;
 }
 
 int loom_predictions_settle(struct loom_predictions *p, struct loom_error *e)

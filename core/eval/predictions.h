@@ -57,7 +57,7 @@ struct loom_predictions_baseline {
  * build without HDF5. */
 int loom_predictions_write(const struct loom_predictions *p, const char *path, const char *stage, const char *split,
                            const struct loom_predictions_baseline *baseline, int baselines, struct loom_error *e);
-/* Read it back. *baselines names and columns are malloc'ed: see loom_predictions_columns_free. */
+/* Read it back. LOOM_EDATA, LOOM_EIO. */
 int loom_predictions_read(struct loom_predictions *p, const char *path, const char *stage, const char *split,
                           const char *modality, struct loom_error *e);
 /* Column of one baseline [p->n], malloc'ed; NULL when the group has none of that name. */

@@ -340,6 +340,15 @@ int loom_model_update(struct loom_model *m, const double *sums, int fitting, int
     return more;
 }
 
+int loom_model_arity(const struct loom_model *m)
+{
+    int arity = 1;
+    for (int i = 0; i < m->objectives; i++)
+        if (m->objective_at[i].traits.arity > arity)
+            arity = m->objective_at[i].traits.arity;
+    return arity;
+}
+
 int loom_model_wants_fitting(const struct loom_model *m)
 {
     for (int i = 0; i < m->modalities + 1 + m->objectives; i++)

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "commands.h"
+#include "words.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] = "usage: loom check PIPELINE.cfg [KEY=VALUE …] [--threads N] [--plugin-path DIRS]\n"
+                            "\n"
+                            "Resolves and validates a pipeline without training: what parts need and offer, "
+                            "parameters, shapes, memory, FLOPs,\n"
+                            "sizes of splits, leaks. Writes nothing.\n";
+
+struct request {
+    const char *pipeline, *threads, *path, *wrong;
+    int overrides;
+};
+
+static int check(const struct request *q, const char **override)
+{
+    char *text = NULL;
+    struct loom_error e = {0};
+    struct loom_run_spec spec = {
+        .size = sizeof spec,
+        .pipeline = q->pipeline,
+        .plugin_path = q->path,
+        .threads = q->threads ? loom_words_threads(q->threads) : 0,
+        .overrides = q->overrides,
+        .override = override,
+    };
+    if (loom_run_check(&spec, &text, &e) != LOOM_OK)
+        return loom_report_error("loom check", &e);
+    fputs(text, stdout);
+    free(text);
+    return 0;
+}
+
+int loom_cmd_check(int argc, char **argv)
+{
+    struct request q = {0};
+    const struct loom_word words[] = {
+        {"--threads", &q.threads, NULL}, {"--plugin-path", &q.path, NULL}, {NULL, NULL, NULL}};
+    const char **override = calloc((size_t)argc + 1, sizeof *override);
+    int code;
+    if (!override)
+        return 1;
+    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+        fputs(usage, stdout);
+        code = 0;
+    } else if (loom_words_read(argc, argv, words, &q.pipeline, override, &q.overrides, &q.wrong) || !q.pipeline ||
+               (q.threads && loom_words_threads(q.threads) < 0)) {
+        fprintf(stderr, "loom check: %s does not fit here\n%s", q.wrong ? q.wrong : "nothing", usage);
+        code = 2;
+    } else {
+        code = check(&q, override);
+    }
+    free(override);
+    return code;
+}

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "eval/predictions.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+
+#ifdef HAVE_HDF5
+
+#include "base/str.h"
+
+#include <hdf5.h>
+#include <math.h>
+#include <unistd.h>
+
+enum { NAME = 256 };
+
+int loom_predictions_supported(void)
+{
+    return 1;
+}
+
+/* ---- writing ---- */
+
+static int write_column(hid_t group, const char *name, hid_t type, int64_t n, int columns, const void *data)
+{
+    const hsize_t dim[2] = {(hsize_t)n, (hsize_t)columns};
+    hid_t space = H5Screate_simple(columns > 0 ? 2 : 1, dim, NULL);
+    hid_t set = H5Dcreate2(group, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    int ok = set >= 0 && H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0;
+    if (set >= 0)
+        H5Dclose(set);
+    H5Sclose(space);
+    return ok;
+}
+
+static int write_text(hid_t at, const char *name, const char *text)
+{
+    hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
+    H5Tset_size(type, strlen(text) + 1);
+    H5Tset_cset(type, H5T_CSET_UTF8);
+    hid_t attribute = H5Acreate2(at, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    int ok = attribute >= 0 && H5Awrite(attribute, type, text) >= 0;
+    if (attribute >= 0)
+        H5Aclose(attribute);
+    H5Sclose(space);
+    H5Tclose(type);
+    return ok;
+}
+
+static int write_lines(hid_t at, const char *name, char *const *line, int n)
+{
+    struct loom_str s = LOOM_STR_INIT;
+    for (int i = 0; i < n; i++)
+        loom_str_printf(&s, "%s%s", i ? "\n" : "", line[i]);
+    int ok = !s.failed && write_text(at, name, s.text ? s.text : "");
+    loom_str_release(&s);
+    return ok;
+}
+
+static int write_real(hid_t at, const char *name, double value)
+{
+    hid_t space = H5Screate(H5S_SCALAR);
+    hid_t attribute = H5Acreate2(at, name, H5T_NATIVE_DOUBLE, space, H5P_DEFAULT, H5P_DEFAULT);
+    int ok = attribute >= 0 && H5Awrite(attribute, H5T_NATIVE_DOUBLE, &value) >= 0;
+    if (attribute >= 0)
+        H5Aclose(attribute);
+    H5Sclose(space);
+    return ok;
+}
+
+/* Columns of the table, one after the other through one buffer of the widest type. */
+static int write_table(hid_t group, const struct loom_predictions *p)
+{
+    double *wide = calloc((size_t)p->n + 1, sizeof *wide);
+    float *real = (float *)wide;
+    int32_t *whole = (int32_t *)wide;
+    uint8_t *byte = (uint8_t *)wide;
+    int ok = wide != NULL;
+    for (int64_t i = 0; ok && i < p->n; i++)
+        wide[i] = 1e-9 * (double)p->row[i].time_ns;
+    ok = ok && write_column(group, "time_s", H5T_NATIVE_DOUBLE, p->n, 0, wide);
+    for (int64_t i = 0; ok && i < p->n; i++)
+        whole[i] = p->row[i].recording;
+    ok = ok && write_column(group, "recording", H5T_NATIVE_INT32, p->n, 0, whole);
+    for (int64_t i = 0; ok && i < p->n; i++)
+        whole[i] = p->row[i].element;
+    ok = ok && write_column(group, "element", H5T_NATIVE_INT32, p->n, 0, whole);
+    for (int64_t i = 0; ok && i < p->n; i++)
+        byte[i] = p->row[i].held;
+    ok = ok && write_column(group, "held", H5T_NATIVE_UINT8, p->n, 0, byte);
+    for (int64_t i = 0; ok && i < p->n; i++)
+        real[i] = (float)p->row[i].target;
+    ok = ok && write_column(group, "target", H5T_NATIVE_FLOAT, p->n, 0, real);
+    for (int64_t i = 0; ok && i < p->n; i++)
+        real[i] = (float)p->row[i].predicted;
+    ok = ok && write_column(group, "predicted", H5T_NATIVE_FLOAT, p->n, 0, real);
+    for (int64_t i = 0; ok && i < p->n; i++)
+        real[i] = (float)p->row[i].weight;
+    ok = ok && write_column(group, "weight", H5T_NATIVE_FLOAT, p->n, 0, real);
+    free(wide);
+    return ok;
+}
+
+static int write_doubles(hid_t group, const char *name, int64_t n, int columns, const double *data)
+{
+    size_t count = (size_t)n * (size_t)(columns > 0 ? columns : 1);
+    float *real = malloc((count + 1) * sizeof *real);
+    for (size_t i = 0; real && i < count; i++)
+        real[i] = (float)data[i];
+    int ok = real && write_column(group, name, H5T_NATIVE_FLOAT, n, columns, real);
+    free(real);
+    return ok;
+}
+
+static int write_group(hid_t group, const struct loom_predictions *p, const struct loom_predictions_baseline *baseline,
+                       int baselines)
+{
+    int ok = write_text(group, "likelihood", p->likelihood) && write_text(group, "unit", p->unit) &&
+             write_real(group, "bin_s", p->bin_s) && write_lines(group, "recordings", p->recording, p->recordings) &&
+             write_lines(group, "elements", p->element, p->elements) && write_table(group, p);
+    if (ok && p->param)
+        ok = write_doubles(group, "params", p->n, p->params, p->param);
+    hid_t below = ok && baselines > 0 ? H5Gcreate2(group, "baselines", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT) : -1;
+    for (int i = 0; ok && i < baselines; i++)
+        ok = below >= 0 && write_doubles(below, baseline[i].name, p->n, 0, baseline[i].predicted);
+    if (below >= 0)
+        H5Gclose(below);
+    return ok;
+}
+
+/* A file that cannot be opened any more (a run died while writing it) is made anew. */
+static hid_t open_or_make(const char *path)
+{
+    hid_t file = access(path, F_OK) == 0 ? H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT) : -1;
+    return file >= 0 ? file : H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+}
+
+int loom_predictions_write(const struct loom_predictions *p, const char *path, const char *stage, const char *split,
+                           const struct loom_predictions_baseline *baseline, int baselines, struct loom_error *e)
+{
+    char name[NAME];
+    int ok = 0;
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    snprintf(name, sizeof name, "/%s/%s/%s", stage, split, p->modality);
+    hid_t file = open_or_make(path), links = H5Pcreate(H5P_LINK_CREATE), group = -1;
+    H5Pset_create_intermediate_group(links, 1);
+    if (file >= 0) {
+        H5Ldelete(file, name, H5P_DEFAULT);
+        group = H5Gcreate2(file, name, links, H5P_DEFAULT, H5P_DEFAULT);
+        ok = group >= 0 && write_group(group, p, baseline, baselines);
+        if (group >= 0)
+            H5Gclose(group);
+        ok = H5Fclose(file) >= 0 && ok;
+    }
+    H5Pclose(links);
+    return ok ? LOOM_OK
+              : loom_fail(e, LOOM_EIO, path, 0, "predictions cannot be written: make room, or set predictions = false");
+}
+
+/* ---- reading ---- */
+
+static int64_t count_rows(hid_t group, const char *name, int *columns)
+{
+    hsize_t dim[2] = {0, 1};
+    hid_t set = H5Dopen2(group, name, H5P_DEFAULT);
+    if (set < 0)
+        return -1;
+    hid_t space = H5Dget_space(set);
+    int rank = H5Sget_simple_extent_ndims(space);
+    if (rank == 1 || rank == 2)
+        H5Sget_simple_extent_dims(space, dim, NULL);
+    H5Sclose(space);
+    H5Dclose(set);
+    if (columns)
+        *columns = (int)dim[1];
+    return rank == 1 || rank == 2 ? (int64_t)dim[0] : -1;
+}
+
+/* [n, columns] doubles, malloc'ed; NULL: no such column, or another length. */
+static double *read_column(hid_t group, const char *name, int64_t n, int columns)
+{
+    int found = 1;
+    if (H5Lexists(group, name, H5P_DEFAULT) <= 0 || count_rows(group, name, &found) != n || found != columns)
+        return NULL;
+    double *out = calloc((size_t)n * (size_t)columns + 1, sizeof *out);
+    hid_t set = H5Dopen2(group, name, H5P_DEFAULT);
+    if (out && H5Dread(set, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, out) < 0) {
+        free(out);
+        out = NULL;
+    }
+    H5Dclose(set);
+    return out;
+}
+
+/* Malloc'ed text; NULL: not there. */
+static char *read_text(hid_t at, const char *name)
+{
+    hid_t attribute = H5Aopen(at, name, H5P_DEFAULT);
+    if (attribute < 0)
+        return NULL;
+    hid_t type = H5Aget_type(attribute);
+    size_t n = H5Tget_size(type);
+    char *out = H5Tget_class(type) == H5T_STRING && !H5Tis_variable_str(type) ? calloc(n + 1, 1) : NULL;
+    if (out && H5Aread(attribute, type, out) < 0) {
+        free(out);
+        out = NULL;
+    }
+    H5Tclose(type);
+    H5Aclose(attribute);
+    return out;
+}
+
+static int read_lines(hid_t at, const char *name, char ***out)
+{
+    char *text = read_text(at, name);
+    int n = 0;
+    size_t most = 1;
+    for (const char *c = text; c && *c; c++)
+        most += *c == '\n';
+    *out = calloc(most, sizeof **out);
+    for (char *line = text && *text ? text : NULL, *end; line && *out; line = end) {
+        end = strchr(line, '\n');
+        if (end)
+            *end++ = '\0';
+        (*out)[n] = strdup(line);
+        n += (*out)[n] != NULL;
+    }
+    free(text);
+    return n;
+}
+
+static void read_attribute(hid_t at, const char *name, char *out, size_t size)
+{
+    char *text = read_text(at, name);
+    snprintf(out, size, "%s", text ? text : "");
+    free(text);
+}
+
+static int read_table(hid_t group, struct loom_predictions *p)
+{
+    static const char *const names[] = {"time_s", "recording", "element", "held", "target", "predicted", "weight"};
+    double *column[7] = {NULL};
+    int ok = (p->n = count_rows(group, "time_s", NULL)) >= 0;
+    p->row = ok ? calloc((size_t)p->n + 1, sizeof *p->row) : NULL;
+    ok = p->row != NULL;
+    for (int k = 0; ok && k < 7; k++)
+        ok = (column[k] = read_column(group, names[k], p->n, 1)) != NULL;
+    for (int64_t i = 0; ok && i < p->n; i++)
+        p->row[i] = (struct loom_predicted){.time_ns = llround(column[0][i] * 1e9),
+                                            .recording = (int32_t)column[1][i],
+                                            .element = (int32_t)column[2][i],
+                                            .held = (uint8_t)column[3][i],
+                                            .times = 1,
+                                            .target = column[4][i],
+                                            .predicted = column[5][i],
+                                            .weight = column[6][i]};
+    for (int64_t i = 0; ok && i < p->n; i++)
+        ok = p->row[i].recording >= 0 && p->row[i].recording < p->recordings && p->row[i].element >= 0;
+    for (int k = 0; k < 7; k++)
+        free(column[k]);
+    p->capacity = p->n;
+    return ok;
+}
+
+static hid_t open_group(const char *path, const char *stage, const char *split, const char *modality, hid_t *file)
+{
+    char name[NAME];
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    snprintf(name, sizeof name, "/%s/%s/%s", stage, split, modality);
+    *file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    return *file >= 0 ? H5Gopen2(*file, name, H5P_DEFAULT) : -1;
+}
+
+int loom_predictions_read(struct loom_predictions *p, const char *path, const char *stage, const char *split,
+                          const char *modality, struct loom_error *e)
+{
+    hid_t file, group = open_group(path, stage, split, modality, &file);
+    int ok = group >= 0, columns = 1;
+    loom_predictions_init(p);
+    if (ok) {
+        snprintf(p->modality, sizeof p->modality, "%s", modality);
+        read_attribute(group, "likelihood", p->likelihood, sizeof p->likelihood);
+        read_attribute(group, "unit", p->unit, sizeof p->unit);
+        hid_t attribute = H5Aopen(group, "bin_s", H5P_DEFAULT);
+        if (attribute >= 0) {
+            H5Aread(attribute, H5T_NATIVE_DOUBLE, &p->bin_s);
+            H5Aclose(attribute);
+        }
+        p->recordings = read_lines(group, "recordings", &p->recording);
+        p->elements = read_lines(group, "elements", &p->element);
+        ok = read_table(group, p);
+    }
+    if (ok && H5Lexists(group, "params", H5P_DEFAULT) > 0 && count_rows(group, "params", &columns) == p->n) {
+        p->params = columns;
+        p->param = read_column(group, "params", p->n, columns);
+    }
+    if (group >= 0)
+        H5Gclose(group);
+    if (file >= 0)
+        H5Fclose(file);
+    if (ok)
+        return LOOM_OK;
+    loom_predictions_release(p);
+    return loom_fail(e, LOOM_EDATA, path, 0, "has no sound group /%s/%s/%s: run the evaluation again", stage, split,
+                     modality);
+}
+
+double *loom_predictions_read_baseline(const struct loom_predictions *p, const char *path, const char *stage,
+                                       const char *split, const char *name)
+{
+    char column[NAME];
+    hid_t file, group = open_group(path, stage, split, p->modality, &file);
+    snprintf(column, sizeof column, "baselines/%s", name);
+    int there = group >= 0 && H5Lexists(group, "baselines", H5P_DEFAULT) > 0;
+    double *out = there ? read_column(group, column, p->n, 1) : NULL;
+    if (group >= 0)
+        H5Gclose(group);
+    if (file >= 0)
+        H5Fclose(file);
+    return out;
+}
+
+struct walk {
+    int (*each)(void *payload, const char *stage, const char *split, const char *modality);
+    void *payload;
+    char name[3][NAME];
+    int depth, code;
+};
+
+static herr_t visit(hid_t at, const char *name, const H5L_info_t *info, void *data)
+{
+    struct walk *w = data;
+    (void)info;
+    snprintf(w->name[w->depth], NAME, "%s", name);
+    if (w->depth == 2) {
+        w->code = w->each(w->payload, w->name[0], w->name[1], w->name[2]);
+        return w->code != LOOM_OK;
+    }
+    hid_t below = H5Gopen2(at, name, H5P_DEFAULT);
+    if (below < 0)
+        return 0;
+    w->depth++;
+    herr_t rc = H5Literate(below, H5_INDEX_NAME, H5_ITER_INC, NULL, visit, w);
+    w->depth--;
+    H5Gclose(below);
+    return rc;
+}
+
+int loom_predictions_walk(const char *path,
+                          int (*each)(void *payload, const char *stage, const char *split, const char *modality),
+                          void *payload, struct loom_error *e)
+{
+    struct walk w = {.each = each, .payload = payload};
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    if (file < 0)
+        return loom_fail(e, LOOM_EIO, path, 0, "cannot be read as HDF5: run the evaluation again");
+    H5Literate(file, H5_INDEX_NAME, H5_ITER_INC, NULL, visit, &w);
+    H5Fclose(file);
+    return w.code;
+}
+
+#else
+
+int loom_predictions_supported(void)
+{
+    return 0;
+}
+
+static int missing(const char *path, struct loom_error *e)
+{
+    return loom_fail(e, LOOM_ECONFIG, path, 0,
+                     "this build cannot write or read HDF5: install libhdf5-dev and configure again");
+}
+
+int loom_predictions_write(const struct loom_predictions *p, const char *path, const char *stage, const char *split,
+                           const struct loom_predictions_baseline *baseline, int baselines, struct loom_error *e)
+{
+    (void)p, (void)stage, (void)split, (void)baseline, (void)baselines;
+    return missing(path, e);
+}
+
+int loom_predictions_read(struct loom_predictions *p, const char *path, const char *stage, const char *split,
+                          const char *modality, struct loom_error *e)
+{
+    (void)stage, (void)split, (void)modality;
+    loom_predictions_init(p);
+    return missing(path, e);
+}
+
+double *loom_predictions_read_baseline(const struct loom_predictions *p, const char *path, const char *stage,
+                                       const char *split, const char *name)
+{
+    (void)p, (void)path, (void)stage, (void)split, (void)name;
+    return NULL;
+}
+
+int loom_predictions_walk(const char *path,
+                          int (*each)(void *payload, const char *stage, const char *split, const char *modality),
+                          void *payload, struct loom_error *e)
+{
+    (void)each, (void)payload;
+    return missing(path, e);
+}
+
+#endif

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "eval/metrics.h"
+#include "train/runner.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Each metric is taken from the last stage, going back from the evaluated one along `from`, that asks for what it
+ * measures: velocity from the decoding stage, spikes from the pretraining before it. */
+
+enum { FIT_FOLDS = 5, MOST_BASELINES = 32, MOST_METRICS = 64 };
+static const char *const split_names[LOOM_SPLITS] = {"train", "valid", "test"};
+
+/* A model put to the question: a stage's own, or a baseline. */
+struct examinee {
+    struct loom_model *model;
+    struct loom_stepper *stepper;
+    struct loom_predictions *predictions; /* [modalities] */
+};
+
+struct assessment {
+    struct loom_runner *r;
+    const struct loom_stage *s;
+    enum loom_split split;
+    struct loom_rates rates;
+    int rates_known, write;
+    int done[MOST_METRICS]; /* of the stage's metrics */
+    json_t *into;           /* of this split */
+};
+
+static void forget(struct examinee *x)
+{
+    loom_predictions_free_all(x->predictions, x->predictions ? loom_model_modalities(x->model) : 0);
+    x->predictions = NULL;
+}
+
+static void dismiss(struct examinee *x)
+{
+    forget(x);
+    loom_stepper_free(x->stepper);
+    loom_model_free(x->model);
+    *x = (struct examinee){0};
+}
+
+/* ---- answers ---- */
+
+static int select_recordings(const struct assessment *a, enum loom_split split, struct loom_selection *out,
+                             struct loom_error *e)
+{
+    const char *pattern[256];
+    struct loom_words words = loom_option_words(a->s->options, "recordings", pattern, 256);
+    return loom_selection_init(out, a->r->catalog, split, words, e);
+}
+
+/* All windows of the split, `draws` times, averaged. */
+static int examine(const struct assessment *a, struct examinee *x, struct loom_error *e)
+{
+    struct loom_selection selection;
+    int draws = (int)loom_opt_int(a->s->options, "draws"), batch = (int)loom_opt_int(a->s->options, "batch");
+    int code = select_recordings(a, a->split, &selection, e);
+    if (code != LOOM_OK)
+        return code;
+    code = loom_predictions_of(&x->predictions, x->model, a->r->catalog, e);
+    for (int d = 0; d < draws && code == LOOM_OK; d++) {
+        struct loom_windows w;
+        code = loom_windows_init(&w, &selection, &(struct loom_tiling){.draw = d}, e);
+        if (code != LOOM_OK)
+            break;
+        code = loom_evaluate(x->stepper, w.sample, w.n, 1, batch, d, NULL, x->predictions, e);
+        loom_windows_release(&w);
+    }
+    loom_selection_release(&selection);
+    for (int i = 0; code == LOOM_OK && i < loom_model_modalities(x->model); i++)
+        code = loom_predictions_settle(&x->predictions[i], e);
+    return code;
+}
+
+/* ---- metrics ---- */
+
+/* One metric of one modality. A metric that several modalities have is keyed METRIC.MODALITY from the second on. */
+static int measure(struct assessment *a, const char *metric, const struct loom_predictions *p, const double *column,
+                   json_t *into, struct loom_error *e)
+{
+    char key[160];
+    json_t *value = NULL;
+    int taken = json_object_get(into, metric) != NULL;
+    if (!a->rates_known && strcmp(p->likelihood, "poisson") == 0) {
+        int code = loom_rates_init(&a->rates, a->r->catalog, e);
+        if (code != LOOM_OK)
+            return code;
+        a->rates_known = 1;
+    }
+    int code = loom_metric(metric, p, column, a->rates_known ? &a->rates : NULL, &value, e);
+    snprintf(key, sizeof key, taken ? "%s.%s" : "%s", metric, p->modality);
+    if (code == LOOM_OK)
+        json_object_set_new(into, key, value);
+    return code;
+}
+
+static int measure_model(struct assessment *a, const struct examinee *x, const struct loom_stage *of,
+                         struct loom_error *e)
+{
+    int code = LOOM_OK;
+    for (size_t k = 0; k < loom_opt_count(a->s->options, "metrics") && k < MOST_METRICS; k++) {
+        const char *metric = loom_opt_string_at(a->s->options, "metrics", k);
+        int found = 0;
+        for (int i = 0; i < loom_model_modalities(x->model) && !a->done[k]; i++) {
+            const struct loom_predictions *p = &x->predictions[i];
+            if (p->n == 0 || !loom_metric_fits(metric, p->likelihood))
+                continue;
+            code = measure(a, metric, p, NULL, a->into, e);
+            if (code != LOOM_OK)
+                return code;
+            found = 1;
+        }
+        a->done[k] |= found;
+        if (found && of->index != a->s->from)
+            json_object_set_new(json_object_get(a->into, metric), "stage", json_string(of->name));
+    }
+    return code;
+}
+
+static size_t unmeasured(const struct assessment *a)
+{
+    size_t k = 0, n = loom_opt_count(a->s->options, "metrics");
+    while (k < n && k < MOST_METRICS && a->done[k])
+        k++;
+    return k;
+}
+
+static int check_metrics(const struct loom_stage *s, struct loom_error *e)
+{
+    const char *const *names = loom_metric_names();
+    size_t n = loom_opt_count(s->options, "metrics");
+    if (n > MOST_METRICS)
+        return loom_opt_fail(s->options, "metrics", e, "more than %d metrics: make two stages", MOST_METRICS);
+    if (loom_opt_count(s->options, "against") > MOST_BASELINES)
+        return loom_opt_fail(s->options, "against", e, "more than %d baselines: make two stages", MOST_BASELINES);
+    for (size_t k = 0; k < n; k++) {
+        const char *metric = loom_opt_string_at(s->options, "metrics", k), *near = loom_nearest(metric, names);
+        int known = 0;
+        for (int i = 0; names[i]; i++)
+            known |= strcmp(names[i], metric) == 0;
+        if (!known)
+            return loom_opt_fail(s->options, "metrics", e, "there is no metric '%s': write %s", metric,
+                                 near ? near : "r2, bits_per_spike or accuracy");
+    }
+    return LOOM_OK;
+}
+
+/* ---- baselines ---- */
+
+static int fit_baseline(const struct assessment *a, struct examinee *x, struct loom_error *e)
+{
+    struct loom_selection selection;
+    struct loom_windows w;
+    int passes, code = select_recordings(a, LOOM_TRAIN, &selection, e);
+    if (code != LOOM_OK)
+        return code;
+    code = loom_windows_init(&w, &selection, &(struct loom_tiling){.folds = FIT_FOLDS}, e);
+    if (code == LOOM_OK) {
+        code = loom_fit(x->stepper, x->model, &w, (int)loom_opt_int(a->s->options, "batch"),
+                        (int)loom_opt_int(a->s->options, "fit_passes"), a->r, &passes, e);
+        loom_windows_release(&w);
+    }
+    loom_selection_release(&selection);
+    return code;
+}
+
+int loom_runner_baseline(const struct loom_runner *r, const struct loom_stage *s, const struct loom_stage *asks,
+                         const char *id, struct loom_model **out, struct loom_error *e)
+{
+    struct loom_model_spec spec = {
+        .registry = r->registry,
+        .catalog = r->catalog,
+        .root = r->pipeline->root,
+        .stage = asks->group,
+        .baseline = id,
+        .baseline_options = loom_group_child(loom_group_child(s->group, "baselines"), id),
+        .seed = r->pipeline->seed,
+    };
+    return loom_model_new(out, &spec, e);
+}
+
+static int open_baseline(const struct assessment *a, const struct loom_stage *asks, const char *id, struct examinee *x,
+                         struct loom_error *e)
+{
+    const struct loom_pipeline *p = a->r->pipeline;
+    int code = loom_runner_baseline(a->r, a->s, asks, id, &x->model, e);
+    if (code == LOOM_OK)
+        code = loom_stepper_new(&x->stepper, x->model, a->r->pool, p->shards, p->arena, e);
+    return code == LOOM_OK ? fit_baseline(a, x, e) : code;
+}
+
+/* What baselines said to the questions that the model answered, by modality; NULL: nothing. */
+struct column_set {
+    const char *name;
+    double *column[LOOM_MODALITIES];
+};
+
+static int align(const struct examinee *model, const struct examinee *baseline, struct column_set *set,
+                 struct loom_error *e)
+{
+    for (int i = 0; i < loom_model_modalities(model->model); i++) {
+        const struct loom_predictions *p = &model->predictions[i], *q = NULL;
+        for (int k = 0; k < loom_model_modalities(baseline->model); k++)
+            if (strcmp(baseline->predictions[k].modality, p->modality) == 0)
+                q = &baseline->predictions[k];
+        if (!q || q->n == 0 || p->n == 0)
+            continue;
+        set->column[i] = calloc((size_t)p->n, sizeof *set->column[i]);
+        if (!set->column[i])
+            return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for predictions: evaluate fewer recordings");
+        loom_predictions_align(p, q, set->column[i]);
+    }
+    return LOOM_OK;
+}
+
+static int measure_baseline(struct assessment *a, const struct examinee *x, const struct column_set *set, json_t *into,
+                            struct loom_error *e)
+{
+    int code = LOOM_OK;
+    for (size_t k = 0; k < loom_opt_count(a->s->options, "metrics"); k++) {
+        const char *metric = loom_opt_string_at(a->s->options, "metrics", k);
+        for (int i = 0; i < loom_model_modalities(x->model) && code == LOOM_OK; i++)
+            if (set->column[i] && loom_metric_fits(metric, x->predictions[i].likelihood))
+                code = measure(a, metric, &x->predictions[i], set->column[i], into, e);
+    }
+    return code;
+}
+
+/* Fitted on the same training split, asked the same windows, scored on the model's own questions. */
+static int one_baseline(struct assessment *a, const struct loom_stage *asks, const char *id, const struct examinee *x,
+                        struct column_set *set, struct loom_error *e)
+{
+    struct examinee baseline = {0};
+    json_t *list = json_object_get(a->into, "baselines"), *metrics = json_object();
+    set->name = id;
+    int code = open_baseline(a, asks, id, &baseline, e);
+    if (code == LOOM_OK)
+        code = examine(a, &baseline, e);
+    if (code == LOOM_OK)
+        code = align(x, &baseline, set, e);
+    if (code == LOOM_OK)
+        code = measure_baseline(a, x, set, metrics, e);
+    dismiss(&baseline);
+    if (!list)
+        json_object_set_new(a->into, "baselines", list = json_object());
+    json_object_set_new(list, id, metrics);
+    return code;
+}
+
+/* ---- one stage of the chain on one split ---- */
+
+static int write_predictions(const struct assessment *a, const struct examinee *x, const struct column_set *set,
+                             int sets, struct loom_error *e)
+{
+    char path[LOOM_PATH];
+    int code = loom_rundir_path(a->r->dir, path, e, "predictions.h5");
+    for (int i = 0; i < loom_model_modalities(x->model) && code == LOOM_OK; i++) {
+        struct loom_predictions_baseline column[MOST_BASELINES];
+        int n = 0;
+        for (int k = 0; k < sets; k++)
+            if (set[k].column[i])
+                column[n++] = (struct loom_predictions_baseline){set[k].name, set[k].column[i]};
+        if (x->predictions[i].n > 0)
+            code = loom_predictions_write(&x->predictions[i], path, a->s->name, split_names[a->split], column, n, e);
+    }
+    return code;
+}
+
+static int assess_model(struct assessment *a, const struct loom_stage *of, const struct loom_stage *asks,
+                        struct loom_error *e)
+{
+    struct column_set set[MOST_BASELINES] = {0};
+    struct examinee x = {0};
+    const struct loom_options *o = a->s->options;
+    int fresh, sets = of->index == a->s->from ? (int)loom_opt_count(o, "against") : 0;
+    int code = loom_runner_model(a->r, asks, loom_opt_real(of->options, "shadow") > 0, &x.model, e);
+    if (code == LOOM_OK)
+        code = loom_stepper_new(&x.stepper, x.model, a->r->pool, a->r->pipeline->shards, a->r->pipeline->arena, e);
+    if (code == LOOM_OK)
+        code = loom_runner_inherit(a->r, of, loom_opt_string(o, "take"), a->s, x.model, &fresh, e);
+    if (code == LOOM_OK)
+        code = examine(a, &x, e);
+    if (code == LOOM_OK)
+        code = measure_model(a, &x, of, e);
+    for (int i = 0; i < sets && code == LOOM_OK; i++)
+        code = one_baseline(a, asks, loom_opt_string_at(o, "against", (size_t)i), &x, &set[i], e);
+    if (code == LOOM_OK && a->write && loom_opt_bool(o, "predictions") && loom_predictions_supported())
+        code = write_predictions(a, &x, set, sets, e);
+    for (int i = 0; i < sets; i++)
+        for (int k = 0; k < LOOM_MODALITIES; k++)
+            free(set[i].column[k]);
+    dismiss(&x);
+    return code;
+}
+
+static int assess_split(struct loom_runner *r, const struct loom_stage *s, enum loom_split split, int write,
+                        json_t *metrics, struct loom_error *e)
+{
+    struct assessment a = {.r = r, .s = s, .split = split, .write = write, .into = json_object()};
+    const struct loom_stage *stages = r->pipeline->stage;
+    int own = s->asks == s->index, code = assess_model(&a, &stages[s->from], &stages[s->asks], e);
+    for (int i = stages[s->from].from; !own && i >= 0 && code == LOOM_OK; i = stages[i].from) {
+        if (unmeasured(&a) == loom_opt_count(s->options, "metrics"))
+            break;
+        code = assess_model(&a, &stages[i], &stages[i], e);
+    }
+    size_t left = unmeasured(&a);
+    if (code == LOOM_OK && left < loom_opt_count(s->options, "metrics"))
+        code =
+            loom_opt_fail(s->options, "metrics", e,
+                          "nothing that stage '%s', or a stage it comes from, asks for can be measured by %s: drop it, "
+                          "or give this stage objectives that ask",
+                          stages[s->from].name, loom_opt_string_at(s->options, "metrics", left));
+    if (a.rates_known)
+        loom_rates_release(&a.rates);
+    json_object_set_new(metrics, split_names[split], a.into);
+    return code;
+}
+
+static int split_number(const char *name)
+{
+    for (int i = 0; i < LOOM_SPLITS; i++)
+        if (strcmp(split_names[i], name) == 0)
+            return i;
+    return -1;
+}
+
+int loom_assess(struct loom_runner *r, const struct loom_stage *s, const char *split, int write, json_t *metrics,
+                struct loom_error *e)
+{
+    json_t *into = json_object();
+    int code = check_metrics(s, e);
+    if (code == LOOM_OK && split && split_number(split) < 0)
+        code = loom_fail(e, LOOM_ECONFIG, NULL, 0, "there is no split '%s': write train, valid or test", split);
+    if (code == LOOM_OK)
+        loom_runner_say(r, LOOM_NOTE_STAGE, s->name, "evaluates %s", r->pipeline->stage[s->from].name);
+    if (code == LOOM_OK && split)
+        code = assess_split(r, s, (enum loom_split)split_number(split), write, into, e);
+    for (size_t i = 0; !split && i < loom_opt_count(s->options, "splits") && code == LOOM_OK; i++)
+        code = assess_split(r, s, (enum loom_split)split_number(loom_opt_string_at(s->options, "splits", i)), write,
+                            into, e);
+    if (code == LOOM_OK)
+        json_object_set(metrics, s->name, into);
+    json_decref(into);
+    return code;
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "train/runner.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Names of a behaviour's dimensions. Without memory for them they stay unnamed. */
+static void name_elements(struct loom_predictions *p, const struct loom_recording *r)
+{
+    const struct loom_series *series = loom_recording_series(r, p->modality);
+    p->element = series ? calloc((size_t)series->dims + 1, sizeof *p->element) : NULL;
+    for (int k = 0; p->element && k < series->dims; k++) {
+        p->element[k] = strdup(series->dim_name[k]);
+        if (!p->element[k])
+            return;
+        p->elements++;
+    }
+}
+
+int loom_predictions_of(struct loom_predictions **out, const struct loom_model *m, const struct loom_catalog *c,
+                        struct loom_error *e)
+{
+    int modalities = loom_model_modalities(m), recordings = loom_catalog_count(c);
+    struct loom_predictions *p = calloc((size_t)modalities + 1, sizeof *p);
+    *out = p;
+    for (int i = 0; p && i < modalities; i++) {
+        const char *likelihood = loom_model_likelihood(m, i);
+        loom_predictions_init(&p[i]);
+        snprintf(p[i].modality, sizeof p[i].modality, "%s", loom_model_modality(m, i));
+        snprintf(p[i].likelihood, sizeof p[i].likelihood, "%s", likelihood ? likelihood : "");
+        snprintf(p[i].unit, sizeof p[i].unit, "%s", loom_model_series_unit(m, i));
+        p[i].bin_s = loom_catalog_bin_s(c);
+        p[i].recording = calloc((size_t)recordings + 1, sizeof *p[i].recording);
+        for (int k = 0; p[i].recording && k < recordings; k++) {
+            p[i].recording[k] = strdup(loom_catalog_recording(c, k)->id);
+            p[i].recordings += p[i].recording[k] != NULL;
+        }
+        name_elements(&p[i], loom_catalog_recording(c, 0));
+        if (p[i].recordings < recordings)
+            return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for predictions: free some");
+    }
+    return p ? LOOM_OK : loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for predictions: free some");
+}
+
+void loom_predictions_free_all(struct loom_predictions *p, int n)
+{
+    for (int i = 0; p && i < n; i++)
+        loom_predictions_release(&p[i]);
+    free(p);
+}
+
+/* Class probabilities of one element, and the likeliest class. */
+static double softmax(const loom_real *z, int n, double *out)
+{
+    double top = -INFINITY, sum = 0;
+    int best = 0;
+    for (int k = 0; k < n; k++)
+        if (z[k] > top) {
+            top = z[k];
+            best = k;
+        }
+    for (int k = 0; k < n; k++)
+        sum += out[k] = exp(z[k] - top);
+    for (int k = 0; k < n; k++)
+        out[k] /= sum;
+    return best;
+}
+
+/* Coordinates beyond time as one number: rows of one time are told apart by them. */
+static uint64_t place_of(const struct loom_rows *rows, int r)
+{
+    uint64_t h = 0;
+    for (int a = 1; a < rows->axes; a++)
+        h = loom_hash(&rows->axis[a][r], sizeof rows->axis[a][r], h);
+    return h;
+}
+
+static int collect(struct loom_predictions *p, const struct loom_reading *read, struct loom_error *e)
+{
+    const struct loom_rows *ask = read->ask;
+    double *probability = NULL;
+    int code = LOOM_OK, categorical = strcmp(p->likelihood, "categorical") == 0;
+    if (categorical) {
+        p->params = read->params_n;
+        probability = calloc((size_t)p->params + 1, sizeof *probability);
+        if (!probability)
+            return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for %d classes: free some", p->params);
+    }
+    for (int32_t r = 0; r < ask->rows; r++) {
+        const struct loom_segment *segment = &ask->segment[ask->segment_of[r]];
+        const struct loom_layout *layout = &ask->layout_of[ask->layout[r]];
+        struct loom_predicted row = {.recording = segment->recording,
+                                     .time_ns = segment->origin_ns + llround(ask->axis[0][r] * 1e9),
+                                     .place = place_of(ask, r)};
+        for (int32_t i = ask->first_elem[r]; i < ask->first_elem[r + 1] && code == LOOM_OK; i++) {
+            row.element = layout->index[i - ask->first_elem[r]];
+            row.held = ask->held && ask->held[i] == 1;
+            row.target = read->target[i];
+            row.weight = read->weight ? read->weight[i] : 1;
+            row.predicted = categorical ? softmax(read->params + (int64_t)i * p->params, p->params, probability)
+                                        : read->predicted[i];
+            code = loom_predictions_add(p, &row, probability, e);
+        }
+    }
+    free(probability);
+    return code;
+}
+
+int loom_evaluate(struct loom_stepper *stepper, const struct loom_sample *sample, int n, int arity, int batch, int draw,
+                  double *loss, struct loom_predictions *out, struct loom_error *e)
+{
+    struct loom_step_result result;
+    double sum = 0;
+    int code = LOOM_OK;
+    batch *= arity;
+    for (int at = 0; at < n && code == LOOM_OK; at += batch) {
+        int here = n - at < batch ? n - at : batch;
+        code = loom_stepper_run(stepper, sample + at, here, arity, LOOM_EVALUATE, (uint64_t)draw, &result, e);
+        sum += code == LOOM_OK ? result.loss * here : 0;
+        for (int i = 0; out && i < loom_stepper_shards(stepper) && code == LOOM_OK; i++) {
+            const struct loom_shard *shard = loom_stepper_shard(stepper, i);
+            for (int k = 0; shard && k < loom_shard_readings(shard) && code == LOOM_OK; k++) {
+                const struct loom_reading *read = loom_shard_reading(shard, k);
+                code = collect(&out[read->modality], read, e);
+            }
+        }
+    }
+    if (loss)
+        *loss = n > 0 ? sum / n : NAN;
+    return code;
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "train/run.h"
+
+#include "base/io.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const size_t LIMIT_TEXT = 64u << 20;
+
+/* ---- opening ---- */
+
+/* The file that the pipeline of a stopped run came from: relative names in it are relative to that file's folder. */
+static char *origin_of(const struct loom_rundir *d, struct loom_error *e)
+{
+    char path[LOOM_PATH];
+    if (loom_rundir_path(d, path, e, "origin.json") != LOOM_OK)
+        return NULL;
+    json_t *j = loom_json_load(path, LIMIT_TEXT, e);
+    const char *text = json_string_value(json_object_get(j, "pipeline"));
+    char *origin = text ? strdup(text) : NULL;
+    if (j && !origin)
+        loom_fail(e, LOOM_EDATA, path, 0, "does not name the run's pipeline: start a new run");
+    json_decref(j);
+    return origin;
+}
+
+static int open_resumed(struct loom_running *x, const struct loom_run_spec *spec, struct loom_error *e)
+{
+    char path[LOOM_PATH], *text = NULL, *origin = NULL;
+    size_t size;
+    int code = loom_rundir_open(&x->dir, spec->resume, e);
+    if (code != LOOM_OK)
+        return code;
+    code = loom_rundir_path(&x->dir, path, e, "pipeline.cfg");
+    if (code == LOOM_OK)
+        code = loom_file_read(&text, &size, path, LIMIT_TEXT, e);
+    if (code == LOOM_OK) {
+        origin = origin_of(&x->dir, e);
+        code = origin ? loom_config_parse(&x->config, text, origin, spec->overrides, spec->override, e) : LOOM_EDATA;
+    }
+    free(text);
+    free(origin);
+    return code;
+}
+
+static int open_config(struct loom_running *x, const struct loom_run_spec *spec, struct loom_error *e)
+{
+    int code = spec->resume ? open_resumed(x, spec, e)
+                            : loom_config_open(&x->config, spec->pipeline, spec->overrides, spec->override, e);
+    if (code == LOOM_OK)
+        code = loom_pipeline_init(&x->pipeline, x->config, e);
+    x->runner.pipeline = &x->pipeline;
+    return code;
+}
+
+static int open_rest(struct loom_running *x, const struct loom_run_spec *spec, struct loom_error *e)
+{
+    struct loom_runner *r = &x->runner;
+    int threads = spec->threads > 0 ? spec->threads : (int)loom_opt_int(x->pipeline.options, "threads");
+    int code = loom_registry_new(&r->registry, spec->plugin_path, e);
+    if (code == LOOM_OK)
+        code = loom_pool_new(&r->pool, threads > 0 ? threads : loom_cpu_count(), e);
+    if (code == LOOM_OK)
+        code = loom_catalog_open(&r->catalog, loom_group_ensure(x->pipeline.root, "data"), r->registry, e);
+    return code == LOOM_OK ? loom_catalog_check_leaks(r->catalog, e) : code;
+}
+
+static int rehearse_baselines(const struct loom_runner *r, const struct loom_stage *s, struct loom_error *e)
+{
+    for (size_t i = 0; i < loom_opt_count(s->options, "against"); i++) {
+        struct loom_model *m = NULL;
+        const char *id = loom_opt_string_at(s->options, "against", i);
+        int code = loom_runner_baseline(r, s, &r->pipeline->stage[s->asks], id, &m, e);
+        loom_model_free(m);
+        if (code != LOOM_OK)
+            return code;
+    }
+    return LOOM_OK;
+}
+
+static int rehearse(const struct loom_runner *r, struct loom_error *e)
+{
+    int code = LOOM_OK;
+    for (int i = 0; i < r->pipeline->stages && code == LOOM_OK; i++) {
+        const struct loom_stage *s = &r->pipeline->stage[i];
+        struct loom_model *m = NULL;
+        code = loom_runner_model(r, &r->pipeline->stage[s->asks], 0, &m, e);
+        if (code == LOOM_OK && !s->evaluates)
+            code = loom_stage_scale(s, loom_model_store(m), e);
+        loom_model_free(m);
+        if (code == LOOM_OK)
+            code = rehearse_baselines(r, s, e);
+    }
+    return code;
+}
+
+int loom_running_open(struct loom_running *x, const struct loom_run_spec *spec, struct loom_error *e)
+{
+    *x = (struct loom_running){.runner.spec = spec, .dir.log = -1};
+    int code = open_config(x, spec, e);
+    if (code == LOOM_OK)
+        code = open_rest(x, spec, e);
+    if (code == LOOM_OK)
+        code = rehearse(&x->runner, e);
+    if (code == LOOM_OK)
+        code = loom_config_unread(x->config, e);
+    if (code == LOOM_OK)
+        code = loom_config_resolved(x->config, &x->runner.resolved, e);
+    return code;
+}
+
+void loom_running_release(struct loom_running *x)
+{
+    loom_catalog_free(x->runner.catalog);
+    loom_registry_free(x->runner.registry);
+    if (x->runner.pool)
+        loom_pool_free(x->runner.pool);
+    free(x->runner.resolved);
+    loom_rundir_release(&x->dir);
+    if (x->pipeline.options)
+        loom_pipeline_release(&x->pipeline);
+    loom_config_free(x->config);
+}
+
+/* ---- metrics ---- */
+
+json_t *loom_running_metrics(const struct loom_rundir *d, struct loom_error *e)
+{
+    char path[LOOM_PATH];
+    if (loom_rundir_path(d, path, e, "metrics.json") != LOOM_OK)
+        return NULL;
+    if (loom_file_exists(path))
+        return loom_json_load(path, LIMIT_TEXT, e);
+    json_t *j = json_object();
+    if (!j)
+        loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for metrics: free some");
+    return j;
+}
+
+int loom_running_metrics_write(const struct loom_rundir *d, const json_t *metrics, struct loom_error *e)
+{
+    char path[LOOM_PATH];
+    int code = loom_rundir_path(d, path, e, "metrics.json");
+    char *text = json_dumps(metrics, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+    struct loom_str s = LOOM_STR_INIT;
+    loom_str_printf(&s, "%s\n", text ? text : "");
+    if (code == LOOM_OK)
+        code = text && !s.failed ? loom_file_write(path, s.text, s.length, e)
+                                 : loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for metrics: free some");
+    free(text);
+    loom_str_release(&s);
+    return code;
+}
+
+/* ---- running ---- */
+
+static int run_stages(struct loom_running *x, struct loom_error *e)
+{
+    const struct loom_pipeline *p = &x->pipeline;
+    json_t *metrics = loom_running_metrics(&x->dir, e);
+    int code = metrics ? LOOM_OK : LOOM_EIO;
+    for (int i = 0; i < p->stages && code == LOOM_OK; i++) {
+        const struct loom_stage *s = &p->stage[i];
+        if (!s->evaluates) {
+            code = loom_train(&x->runner, s, NULL, e);
+        } else if (!json_object_get(metrics, s->name)) {
+            code = loom_assess(&x->runner, s, NULL, 1, metrics, e);
+            if (code == LOOM_OK)
+                code = loom_running_metrics_write(&x->dir, metrics, e);
+        }
+        if (code == LOOM_OK && loom_runner_stopped(&x->runner) && i + 1 < p->stages)
+            code = loom_fail(e, LOOM_ESTOP, NULL, 0, "stopped after stage %s, everything saved: go on with --resume %s",
+                             s->name, x->dir.path);
+    }
+    if (code == LOOM_OK && p->compares > 0) {
+        code = loom_compare(p, &metrics, 1, metrics, e);
+        if (code == LOOM_OK)
+            code = loom_running_metrics_write(&x->dir, metrics, e);
+    }
+    json_decref(metrics);
+    return code;
+}
+
+static int write_origin(const struct loom_rundir *d, const char *pipeline, struct loom_error *e)
+{
+    char path[LOOM_PATH], *full = realpath(pipeline, NULL);
+    struct loom_str s = LOOM_STR_INIT;
+    int code = loom_rundir_path(d, path, e, "origin.json");
+    loom_str_add(&s, "{\"pipeline\": ");
+    loom_json_string(&s, full ? full : pipeline);
+    loom_str_add(&s, "}\n");
+    if (code == LOOM_OK)
+        code = s.failed ? loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory: free some")
+                        : loom_file_write(path, s.text, s.length, e);
+    free(full);
+    loom_str_release(&s);
+    return code;
+}
+
+/* A new folder with what the run is made of; pipeline.cfg last: with it the folder is a run. */
+static int begin_folder(struct loom_running *x, const struct loom_run_spec *spec, const char *resolved, int threads,
+                        struct loom_error *e)
+{
+    char path[LOOM_PATH];
+    int code = loom_rundir_create(&x->dir, spec->out, x->pipeline.name, e);
+    if (code == LOOM_OK)
+        code = write_origin(&x->dir, spec->pipeline, e);
+    if (code == LOOM_OK)
+        code = loom_rundir_environment(&x->dir, threads, e);
+    for (int i = 0; i < x->pipeline.stages && code == LOOM_OK; i++) {
+        if (x->pipeline.stage[i].evaluates)
+            continue;
+        code = loom_rundir_path(&x->dir, path, e, "checkpoints/%s", x->pipeline.stage[i].name);
+        if (code == LOOM_OK)
+            code = loom_mkdirs(path, e);
+    }
+    if (code == LOOM_OK)
+        code = loom_rundir_path(&x->dir, path, e, "pipeline.cfg");
+    return code == LOOM_OK ? loom_file_write(path, resolved, strlen(resolved), e) : code;
+}
+
+static void end_folder(const struct loom_rundir *d, int code, const struct loom_error *e)
+{
+    char text[1500];
+    if (code == LOOM_OK)
+        snprintf(text, sizeof text, "done");
+    else if (code == LOOM_ESTOP)
+        snprintf(text, sizeof text, "stopped");
+    else
+        snprintf(text, sizeof text, "failed: %s", e ? e->message : "");
+    (void)loom_rundir_status(d, text, NULL); /* the run's own error is the one to report */
+}
+
+static int dry_run(struct loom_running *x, struct loom_error *e)
+{
+    struct loom_str text = LOOM_STR_INIT;
+    int code = LOOM_OK;
+    for (int i = 0; i < x->pipeline.stages && code == LOOM_OK; i++)
+        if (!x->pipeline.stage[i].evaluates)
+            code = loom_train(&x->runner, &x->pipeline.stage[i], &text, e);
+    if (code == LOOM_OK)
+        loom_runner_say(&x->runner, LOOM_NOTE_TEXT, "", "dry run: every stage took a step, nothing was written");
+    loom_str_release(&text);
+    return code;
+}
+
+static void tell_folder(const struct loom_run_spec *spec, const struct loom_rundir *d)
+{
+    if (spec->folder && spec->folder_size > 0)
+        snprintf(spec->folder, spec->folder_size, "%s", d->path);
+}
+
+int loom_run(const struct loom_run_spec *spec, struct loom_error *e)
+{
+    struct loom_running x;
+    struct loom_error own = {0};
+    if (!e)
+        e = &own;
+    int code = loom_running_open(&x, spec, e);
+    if (code == LOOM_OK && spec->dry) {
+        code = dry_run(&x, e);
+        goto out;
+    }
+    if (code == LOOM_OK && !spec->resume)
+        code = begin_folder(&x, spec, x.runner.resolved, loom_pool_workers(x.runner.pool), e);
+    if (code != LOOM_OK)
+        goto out;
+    x.runner.dir = &x.dir;
+    x.runner.resuming = spec->resume != NULL;
+    tell_folder(spec, &x.dir);
+    code = loom_rundir_status(&x.dir, "running", e);
+    if (code == LOOM_OK)
+        code = loom_opt_count(x.pipeline.options, "seeds") > 0 ? loom_run_seeds(spec, &x.dir, &x.pipeline, e)
+                                                               : run_stages(&x, e);
+    end_folder(&x.dir, code, e);
+out:
+    loom_running_release(&x);
+    return code;
+}
+
+int loom_run_evaluate(const struct loom_run_spec *spec, const char *stage, const char *split, char **json,
+                      struct loom_error *e)
+{
+    struct loom_running x;
+    json_t *metrics = NULL;
+    int found = 0, code = loom_running_open(&x, spec, e);
+    *json = NULL;
+    x.runner.dir = &x.dir;
+    if (code == LOOM_OK && !(metrics = json_object()))
+        code = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for metrics: free some");
+    for (int i = 0; i < x.pipeline.stages && code == LOOM_OK; i++) {
+        const struct loom_stage *s = &x.pipeline.stage[i];
+        if (!s->evaluates || (stage && strcmp(stage, s->name) != 0))
+            continue;
+        found = 1;
+        code = loom_assess(&x.runner, s, split, 0, metrics, e);
+    }
+    if (code == LOOM_OK && !found)
+        code =
+            loom_fail(e, LOOM_ECONFIG, spec->resume, 0, "%s%s: name a stage that has metrics",
+                      stage ? "it has no evaluation stage called " : "it has no evaluation stage", stage ? stage : "");
+    if (code == LOOM_OK) {
+        *json = json_dumps(metrics, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+        code = *json ? LOOM_OK : loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for metrics: free some");
+    }
+    json_decref(metrics);
+    loom_running_release(&x);
+    return code;
+}

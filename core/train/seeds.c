@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "train/run.h"
+
+#include "base/io.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_SEEDS = 256 };
+
+/* ---- intervals ---- */
+
+/* Two-sided 95 % quantile of Student's t: exact to three digits for 1 to 30 degrees of freedom, then Cornish and
+ * Fisher's expansion about the normal quantile. */
+static double student(int freedom)
+{
+    static const double table[] = {12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
+                                   2.201,  2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
+                                   2.080,  2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042};
+    const double z = 1.959964;
+    if (freedom <= 30)
+        return table[freedom - 1];
+    return z + (z * z * z + z) / (4 * freedom);
+}
+
+/* {"mean", "sd", "interval": [low, high], "seeds": […], "n"}: interval of the mean by Student's t. */
+static json_t *summary(const double *x, int n)
+{
+    json_t *j = json_object(), *each = json_array(), *interval = json_array();
+    double mean = 0, squares = 0;
+    for (int i = 0; i < n; i++) {
+        mean += x[i] / n;
+        json_array_append_new(each, isfinite(x[i]) ? json_real(x[i]) : json_null());
+    }
+    for (int i = 0; i < n; i++)
+        squares += (x[i] - mean) * (x[i] - mean);
+    json_object_set_new(j, "mean", isfinite(mean) ? json_real(mean) : json_null());
+    if (n > 1 && isfinite(squares)) {
+        double sd = sqrt(squares / (n - 1)), half = student(n - 1) * sd / sqrt(n);
+        json_object_set_new(j, "sd", json_real(sd));
+        json_array_append_new(interval, json_real(mean - half));
+        json_array_append_new(interval, json_real(mean + half));
+        json_object_set(j, "interval", interval);
+    }
+    json_decref(interval);
+    json_object_set_new(j, "seeds", each);
+    json_object_set_new(j, "n", json_integer(n));
+    return j;
+}
+
+/* ---- joining ---- */
+
+/* Objects with a number "mean" become summaries over seeds; other objects are walked. */
+static json_t *join(json_t *const *j, int n)
+{
+    json_t *out = json_object(), *value;
+    const char *key;
+    if (json_is_number(json_object_get(j[0], "mean"))) {
+        double x[MOST_SEEDS];
+        for (int i = 0; i < n; i++) {
+            const json_t *mean = json_object_get(j[i], "mean");
+            x[i] = json_is_number(mean) ? json_number_value(mean) : NAN;
+        }
+        json_decref(out);
+        return summary(x, n);
+    }
+    json_object_foreach(j[0], key, value)
+    {
+        json_t *below[MOST_SEEDS];
+        int whole = json_is_object(value);
+        for (int i = 0; i < n && whole; i++) {
+            below[i] = json_object_get(j[i], key);
+            whole = json_is_object(below[i]);
+        }
+        if (whole && strcmp(key, "recordings") != 0)
+            json_object_set_new(out, key, join(below, n));
+    }
+    return out;
+}
+
+/* metrics.STAGE.SPLIT.METRIC.mean; `b` may name a baseline of a. NaN: not there. */
+static double value_of(const json_t *metrics, const char *stage, const char *baseline_of, const char *split,
+                       const char *metric)
+{
+    const json_t *j = json_object_get(metrics, stage);
+    if (!j) {
+        j = json_object_get(json_object_get(json_object_get(metrics, baseline_of), split), "baselines");
+        j = json_object_get(j, stage);
+    } else {
+        j = json_object_get(j, split);
+    }
+    j = json_object_get(json_object_get(j, metric), "mean");
+    return json_is_number(j) ? json_number_value(j) : NAN;
+}
+
+int loom_compare(const struct loom_pipeline *p, json_t *const *metrics, int seeds, json_t *into, struct loom_error *e)
+{
+    json_t *list = json_array();
+    int code = LOOM_OK;
+    for (int i = 0; i < p->compares && code == LOOM_OK; i++) {
+        const struct loom_options *o = p->compare[i];
+        const char *a = loom_opt_string(o, "a"), *b = loom_opt_string(o, "b"), *metric = loom_opt_string(o, "metric"),
+                   *split = loom_opt_string(o, "split");
+        double difference[MOST_SEEDS];
+        for (int k = 0; k < seeds && code == LOOM_OK; k++) {
+            difference[k] = value_of(metrics[k], a, a, split, metric) - value_of(metrics[k], b, a, split, metric);
+            if (isnan(difference[k]))
+                code = loom_opt_fail(o, "metric", e,
+                                     "%s on split %s is not among the metrics of both %s and %s: add it to both",
+                                     metric, split, a, b);
+        }
+        if (code != LOOM_OK)
+            break;
+        json_t *j = summary(difference, seeds);
+        json_object_set_new(j, "a", json_string(a));
+        json_object_set_new(j, "b", json_string(b));
+        json_object_set_new(j, "metric", json_string(metric));
+        json_object_set_new(j, "split", json_string(split));
+        json_array_append_new(list, j);
+    }
+    if (code == LOOM_OK)
+        json_object_set(into, "compare", list);
+    json_decref(list);
+    return code;
+}
+
+/* ---- running ---- */
+
+/* One seed in its own folder: resumed if it was begun. */
+static int run_seed(const struct loom_run_spec *spec, const struct loom_rundir *d, int64_t seed, struct loom_error *e)
+{
+    char folder[LOOM_PATH], whole[LOOM_PATH], number[48];
+    const char **override = calloc((size_t)spec->overrides + 2, sizeof *override);
+    struct loom_run_spec one = *spec;
+    int code = override ? LOOM_OK : loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory: free some");
+    if (code == LOOM_OK)
+        code = loom_rundir_path(d, folder, e, "seed-%lld", (long long)seed);
+    if (code == LOOM_OK)
+        code = loom_rundir_path(d, whole, e, "seed-%lld/pipeline.cfg", (long long)seed);
+    if (code == LOOM_OK) {
+        snprintf(number, sizeof number, "seed=%lldL", (long long)seed);
+        for (int i = 0; i < spec->overrides; i++)
+            override[i] = spec->override[i];
+        override[spec->overrides] = "seeds=()";
+        override[spec->overrides + 1] = number;
+        one.override = override;
+        one.overrides = spec->overrides + 2;
+        one.folder = NULL;
+        one.out = folder;
+        one.resume = loom_file_exists(whole) ? folder : NULL;
+        code = loom_run(&one, e);
+    }
+    free(override);
+    return code;
+}
+
+int loom_run_seeds(const struct loom_run_spec *spec, struct loom_rundir *d, const struct loom_pipeline *p,
+                   struct loom_error *e)
+{
+    int n = (int)loom_opt_count(p->options, "seeds"), code = LOOM_OK;
+    json_t *metrics[MOST_SEEDS] = {NULL}, *joined = NULL;
+    if (n > MOST_SEEDS)
+        return loom_opt_fail(p->options, "seeds", e, "more than %d seeds: make several runs", MOST_SEEDS);
+    for (int i = 0; i < n && code == LOOM_OK; i++) {
+        struct loom_rundir one = {.log = -1};
+        int64_t seed = (int64_t)loom_opt_real_at(p->options, "seeds", (size_t)i);
+        code = run_seed(spec, d, seed, e);
+        if (code == LOOM_OK)
+            code = loom_rundir_path(d, one.path, e, "seed-%lld", (long long)seed);
+        if (code == LOOM_OK && !(metrics[i] = loom_running_metrics(&one, e)))
+            code = LOOM_EIO;
+    }
+    if (code == LOOM_OK) {
+        joined = join(metrics, n);
+        code = loom_compare(p, metrics, n, joined, e);
+    }
+    if (code == LOOM_OK)
+        code = loom_running_metrics_write(d, joined, e);
+    for (int i = 0; i < n; i++)
+        json_decref(metrics[i]);
+    json_decref(joined);
+    return code;
+}
