@@ -196,11 +196,19 @@ static void widen(double span[2], double from, double to)
     }
 }
 
-static void span_of(const struct loom_taken *t, double span[2])
+/* What is known to have been recorded where the file does not say: a series may hold a stray time far off. */
+static void active_span(const struct loom_taken *t, double span[2])
 {
     span[0] = INFINITY;
     span[1] = -INFINITY;
     widen(span, t->first_s, t->last_s);
+    for (int32_t i = 0; i < t->intervals_count; i++)
+        widen(span, t->intervals[i].first_s, t->intervals[i].last_s);
+}
+
+static void span_of(const struct loom_taken *t, double span[2])
+{
+    active_span(t, span);
     for (int32_t i = 0; i < t->blocks; i++)
         widen(span, t->block[i].start_s, t->block[i].start_s + (double)t->block[i].bins * t->bin_s);
     for (int32_t i = 0; i < t->series_count; i++) {
@@ -210,8 +218,6 @@ static void span_of(const struct loom_taken *t, double span[2])
         else if (x->samples > 0)
             widen(span, x->first_s, x->last_s);
     }
-    for (int32_t i = 0; i < t->intervals_count; i++)
-        widen(span, t->intervals[i].first_s, t->intervals[i].last_s);
     for (int32_t i = 0; i < t->observed_count; i++)
         widen(span, t->observed[2 * i], t->observed[2 * i + 1]);
     if (!(span[0] <= span[1]))
@@ -246,8 +252,9 @@ static int save_observed(struct save *s, struct loom_taken *t, const double span
         pairs = made = calloc((size_t)n, 2 * sizeof *made);
         if (made == NULL)
             return loom_fail(s->e, LOOM_ENOMEM, s->r->file, 0, "out of memory; close other programs");
-        made[0] = span[0];
-        made[1] = span[1];
+        active_span(t, made);
+        if (t->spikes == 0 || !(made[0] < made[1]))
+            memcpy(made, span, 2 * sizeof *made);
         for (int32_t i = 0; i < t->blocks; i++) {
             made[2 * i] = t->block[i].start_s;
             made[2 * i + 1] = t->block[i].start_s + (double)t->block[i].bins * t->bin_s;

@@ -139,7 +139,7 @@ LOOM_API int loom_sink_numbers(struct loom_sink *s, const char *column,
                                const double *value); /* of the intervals begun last */
 LOOM_API int loom_sink_texts(struct loom_sink *s, const char *column, const char *const *value);
 LOOM_API int loom_sink_observed(struct loom_sink *s, double start_s,
-                                double stop_s); /* none given: counts' blocks, else the whole span */
+                                double stop_s); /* none given: counts' blocks, else from the first to the last spike or interval */
 
 /* ---- windows: what a tokenizer sees of a recording [data] ---- */
 struct loom_window_series {
