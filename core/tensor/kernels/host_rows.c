@@ -94,7 +94,7 @@ void loom_host_layer_norm_back(int64_t rows, int64_t width, const loom_real *x, 
                                int accumulate, loom_real *dgain, loom_real *dbias)
 {
     for (int64_t r = 0; r < rows; r++, x += width, dy += width) {
-        loom_real sums[2], *to = dx + r * width;
+        loom_real sums[2], *to = dx ? dx + r * width : NULL;
         norm_row_sums(width, x, gain, mean[r], rstd[r], dy, dgain, dbias, sums);
         if (!dx)
             continue;
@@ -124,7 +124,7 @@ void loom_host_rms_norm_back(int64_t rows, int64_t width, const loom_real *x, co
                              loom_real *dgain)
 {
     for (int64_t r = 0; r < rows; r++, x += width, dy += width) {
-        loom_real sums[2], *to = dx + r * width;
+        loom_real sums[2], *to = dx ? dx + r * width : NULL;
         norm_row_sums(width, x, gain, 0, rrms[r], dy, dgain, NULL, sums);
         sums[0] = 0;
         if (!dx)

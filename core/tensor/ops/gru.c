@@ -58,25 +58,21 @@ static void gru_backward(const struct loom_node *n, void *scratch)
         grad[i] = loom_real_grad(n, i, &fresh[i]);
     for (int64_t r = 0; r < loom_rows(n); r++) {
         for (int64_t c = 0; c < width; c++) {
-            loom_real reset = gate[c], keep = gate[width + c], new = gate[2 * width + c];
-            loom_real dnew = dy[c] * (1 - keep) * (1 - new *new);
-            loom_real dkeep = dy[c] * (state[c] - new) * keep * (1 - keep);
-            loom_real dreset = dnew * hidden[2 * width + c] * reset * (1 - reset);
-            const loom_real d[3] = {dreset, dkeep, dnew};
-            for (int k = 0; k < 3 && grad[0]; k++)
-                put(&grad[0][k * width + c], d[k], fresh[0]);
-            for (int k = 0; k < 3 && grad[1]; k++)
-                put(&grad[1][k * width + c], k == 2 ? dnew * reset : d[k], fresh[1]);
+            int64_t at = 3 * r * width + c;
+            loom_real reset = gate[at], keep = gate[at + width], next = gate[at + 2 * width], d = dy[r * width + c];
+            loom_real dnew = d * (1 - keep) * (1 - next * next);
+            loom_real dkeep = d * (state[r * width + c] - next) * keep * (1 - keep);
+            loom_real dreset = dnew * hidden[at + 2 * width] * reset * (1 - reset);
+            for (int i = 0; i < 2; i++) {
+                if (!grad[i])
+                    continue;
+                put(&grad[i][at], dreset, fresh[i]);
+                put(&grad[i][at + width], dkeep, fresh[i]);
+                put(&grad[i][at + 2 * width], i ? dnew * reset : dnew, fresh[i]);
+            }
             if (grad[2])
-                put(&grad[2][c], dy[c] * keep, fresh[2]);
+                put(&grad[2][r * width + c], d * keep, fresh[2]);
         }
-        hidden += 3 * width;
-        gate += 3 * width;
-        state += width;
-        dy += width;
-        grad[0] += grad[0] ? 3 * width : 0;
-        grad[1] += grad[1] ? 3 * width : 0;
-        grad[2] += grad[2] ? width : 0;
     }
 }
 
