@@ -97,8 +97,10 @@ static int run(const struct request *q, struct loom_error *e)
         return rc;
     if (strcmp(q->verb, "describe") == 0)
         rc = q->id != NULL ? describe_one(r, q->id, q->format, e) : describe_all(r, q->format, e);
-    else if ((rc = loom_registry_scan(r, e)) == LOOM_OK)
-        rc = print(loom_registry_list(r, q->format, &text, e), text);
+    else if ((rc = loom_registry_scan(r, e)) == LOOM_OK) {
+        rc = loom_registry_list(r, q->format, &text, e);
+        rc = print(rc, text);
+    }
     loom_registry_free(r);
     return rc;
 }

@@ -43,6 +43,8 @@ LOOM_API struct loom_node *loom_state(struct loom_build *b, const char *name, in
 /* Add an F64 node of any shape to SUM `name`. Ignored unless sums are being collected (training steps, fitting passes).
  */
 LOOM_API void loom_sum_into(struct loom_build *b, const char *name, struct loom_node *addend);
+/* Name SUM `name` without adding to it: for parts that keep one for each recording, whichever this shard holds. */
+LOOM_API void loom_sum_declare(struct loom_build *b, const char *name, int rank, const int64_t *dim);
 LOOM_API int loom_fitting(const struct loom_build *b);  /* 1 in a fitting pass: parts that fit call loom_sum_into */
 LOOM_API int loom_training(const struct loom_build *b); /* 1: dropout and noise are on */
 /* Name of a random draw: the scope, `what`, and the view now being encoded or asked. Lives in the graph. */

@@ -65,7 +65,7 @@ enum loom_power {
     LOOM_OPEN = 1u << 22,         /* answers see the memory through `x` alone */
     LOOM_CAUSAL = 1u << 23,       /* can hold to the past */
     LOOM_CARRY = 1u << 24,        /* streams bin by bin with carried state */
-    LOOM_TARGET_SPACE = 1u << 25, /* answers in the target's own space: no head is put on top */
+    LOOM_TARGET_SPACE = 1u << 25, /* answers in data units: no head, truth or render is put on top */
     /* offered by the objective */
     LOOM_KEEPS_ROWS = 1u << 28, /* never drops a row */
     LOOM_FITS_SHARD = 1u << 29, /* couples samples inside a shard at most */

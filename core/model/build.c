@@ -155,7 +155,7 @@ void loom_sum_into(struct loom_build *b, const char *name, struct loom_node *add
     for (int a = 0; a < rank; a++)
         dim[a] = loom_node_dim(addend, a);
     struct loom_entry *n = entry_of(b, LOOM_LIFE_SUM, name, rank, dim, "zeros", 0);
-    if (!n || b->mode == LOOM_EVALUATE)
+    if (!n || b->mode == LOOM_EVALUATE || b->mode == LOOM_DECLARE)
         return;
     if (loom_node_dtype(addend) != LOOM_F64)
         loom_graph_fail(b->graph, LOOM_ESHAPE, "sum '%s' is added to with a node that is not F64", n->name);
@@ -163,6 +163,11 @@ void loom_sum_into(struct loom_build *b, const char *name, struct loom_node *add
         loom_graph_fail(b->graph, LOOM_EPLUGIN, "more than %d sums in one build", LOOM_SUMS);
     else
         b->sum[b->sums++] = (struct loom_summed){n, addend};
+}
+
+void loom_sum_declare(struct loom_build *b, const char *name, int rank, const int64_t *dim)
+{
+    entry_of(b, LOOM_LIFE_SUM, name, rank, dim, "zeros", 0);
 }
 
 int loom_fitting(const struct loom_build *b)

@@ -86,6 +86,12 @@ static struct loom_node *embed_rows(struct loom_build *b, const struct loom_rows
     return loom_gather(b->graph, loom_concat_rows(b->graph, parts, part), loom_input(b->graph, LOOM_I32, 1, &n, place));
 }
 
+/* Such a backbone answers in data units: neither head nor the tokenizer's truth and render stand between. */
+static int in_target_space(const struct loom_build *b)
+{
+    return (b->model->backbone_at.traits.offers & LOOM_TARGET_SPACE) != 0;
+}
+
 /* Verbs work from the model's root, whatever scope the objective stands in. */
 struct place {
     char path[512];
@@ -122,7 +128,7 @@ const struct loom_memory *loom_encode(struct loom_build *b, const struct loom_vi
     b->stop = stop || (flags & (LOOM_STOP | LOOM_SHADOW));
     b->shadow = shadow || (flags & LOOM_SHADOW);
     b->view_tag = v->index;
-    struct loom_node *x = m->backbone_at.traits.offers & LOOM_TARGET_SPACE ? NULL : embed_rows(b, &v->in);
+    struct loom_node *x = in_target_space(b) ? NULL : embed_rows(b, &v->in);
     loom_scope_push(b, m->backbone_at.scope);
     struct loom_memory memory = m->backbone->encode(m->backbone_at.self, b, v, x);
     loom_scope_pop(b);
@@ -154,7 +160,7 @@ struct loom_answer loom_ask(struct loom_build *b, const struct loom_view *v, con
     int tag = b->view_tag;
     b->view_tag = v->index;
     struct loom_node *q = NULL;
-    if (!(model->backbone_at.traits.offers & LOOM_TARGET_SPACE))
+    if (!in_target_space(b))
         q = embed_modality(b, number, ask);
     loom_scope_push(b, model->backbone_at.scope);
     loom_scope_push(b, at->name);
@@ -194,7 +200,7 @@ static void note_reading(struct loom_build *b, int number, const struct loom_row
     if (b->mode != LOOM_EVALUATE || b->reads == LOOM_READS)
         return;
     struct loom_node *rendered = NULL;
-    if (at->tokenizer->render) {
+    if (at->tokenizer->render && !in_target_space(b)) {
         loom_scope_push(b, at->at.scope);
         rendered = at->tokenizer->render(at->at.self, b, ask, params);
         loom_scope_pop(b);
@@ -218,7 +224,7 @@ struct loom_node *loom_read(struct loom_build *b, const struct loom_view *v, str
     const struct loom_rows *ask = &v->ask[number];
     struct place p = leave(b);
     struct loom_node *params = a.out;
-    if (!(b->model->backbone_at.traits.offers & LOOM_TARGET_SPACE)) {
+    if (!in_target_space(b)) {
         if (at->tokenizer->read) {
             loom_scope_push(b, at->at.scope);
             params = at->tokenizer->read(at->at.self, b, ask, a.out);
@@ -253,7 +259,7 @@ struct loom_node *loom_nll(struct loom_build *b, const struct loom_view *v, stru
     int64_t n = ask->elems;
     struct loom_node *target;
     struct place p = leave(b);
-    if (at->tokenizer->truth) {
+    if (at->tokenizer->truth && !in_target_space(b)) {
         loom_scope_push(b, at->at.scope);
         target = at->tokenizer->truth(at->at.self, b, ask);
         loom_scope_pop(b);

@@ -80,7 +80,8 @@ TILE(3)
 TILE(4)
 TILE(5)
 TILE(6)
-WIDE(1) WIDE(2) WIDE(3)
+WIDE(1)
+WIDE(2) WIDE(3)
 #if defined __AVX512F__
     TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
 #define UP_TO_TOP(f) f##1, f##2, f##3, f##4, f##5, f##6, f##7, f##8, f##9, f##10, f##11, f##12, f##13, f##14
@@ -203,23 +204,66 @@ void loom_block(const struct loom_block *p)
     }
 }
 
-/* Panel by panel; where b is stored by columns, a square of it at a time so that both sides stay in cache. */
+#if LOOM_LANES == 16
+#define LOWER 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define UPPER 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif LOOM_LANES == 8
+#define LOWER 0, 8, 1, 9, 2, 10, 3, 11
+#define UPPER 4, 12, 5, 13, 6, 14, 7, 15
+#elif LOOM_LANES == 4
+#define LOWER 0, 4, 1, 5
+#define UPPER 2, 6, 3, 7
+#else
+#define LOWER 0, 2
+#define UPPER 1, 3
+#endif
+
+/* A square of vectors turned over: as many rounds of interleaving the first half with the second as halves can be
+ * taken. */
+LOOM_INLINE void transpose(loom_vec v[LOOM_LANES])
+{
+#pragma GCC unroll 4
+    for (int round = 1; round < LOOM_LANES; round *= 2) {
+        loom_vec t[LOOM_LANES];
+#pragma GCC unroll 8
+        for (int i = 0; i < LOOM_LANES / 2; i++) {
+            t[2 * i] = __builtin_shufflevector(v[i], v[i + LOOM_LANES / 2], LOWER);
+            t[2 * i + 1] = __builtin_shufflevector(v[i], v[i + LOOM_LANES / 2], UPPER);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < LOOM_LANES; i++)
+            v[i] = t[i];
+    }
+}
+
+/* One panel of `width` columns out of columns that lie b_n apart: square by square, what is missing is 0. */
+static void pack_across(loom_real *panel, int64_t k, int64_t width, const loom_real *b, int64_t b_n)
+{
+    for (int64_t top = 0; top < k; top += LOOM_LANES)
+        for (int64_t side = 0; side < LOOM_TILE_COLS; side += LOOM_LANES) {
+            loom_vec v[LOOM_LANES];
+#pragma GCC unroll 16
+            for (int i = 0; i < LOOM_LANES; i++)
+                v[i] = side + i < width ? loom_load_part(b + (side + i) * b_n + top, k - top) : loom_splat(0);
+            transpose(v);
+            for (int i = 0; i < LOOM_LANES && top + i < k; i++)
+                loom_store(panel + (top + i) * LOOM_TILE_COLS + side, v[i]);
+        }
+}
+
 void loom_pack(loom_real *panels, int64_t k, int64_t n, const loom_real *b, int64_t b_k, int64_t b_n)
 {
     for (int64_t column = 0; column < n; column += LOOM_TILE_COLS, panels += k * LOOM_TILE_COLS) {
         const int64_t width = n - column < LOOM_TILE_COLS ? n - column : LOOM_TILE_COLS;
         const loom_real *from = b + column * b_n;
-        if (width < LOOM_TILE_COLS)
-            memset(panels, 0, (size_t)(k * LOOM_TILE_COLS) * sizeof *panels);
-        if (b_n == 1) {
-            for (int64_t l = 0; l < k; l++)
-                for (int64_t j = 0; j < width; j += LOOM_LANES)
-                    loom_store(panels + l * LOOM_TILE_COLS + j, loom_load_part(from + l * b_k + j, width - j));
+        if (b_n != 1) {
+            pack_across(panels, k, width, from, b_n);
             continue;
         }
-        for (int64_t top = 0; top < k; top += LOOM_LANES)
-            for (int64_t j = 0; j < width; j++)
-                for (int64_t l = top; l < k && l < top + LOOM_LANES; l++)
-                    panels[l * LOOM_TILE_COLS + j] = from[l * b_k + j * b_n];
+        for (int64_t l = 0; l < k; l++)
+            for (int64_t j = 0; j < LOOM_TILE_COLS; j += LOOM_LANES) {
+                const int64_t left = width - j > 0 ? width - j : 0;
+                loom_store(panels + l * LOOM_TILE_COLS + j, loom_load_part(from + l * b_k + j, left));
+            }
     }
 }

@@ -232,8 +232,4 @@ LOOM_KERNEL(void, adamw,
             (const struct loom_adamw *h, int64_t n, const loom_real *grad, loom_real *value, loom_real *m,
              loom_real *v));
 
-/* Kernels whose fast form is the reference. */
-#define loom_host_attention loom_ref_attention
-#define loom_host_attention_back loom_ref_attention_back
-
 #endif

@@ -18,14 +18,3 @@ size_t loom_bmm_scratch(const struct loom_bmm *p)
 {
     return loom_packed_size(p->k, p->n) * sizeof(loom_real);
 }
-
-size_t loom_attention_scratch(const struct loom_attention *rule, int backward)
-{
-    int64_t keys = 0;
-    (void)backward;
-    for (int32_t g = 0; g < rule->k_groups.n; g++)
-        keys = rule->k_groups.first[g + 1] - rule->k_groups.first[g] > keys
-                   ? rule->k_groups.first[g + 1] - rule->k_groups.first[g]
-                   : keys;
-    return (size_t)(keys + 1) * sizeof(double);
-}

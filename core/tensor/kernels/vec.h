@@ -12,13 +12,17 @@
 
 #if defined __AVX512F__
 #include <immintrin.h>
-enum { LOOM_VEC_BYTES = 64 };
+#define LOOM_VEC_BYTES 64
 #elif defined __AVX__
-enum { LOOM_VEC_BYTES = 32 };
+#define LOOM_VEC_BYTES 32
 #else
-enum { LOOM_VEC_BYTES = 16 };
+#define LOOM_VEC_BYTES 16
 #endif
-enum { LOOM_LANES = LOOM_VEC_BYTES / sizeof(loom_real) };
+#ifdef LOOM_DOUBLE
+#define LOOM_LANES (LOOM_VEC_BYTES / 8)
+#else
+#define LOOM_LANES (LOOM_VEC_BYTES / 4)
+#endif
 
 #ifdef LOOM_DOUBLE
 typedef int64_t loom_lane_int;
@@ -64,7 +68,7 @@ LOOM_INLINE loom_vec loom_load_part(const loom_real *p, int64_t n)
     return (loom_vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
 #else
     loom_vec v = {0};
-    memcpy(&v, p, (size_t)n * sizeof *p);
+    memcpy(&v, p, (size_t)(n & (LOOM_LANES - 1)) * sizeof *p);
     return v;
 #endif
 }
@@ -79,7 +83,7 @@ LOOM_INLINE void loom_store_part(loom_real *p, loom_vec v, int64_t n)
 #elif defined __AVX512F__
         _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
 #else
-        memcpy(p, &v, (size_t)n * sizeof *p);
+        memcpy(p, &v, (size_t)(n & (LOOM_LANES - 1)) * sizeof *p);
 #endif
 }
 
