@@ -190,7 +190,7 @@ static void keep_output(struct child *c)
 }
 
 /* Hands every whole frame in the buffer to the recorder. */
-static int take_frames(struct child *c, struct loom_recorder *r, struct loom_error *e)
+static int take_frames(struct child *c, const char *file, struct loom_recorder *r, struct loom_error *e)
 {
     size_t at = 0;
     int status = LOOM_OK;
@@ -199,7 +199,9 @@ static int take_frames(struct child *c, struct loom_recorder *r, struct loom_err
         struct loom_frame f;
         memcpy(&f, c->buffer + at, sizeof f);
         if (f.bytes > LOOM_FRAME_MOST)
-            return loom_fail(e, LOOM_EDATA, NULL, 0, "the reading process sent a message of %u bytes", f.bytes);
+            return loom_fail(e, LOOM_EDATA, file, 0,
+                             "the reading process sent a message of %u bytes; the file may be damaged: fetch it again",
+                             f.bytes);
         if (c->used - at - sizeof f < f.bytes)
             break;
         status = loom_recorder_take(r, &f, c->buffer + at + sizeof f, e);
@@ -230,10 +232,10 @@ static int make_room(struct child *c)
     return 0;
 }
 
-static int keep_sink(struct child *c, struct loom_recorder *r, struct loom_error *e)
+static int keep_sink(struct child *c, const char *file, struct loom_recorder *r, struct loom_error *e)
 {
     if (make_room(c) != 0)
-        return loom_fail(e, LOOM_ENOMEM, NULL, 0, "out of memory; close other programs");
+        return loom_fail(e, LOOM_ENOMEM, file, 0, "out of memory; close other programs");
     ssize_t n = read(c->sink, c->buffer + c->used, c->room - c->used);
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
         return LOOM_OK;
@@ -243,7 +245,7 @@ static int keep_sink(struct child *c, struct loom_recorder *r, struct loom_error
         return LOOM_OK;
     }
     c->used += (size_t)n;
-    return take_frames(c, r, e);
+    return take_frames(c, file, r, e);
 }
 
 static int too_long(const struct loom_ingest *how, const struct loom_recorder *r, const char *limit, double seconds,
@@ -276,7 +278,7 @@ static int drain(struct child *c, const struct loom_ingest *how, struct loom_rec
             keep_output(c);
         if (p[0].revents != 0) {
             heard = now();
-            status = keep_sink(c, r, e);
+            status = keep_sink(c, how->file, r, e);
         }
     }
     return status;

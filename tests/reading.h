@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading a file in a test as a run would: by the plugin's name and its options as text. */
+#ifndef LOOM_TESTS_READING_H
+#define LOOM_TESTS_READING_H
+
+#include <loom/config.h>
+#include <loom/data.h>
+
+#include "plugin/registry.h"
+
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char scratch[256];
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st, (void)kind, (void)at;
+    return remove(path);
+}
+
+static void scratch_remove(void)
+{
+    nftw(scratch, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* A folder for the test's files, which is the cache too; called again in a test it makes one inside. */
+static inline void scratch_make(void)
+{
+    const char *tmp = getenv("TMPDIR");
+    if (scratch[0] == '\0')
+        snprintf(scratch, sizeof scratch, "%s/loom-test-XXXXXX", tmp != NULL ? tmp : "/tmp");
+    else
+        strcat(scratch, "/XXXXXX");
+    if (mkdtemp(scratch) == NULL)
+        abort();
+    setenv("LOOM_CACHE", scratch, 1);
+    setenv("HDF5_USE_FILE_LOCKING", "FALSE", 1);
+}
+
+static inline const char *scratch_path(const char *name)
+{
+    static char path[8][320];
+    static int next;
+    char *p = path[next++ % 8];
+    snprintf(p, sizeof path[0], "%s/%s", scratch, name);
+    return p;
+}
+
+/* `how` carries the limits; its source, module, options and file are filled in. `plugin` is an id or a file. */
+static inline int read_by(struct loom_recordings **out, const char *plugin, const char *options, const char *file,
+                          struct loom_ingest how, struct loom_error *e)
+{
+    struct loom_registry *registry = NULL;
+    struct loom_config *config = NULL;
+    struct loom_options *parsed = NULL;
+    const struct loom_plugin *source = NULL;
+    *out = NULL;
+    int status = loom_registry_new(&registry, NULL, e);
+    if (status == LOOM_OK)
+        status = loom_registry_find(registry, LOOM_SOURCE, plugin, &source, e);
+    if (status == LOOM_OK)
+        status = loom_config_parse(&config, options, "test", 0, NULL, e);
+    if (status == LOOM_OK)
+        status = loom_options_parse(&parsed, source->options, loom_config_root(config), "test", NULL, e);
+    if (status == LOOM_OK) {
+        how.source = source;
+        how.module = loom_registry_file(registry, source);
+        how.options = parsed;
+        how.file = file;
+        status = loom_recordings_read(out, &how, e);
+    }
+    loom_options_free(parsed);
+    loom_config_free(config);
+    loom_registry_free(registry);
+    return status;
+}
+
+/* What the reading process warned of, all lines together. */
+static char warned[16384];
+
+static inline void keep_warning(void *payload, int level, const char *message)
+{
+    (void)payload;
+    if (level == LOOM_WARN && strlen(warned) + strlen(message) + 2 < sizeof warned)
+        strcat(strcat(warned, message), "\n");
+}
+
+#endif
