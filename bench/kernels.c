@@ -20,7 +20,7 @@ static int rounds = 21;
 static double now(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -127,6 +127,59 @@ static void layers(int r, int in, int out)
         free(all[i]);
 }
 
+static void attend(void *payload)
+{
+    void **p = payload;
+    loom_host_attention(p[0], p[1]);
+}
+
+static void attend_back(void *payload)
+{
+    void **p = payload;
+    loom_host_attention_back(p[0], p[1]);
+}
+
+/* `groups` groups of t rows; causal = 2: causal with dropout 0.1. */
+static void attention(int groups, int t, int heads, int dim, int causal)
+{
+    const int rows = groups * t, width = heads * dim;
+    int32_t *first = malloc(((size_t)groups + 1) * sizeof *first);
+    double *time = malloc((size_t)rows * sizeof *time);
+    for (int i = 0; i <= groups; i++)
+        first[i] = i * t;
+    for (int i = 0; i < rows; i++)
+        time[i] = i % t;
+    struct loom_attention rule = {.heads = heads, .width = width, .causal = causal > 0, .back_s = -1, .ahead_s = -1};
+    rule.q_groups = rule.k_groups = (struct loom_groups){groups, first, NULL, NULL};
+    rule.q_time = rule.k_time = time;
+    rule.dropout = causal > 1 ? 0.1 : 0;
+    const size_t n = (size_t)rows * (size_t)width;
+    loom_real *qkv = noise(3 * n), *grad = noise(3 * n), *out = noise(n), *dout = noise(n);
+    struct loom_attention_args a = {.rule = &rule, .q_rows = rows, .k_rows = rows, .q = qkv, .k = qkv + width};
+    a.v = qkv + 2 * width;
+    a.q_ld = a.k_ld = a.v_ld = 3 * width;
+    a.out = out;
+    a.out_ld = width;
+    a.lse = noise((size_t)rows * (size_t)heads);
+    a.dout = dout;
+    a.dq = grad;
+    a.dk = grad + width;
+    a.dv = grad + 2 * width;
+    void *p[] = {&a, noise(loom_attention_scratch(&rule, 1) / sizeof(loom_real))};
+    const double flops = 4e-9 * groups * t * t * width;
+    double forth[2], back[2];
+    pair(p, attend, NULL, forth);
+    pair(p, attend_back, NULL, back);
+    printf("attention %3d x %4d rows, %d x %d%-18s forward %7.1f  backward %7.1f\n", groups, t, heads, dim,
+           causal > 1 ? ", causal, dropout"
+           : causal   ? ", causal"
+                      : "",
+           flops / forth[0], 2.5 * flops / back[0]);
+    void *all[] = {first, time, qkv, grad, out, dout, a.lse, p[1]};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+}
+
 int main(int argc, char **argv)
 {
     static const int shapes[][3] = {{600, 256, 768},  {600, 256, 256},  {600, 128, 512},   {4800, 256, 768},
@@ -139,5 +192,11 @@ int main(int argc, char **argv)
     openblas_set_num_threads(1);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         layers(shapes[i][0], shapes[i][1], shapes[i][2]);
+    for (int causal = 0; causal < 3; causal++) {
+        attention(30, 40, 8, 32, causal);
+        attention(12, 100, 8, 32, causal);
+        attention(8, 160, 4, 64, causal);
+    }
+    attention(1, 4096, 1, 32, 0);
     return 0;
 }

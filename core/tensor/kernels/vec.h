@@ -68,7 +68,9 @@ LOOM_INLINE loom_vec loom_load_part(const loom_real *p, int64_t n)
     return (loom_vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
 #else
     loom_vec v = {0};
-    memcpy(&v, p, (size_t)(n & (LOOM_LANES - 1)) * sizeof *p);
+    for (int i = 0; i < LOOM_LANES; i++)
+        if (i < n)
+            v[i] = p[i];
     return v;
 #endif
 }
@@ -83,7 +85,9 @@ LOOM_INLINE void loom_store_part(loom_real *p, loom_vec v, int64_t n)
 #elif defined __AVX512F__
         _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
 #else
-        memcpy(p, &v, (size_t)(n & (LOOM_LANES - 1)) * sizeof *p);
+        for (int i = 0; i < LOOM_LANES; i++)
+            if (i < n)
+                p[i] = v[i];
 #endif
 }
 
