@@ -178,7 +178,7 @@ START_TEST(a_bad_end_is_told)
         {"twins", "two series are called \"x\"", {0}, LOOM_EDATA},
         {"nothing", "no recording in it", {0}, LOOM_EDATA},
         {"refuse", "will not; ask otherwise", {0}, LOOM_ECONFIG},
-        {"times", "MiB of data", {.data_bytes = 100}, LOOM_EDATA},
+        {"times", "MiB of data", {.data_bytes = 100, .refresh = 1}, LOOM_EDATA},
     };
     for (size_t i = 0; i < sizeof end / sizeof *end; i++) {
         char options[64];
