@@ -20,7 +20,7 @@ static const struct loom_option options[] = {
     {"subjects", LOOM_OPT_INT, 0, "1", "[1,100]", NULL, "reach: animals"},
     {"sessions", LOOM_OPT_INT, 0, "1", "[1,1000]", NULL, "reach: days of recording of each animal"},
     {"units", LOOM_OPT_INT, 0, "0", "[0,2000]", NULL, "units of a recording; 0 = 96, 60, 50 for reach, lorenz, chaos"},
-    {"trials", LOOM_OPT_INT, 0, "0", "[0,100000]", NULL, "trials of a recording; 0 = 200, 800, 1300"},
+    {"trials", LOOM_OPT_INT, 0, "0", "[0,100000]", NULL, "trials of a recording; 0 = 300, 800, 1300"},
     {"conditions", LOOM_OPT_INT, 0, "0", "[0,100000]", NULL, "lorenz, chaos: initial states; 0 = 20, 130"},
     {"task", LOOM_OPT_STRING, 0, "centre_out", "centre_out|random_target", NULL,
      "reach: eight targets around a centre, or each target anywhere"},
@@ -29,7 +29,7 @@ static const struct loom_option options[] = {
     {"gain_drift", LOOM_OPT_REAL, 0, "0.1", "[0,2]", NULL, "reach: spread of a day's change of log rate"},
     {"rate", LOOM_OPT_REAL, 0, "8.0", "(0,500]", "Hz", "reach: typical rate of a unit at rest"},
     {"depth", LOOM_OPT_REAL, 0, "0.6", "[0,5]", NULL, "reach: typical change of log rate at full speed"},
-    {"posture", LOOM_OPT_REAL, 0, "50.0", "[0,180]", "degrees",
+    {"posture", LOOM_OPT_REAL, 0, "70.0", "[0,180]", "degrees",
      "reach: turn of preferred directions from the centre to a target; what a linear decoder cannot undo"},
     {"shared", LOOM_OPT_REAL, 0, "0.3", "[0,3]", NULL,
      "reach: spread of log rate due to slow states shared by all units"},
@@ -417,7 +417,7 @@ static int put_trials(const struct day *d, struct loom_sink *sink)
 static int simulate_day(const struct sim *s, int subject, int number, struct loom_sink *sink)
 {
     struct day d = {
-        .sim = s, .number = number, .trials = count_of(s, "trials", 200), .units = count_of(s, "units", 96)};
+        .sim = s, .number = number, .trials = count_of(s, "trials", 300), .units = count_of(s, "units", 96)};
     char session[16], date[24];
     snprintf(d.subject, sizeof d.subject, "sim%d", subject + 1);
     snprintf(session, sizeof session, "day%d", number + 1);
@@ -474,7 +474,7 @@ static void lorenz_step(double x[3], double h)
         x[i] += h / 6.0 * sum[i];
 }
 
-/* Initial states U(-10, 10); states standardised by (0, 0, 25.8) and (8.6, 9.4, 7.2); readout U(-1, 1); rate in Hz is
+/* Initial states U(-10, 10), five time units later, on the attractor; states standardised by (0, 0, 25.8) and (8.6, 9.4, 7.2); readout U(-1, 1); rate in Hz is
  * the exponential. */
 static void lorenz_truth(const struct sim *s, struct truth *t, double *readout)
 {
@@ -488,6 +488,8 @@ static void lorenz_truth(const struct sim *s, struct truth *t, double *readout)
         stream(s, &g, "condition", c, "lorenz");
         for (int i = 0; i < 3; i++)
             x[i] = 20.0 * loom_rng_uniform(&g) - 10.0;
+        for (int i = 0; i < 500; i++)
+            lorenz_step(x, BIN_S);
         for (int32_t b = 0; b < BINS; b++) {
             const int64_t at = (int64_t)c * BINS + b;
             for (int i = 0; i < 3; i++)
