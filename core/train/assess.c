@@ -129,7 +129,7 @@ static size_t unmeasured(const struct assessment *a)
     return k;
 }
 
-static int check_metrics(const struct loom_stage *s, struct loom_error *e)
+int loom_assess_check(const struct loom_stage *s, struct loom_error *e)
 {
     const char *const *names = loom_metric_names();
     size_t n = loom_opt_count(s->options, "metrics");
@@ -333,8 +333,8 @@ int loom_assess(struct loom_runner *r, const struct loom_stage *s, const char *s
                 struct loom_error *e)
 {
     json_t *into = json_object();
-    int code = check_metrics(s, e);
-    if (code == LOOM_OK && split && split_number(split) < 0)
+    int code = LOOM_OK;
+    if (split && split_number(split) < 0)
         code = loom_fail(e, LOOM_ECONFIG, NULL, 0, "there is no split '%s': write train, valid or test", split);
     if (code == LOOM_OK)
         loom_runner_say(r, LOOM_NOTE_STAGE, s->name, "evaluates %s", r->pipeline->stage[s->from].name);

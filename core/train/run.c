@@ -2,6 +2,7 @@
 #include "train/run.h"
 
 #include "base/io.h"
+#include "train/validate.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -46,8 +47,13 @@ static int open_resumed(struct loom_running *x, const struct loom_run_spec *spec
 
 static int open_config(struct loom_running *x, const struct loom_run_spec *spec, struct loom_error *e)
 {
-    int code = spec->resume ? open_resumed(x, spec, e)
-                            : loom_config_open(&x->config, spec->pipeline, spec->overrides, spec->override, e);
+    int code;
+    if (spec->resume)
+        code = open_resumed(x, spec, e);
+    else if (!spec->pipeline || !loom_file_exists(spec->pipeline))
+        code = loom_fail(e, LOOM_ECONFIG, spec->pipeline, 0, "there is no such pipeline file: name one that is there");
+    else
+        code = loom_config_open(&x->config, spec->pipeline, spec->overrides, spec->override, e);
     if (code == LOOM_OK)
         code = loom_pipeline_init(&x->pipeline, x->config, e);
     x->runner.pipeline = &x->pipeline;
@@ -85,7 +91,9 @@ static int rehearse(const struct loom_runner *r, struct loom_error *e)
     for (int i = 0; i < r->pipeline->stages && code == LOOM_OK; i++) {
         const struct loom_stage *s = &r->pipeline->stage[i];
         struct loom_model *m = NULL;
-        code = loom_runner_model(r, &r->pipeline->stage[s->asks], 0, &m, e);
+        code = s->evaluates ? loom_assess_check(s, e) : loom_validation_check(s, e);
+        if (code == LOOM_OK)
+            code = loom_runner_model(r, &r->pipeline->stage[s->asks], 0, &m, e);
         if (code == LOOM_OK && !s->evaluates)
             code = loom_stage_scale(s, loom_model_store(m), e);
         loom_model_free(m);
@@ -97,7 +105,7 @@ static int rehearse(const struct loom_runner *r, struct loom_error *e)
 
 int loom_running_open(struct loom_running *x, const struct loom_run_spec *spec, struct loom_error *e)
 {
-    *x = (struct loom_running){.runner.spec = spec, .dir.log = -1};
+    *x = (struct loom_running){.runner.spec = spec, .dir = LOOM_RUNDIR};
     int code = open_config(x, spec, e);
     if (code == LOOM_OK)
         code = open_rest(x, spec, e);
@@ -205,6 +213,8 @@ static int begin_folder(struct loom_running *x, const struct loom_run_spec *spec
     char path[LOOM_PATH];
     int code = loom_rundir_create(&x->dir, spec->out, x->pipeline.name, e);
     if (code == LOOM_OK)
+        code = loom_rundir_lock(&x->dir, e);
+    if (code == LOOM_OK)
         code = write_origin(&x->dir, spec->pipeline, e);
     if (code == LOOM_OK)
         code = loom_rundir_environment(&x->dir, threads, e);
@@ -264,6 +274,8 @@ int loom_run(const struct loom_run_spec *spec, struct loom_error *e)
     }
     if (code == LOOM_OK && !spec->resume)
         code = begin_folder(&x, spec, x.runner.resolved, loom_pool_workers(x.runner.pool), e);
+    else if (code == LOOM_OK)
+        code = loom_rundir_lock(&x.dir, e);
     if (code != LOOM_OK)
         goto out;
     x.runner.dir = &x.dir;

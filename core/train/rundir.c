@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -66,7 +67,7 @@ static int make_numbered(struct loom_rundir *d, const char *name, struct loom_er
 int loom_rundir_create(struct loom_rundir *d, const char *out, const char *name, struct loom_error *e)
 {
     int code;
-    d->log = -1;
+    *d = (struct loom_rundir)LOOM_RUNDIR;
     if (!out) {
         code = make_numbered(d, name, e);
     } else if (snprintf(d->path, sizeof d->path, "%s", out) >= (int)sizeof d->path) {
@@ -83,7 +84,7 @@ int loom_rundir_create(struct loom_rundir *d, const char *out, const char *name,
 int loom_rundir_open(struct loom_rundir *d, const char *path, struct loom_error *e)
 {
     char pipeline[LOOM_PATH];
-    d->log = -1;
+    *d = (struct loom_rundir)LOOM_RUNDIR;
     if (snprintf(d->path, sizeof d->path, "%s", path) >= (int)sizeof d->path)
         return loom_fail(e, LOOM_EIO, NULL, 0, "the name of the run's folder is too long: shorten it");
     int code = loom_rundir_path(d, pipeline, e, "pipeline.cfg");
@@ -93,11 +94,30 @@ int loom_rundir_open(struct loom_rundir *d, const char *path, struct loom_error 
     return code;
 }
 
-void loom_rundir_release(struct loom_rundir *d)
+int loom_rundir_lock(struct loom_rundir *d, struct loom_error *e)
+{
+    d->lock = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (d->lock < 0)
+        return loom_fail(e, LOOM_EIO, d->path, 0, "cannot be opened: %s: choose another folder", strerror(errno));
+    if (flock(d->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return loom_fail(e, LOOM_ECONFIG, d->path, 0,
+                         "another process is running in this folder: wait for it, or stop it");
+    return LOOM_OK; /* a file system without locks is used without them */
+}
+
+static void close_log(struct loom_rundir *d)
 {
     if (d->log >= 0)
         close(d->log);
     d->log = -1;
+}
+
+void loom_rundir_release(struct loom_rundir *d)
+{
+    close_log(d);
+    if (d->lock >= 0)
+        close(d->lock);
+    d->lock = -1;
 }
 
 int loom_rundir_path(const struct loom_rundir *d, char out[LOOM_PATH], struct loom_error *e, const char *fmt, ...)
@@ -143,7 +163,7 @@ int loom_rundir_log_rewind(struct loom_rundir *d, const char *stage, int64_t ste
     int code = loom_rundir_path(d, path, e, "log.jsonl");
     if (code != LOOM_OK || !loom_file_exists(path))
         return code;
-    loom_rundir_release(d);
+    close_log(d);
     code = loom_file_read(&bytes, &size, path, LIMIT_LOG, e);
     for (size_t at = 0; code == LOOM_OK && at < size;) {
         const char *end = memchr(bytes + at, '\n', size - at);

@@ -9,14 +9,21 @@ enum { LOOM_PATH = 4096 };
 
 struct loom_rundir {
     char path[LOOM_PATH];
-    int log; /* log.jsonl, open for appending; -1: none */
+    int log;  /* log.jsonl, open for appending; -1: none */
+    int lock; /* the folder itself, locked while a process runs in it; -1: not */
 };
+#define LOOM_RUNDIR                                                                                                    \
+    {                                                                                                                  \
+        .log = -1, .lock = -1                                                                                          \
+    }
 
 /* Make folder `out`, or runs/NAME-YYYYMMDD-N with the first free N when out is NULL. LOOM_ECONFIG when `out` is there
  * and not empty. */
 int loom_rundir_create(struct loom_rundir *d, const char *out, const char *name, struct loom_error *e);
 /* A run's folder that is there. LOOM_ECONFIG when it is none. */
 int loom_rundir_open(struct loom_rundir *d, const char *path, struct loom_error *e);
+/* Keep other processes from running in it. LOOM_ECONFIG when one does. */
+int loom_rundir_lock(struct loom_rundir *d, struct loom_error *e);
 void loom_rundir_release(struct loom_rundir *d);
 /* "FOLDER/…" into out. LOOM_EIO when it is too long. */
 int loom_rundir_path(const struct loom_rundir *d, char out[LOOM_PATH], struct loom_error *e, const char *fmt, ...)

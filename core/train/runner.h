@@ -64,6 +64,8 @@ void loom_predictions_free_all(struct loom_predictions *p, int n);
 /* Baseline `id` of evaluation stage s, asked what stage `asks` asks of behaviour. */
 int loom_runner_baseline(const struct loom_runner *r, const struct loom_stage *s, const struct loom_stage *asks,
                          const char *id, struct loom_model **out, struct loom_error *e);
+/* Its metrics are known. LOOM_ECONFIG. */
+int loom_assess_check(const struct loom_stage *s, struct loom_error *e);
 /* Adds object STAGE to `metrics`; writes predictions.h5 when the runner has a folder and `write` is set. split NULL:
  * the stage's own list. */
 int loom_assess(struct loom_runner *r, const struct loom_stage *s, const char *split, int write, json_t *metrics,

@@ -163,7 +163,7 @@ int loom_run_seeds(const struct loom_run_spec *spec, struct loom_rundir *d, cons
     if (n > MOST_SEEDS)
         return loom_opt_fail(p->options, "seeds", e, "more than %d seeds: make several runs", MOST_SEEDS);
     for (int i = 0; i < n && code == LOOM_OK; i++) {
-        struct loom_rundir one = {.log = -1};
+        struct loom_rundir one = LOOM_RUNDIR;
         int64_t seed = (int64_t)loom_opt_real_at(p->options, "seeds", (size_t)i);
         code = run_seed(spec, d, seed, e);
         if (code == LOOM_OK)

@@ -131,9 +131,9 @@ static int read_terms(const struct loom_stepper *s, struct loom_step_result *out
         double value = out->root->term[n->offset];
         if (!isfinite(value))
             return loom_fail(e, LOOM_ENUMERIC, NULL, 0,
-                             "the term '%s' is %g at step %llu: lower optimizer.lr or optimizer.clip, or look at the "
+                             "the term '%s' is %s at step %llu: lower optimizer.lr or optimizer.clip, or look at the "
                              "data for wild values",
-                             n->name, value, (unsigned long long)s->step);
+                             n->name, isnan(value) ? "not a number" : "infinite", (unsigned long long)s->step);
         if (!(n->flags & LOOM_LOG_ONLY))
             out->loss += value;
     }

@@ -133,7 +133,7 @@ static int resume(struct trainer *t, int *found, struct loom_error *e)
         *found = 1;
     }
     if (!*found)
-        return LOOM_OK;
+        return loom_rundir_log_rewind(t->r->dir, t->s->name, -1, e);
     loom_runner_say(t->r, LOOM_NOTE_TEXT, t->s->name, "goes on from step %lld", (long long)t->progress.step);
     return loom_rundir_log_rewind(t->r->dir, t->s->name, t->progress.step, e);
 }

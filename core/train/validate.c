@@ -51,6 +51,18 @@ static int draw_tuples(struct loom_validation *v, const struct loom_selection *s
                      : loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for %d windows: lower valid_windows", v->windows);
 }
 
+int loom_validation_check(const struct loom_stage *s, struct loom_error *e)
+{
+    const char *monitor = loom_opt_string(s->options, "monitor"), *const *names = loom_metric_names();
+    const char *near = loom_nearest(monitor, names);
+    while (*names && strcmp(*names, monitor) != 0)
+        names++;
+    if (*names || strcmp(monitor, "loss") == 0)
+        return LOOM_OK;
+    return loom_opt_fail(s->options, "monitor", e, "'%s' is neither loss nor a metric: write %s", monitor,
+                         near ? near : "loss");
+}
+
 int loom_validation_init(struct loom_validation *v, const struct loom_runner *r, const struct loom_stage *s,
                          struct loom_model *m, struct loom_stepper *stepper, int arity, int batch, struct loom_error *e)
 {
@@ -60,15 +72,8 @@ int loom_validation_init(struct loom_validation *v, const struct loom_runner *r,
     int64_t most = loom_opt_int(s->options, "valid_windows");
     *v =
         (struct loom_validation){.stepper = stepper, .model = m, .catalog = r->catalog, .arity = arity, .batch = batch};
-    if (strcmp(monitor, "loss") != 0) {
-        const char *const *names = loom_metric_names(), *near = loom_nearest(monitor, names);
-        while (*names && strcmp(*names, monitor) != 0)
-            names++;
-        if (!*names)
-            return loom_opt_fail(s->options, "monitor", e, "'%s' is neither loss nor a metric: write %s", monitor,
-                                 near ? near : "loss");
-        v->metric = *names;
-    }
+    if (strcmp(monitor, "loss") != 0)
+        v->metric = monitor;
     if (!has_split(r->catalog, LOOM_VALID)) {
         loom_runner_say(r, LOOM_NOTE_TEXT, s->name,
                         "the data have no validation split: the last weights count as the best");

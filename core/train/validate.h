@@ -15,6 +15,8 @@ struct loom_validation {
     const char *metric; /* NULL: the loss */
 };
 
+/* `monitor` of a stage is loss or a metric. LOOM_ECONFIG. */
+int loom_validation_check(const struct loom_stage *s, struct loom_error *e);
 int loom_validation_init(struct loom_validation *v, const struct loom_runner *r, const struct loom_stage *s,
                          struct loom_model *m, struct loom_stepper *stepper, int arity, int batch,
                          struct loom_error *e);
