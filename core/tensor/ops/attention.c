@@ -111,7 +111,7 @@ static void attention_forward(const struct loom_node *n, void *scratch)
     struct loom_attention_args args = arguments(n);
     if (entries(&args.rule->q_groups) < args.q_rows) /* rows in no group see no key */
         memset(n->value, 0, loom_node_bytes(n));
-    loom_host_attention(&args, scratch);
+    KERNEL(n, attention)(&args, scratch);
 }
 
 /* Whether the roles that share the node of role `i` fill its columns, none twice: then each is written, not added. */
@@ -155,7 +155,7 @@ static void attention_backward(const struct loom_node *n, void *scratch)
     args.dq_accumulate = accumulate[Q];
     args.dk_accumulate = accumulate[K];
     args.dv_accumulate = accumulate[V];
-    loom_host_attention_back(&args, scratch);
+    KERNEL(n, attention_back)(&args, scratch);
 }
 
 /* Two products for each pair of a query and a key of its group, seen or not. */
