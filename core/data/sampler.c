@@ -136,9 +136,10 @@ static void place_fixed(const struct loom_sampler *s, const struct loom_span *sp
 {
     const struct loom_catalog *c = s->of->catalog;
     const int64_t n = bins_of(s, span), w = s->window < n ? s->window : n, tiles = tiles_of(s, span);
-    int64_t slack = tiles * s->window - n;
-    slack = slack >= s->window ? s->window - 1 : slack;
-    int64_t at = n <= w ? 0 : tile * w - (int64_t)loom_rng_below(phase, (uint32_t)(slack + 1));
+    /* A phase in this range keeps the tiles apart where they are moved inward at the span's ends. */
+    const int64_t slack = tiles * s->window - n, most = slack < w - 1 ? slack : w - 1;
+    const int64_t least = slack - (w - 1) > 0 ? slack - (w - 1) : 0;
+    int64_t at = n <= w ? 0 : tile * w - least - (int64_t)loom_rng_below(phase, (uint32_t)(most - least + 1));
     at = at < 0 ? 0 : at > n - w ? n - w : at;
     int64_t origin = jittered(c, out, rng, span->window_ns + at * c->bin_ns), last = span->stop_ns - w * c->bin_ns;
     out->origin_ns = origin < span->window_ns ? span->window_ns : origin > last ? last : origin;
