@@ -14,6 +14,7 @@ static const struct {
     {"run", loom_cmd_run, "a pipeline: train, fine-tune, evaluate"},
     {"check", loom_cmd_check, "resolve and validate a pipeline, show parts, shapes, memory"},
     {"eval", loom_cmd_eval, "the metrics of a run again, from its checkpoints"},
+    {"bench", loom_cmd_bench, "this machine's limits, and how close ops and training steps come"},
     {"data", loom_cmd_data, "look into recordings"},
     {"plugins", loom_cmd_plugins, "what there is and what it takes"},
 };

@@ -78,6 +78,7 @@ int loom_shard_build(struct loom_shard *s, const struct loom_masses *joined, str
                      struct loom_error *e);
 void loom_shard_run(struct loom_shard *s); /* forward; in STEP also backward; adds terms and sums to the block */
 double loom_shard_flops(const struct loom_shard *s);
+struct loom_graph *loom_shard_graph(struct loom_shard *s); /* for profiles */
 size_t loom_shard_peak(const struct loom_shard *s);    /* bytes of both arenas, highest ever */
 int64_t loom_shard_tokens(const struct loom_shard *s); /* rows planned in views' inputs and questions */
 

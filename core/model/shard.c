@@ -224,6 +224,11 @@ double loom_shard_flops(const struct loom_shard *s)
     return loom_graph_flops(s->graph, s->build.mode == LOOM_STEP);
 }
 
+struct loom_graph *loom_shard_graph(struct loom_shard *s)
+{
+    return s->graph;
+}
+
 size_t loom_shard_peak(const struct loom_shard *s)
 {
     return s->rows.peak + loom_graph_peak(s->graph);

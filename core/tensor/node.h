@@ -43,7 +43,7 @@ struct loom_node {
     struct loom_node *in[];
 };
 
-/* Time and work of one op over all graphs built since profiling was switched on. */
+/* Processor time and work of one op over all graphs built since profiling was switched on. */
 struct loom_profile {
     const struct loom_op *op;
     int64_t calls;
@@ -103,7 +103,7 @@ void loom_graph_reference(struct loom_graph *g, int on);
 void loom_graph_profile(struct loom_graph *g, int on);
 int loom_graph_profiled(const struct loom_graph *g, const struct loom_profile **entries);
 struct loom_profile *loom_profile_entry(struct loom_graph *g, const struct loom_op *op);
-double loom_profile_now(void);
+double loom_profile_now(void); /* processor seconds of this thread */
 
 /* Gradient buffers of interior nodes, recycled by size class. */
 size_t loom_grad_class_bytes(size_t bytes);
