@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* loom: one file a command, found in one table. */
 #include "commands.h"
 
 #include <stdio.h>
@@ -6,7 +7,7 @@
 
 #include <loom/types.h>
 
-static const struct {
+static const struct command {
     const char *name;
     int (*run)(int argc, char **argv);
     const char *does;
@@ -17,33 +18,57 @@ static const struct {
     {"bench", loom_cmd_bench, "this machine's limits, and how close ops and training steps come"},
     {"data", loom_cmd_data, "look into recordings"},
     {"plugins", loom_cmd_plugins, "what there is and what it takes"},
+    {NULL, NULL, NULL},
 };
 
-static int usage(FILE *to)
+static void usage(FILE *to)
 {
-    fprintf(to, "usage: loom COMMAND …      loom COMMAND --help      loom --version\n\n");
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].does);
+    fputs("usage: loom COMMAND [WORDS…]\n\n", to);
+    for (const struct command *c = commands; c->name; c++)
+        fprintf(to, "  %-10s %s\n", c->name, c->does);
+    fputs("\nloom COMMAND --help tells more; loom --version says what it was built with.\n"
+          "Exit status: 0 done, 1 run failed, 2 usage or pipeline error, 3 data error, 4 plugin error.\n",
+          to);
+}
+
+static int unknown(const char *word)
+{
+    const char *names[sizeof(commands) / sizeof(commands[0])];
+    size_t n = 0;
+    for (const struct command *c = commands; c->name; c++)
+        names[n++] = c->name;
+    names[n] = NULL;
+    const char *near = loom_nearest(word, names);
+    fprintf(stderr, "loom: there is no command '%s'%s%s%s\n", word, near ? "; did you mean '" : "", near ? near : "",
+            near ? "'?" : "");
+    usage(stderr);
     return 2;
+}
+
+static void say_warnings(void *payload, int level, const char *message)
+{
+    (void)payload;
+    if (level >= LOOM_WARN)
+        fprintf(stderr, "loom: %s\n", message);
 }
 
 int main(int argc, char **argv)
 {
-    const char *names[sizeof commands / sizeof *commands + 1] = {NULL};
-    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+    if (argc < 2) {
+        usage(stderr);
+        return 2;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        usage(stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
         printf("loom %s\n%s", loom_version(), loom_build_info());
         return 0;
     }
-    if (argc == 2 && strcmp(argv[1], "--help") == 0)
-        return usage(stdout), 0;
-    if (argc < 2)
-        return usage(stderr);
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-        names[i] = commands[i].name;
-        if (strcmp(argv[1], commands[i].name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
-    }
-    const char *near = loom_nearest(argv[1], names);
-    fprintf(stderr, "loom: there is no command '%s'%s%s\n", argv[1], near ? ": did you mean " : "", near ? near : "");
-    return usage(stderr);
+    loom_log_set(say_warnings, NULL);
+    for (const struct command *c = commands; c->name; c++)
+        if (strcmp(argv[1], c->name) == 0)
+            return c->run(argc - 1, argv + 1);
+    return unknown(argv[1]);
 }

@@ -187,7 +187,7 @@ START_TEST(unknown_id)
     says("did you mean \"sound\"?");
     says(at(folder, "sonud.so"));
     says(at(broken, "sonud.so"));
-    says("/loom/plugins-1/sonud.so");
+    says("/loom/plugins-0/sonud.so");
     says("--plugin-path");
     loom_error_clear(&error);
     ck_assert_int_eq(loom_registry_find(r, LOOM_BACKBONE, "sonud", &p, &error), LOOM_EPLUGIN);
