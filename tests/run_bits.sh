@@ -6,6 +6,8 @@
 kills=${KILLS:-20}
 dir=$(mktemp -d) || exit 99
 trap 'rm -rf "$dir"' EXIT
+LOOM_CACHE=$dir/cache
+export LOOM_CACHE
 echo 1..6
 
 check() { # what, status
@@ -24,8 +26,9 @@ bytes() {
 
 run() { "$LOOM_PROGRAM" run "$top_srcdir/tests/tiny.cfg" --quiet "$@"; }
 
-run --out "$dir/one" --threads 1 && bytes "$dir/one" >"$dir/one.txt" && test "$(wc -l <"$dir/one.txt")" -gt 40
-check "one worker" $?
+run --out "$dir/one" --threads 1 && bytes "$dir/one" >"$dir/one.txt" && test "$(wc -l <"$dir/one.txt")" -gt 40 &&
+    grep -q wiener "$dir/one/metrics.json" && ! grep -q ": null" "$dir/one/metrics.json"
+check "one worker; every metric is a number, the baseline's too" $?
 for n in 2 4; do
     run --out "$dir/t$n" --threads $n && bytes "$dir/t$n" | cmp - "$dir/one.txt"
     check "$n workers, the same bits" $?

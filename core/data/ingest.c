@@ -70,12 +70,13 @@ static void add_value(struct loom_str *s, const struct loom_options *o, const st
     }
 }
 
-/* What the user wrote, in the language of pipeline files; the child reads it by the same table. */
-static char *options_text(const struct loom_ingest *how)
+/* The source's options in the language of pipeline files. What the user wrote is what the child reads by the same
+ * table; all of them name the cache, so that another default is other data, and a resolved pipeline the same. */
+static char *options_text(const struct loom_ingest *how, int all)
 {
     struct loom_str s = LOOM_STR_INIT;
     for (const struct loom_option *t = how->source->options; t != NULL && t->name != NULL; t++)
-        if (how->options != NULL && loom_opt_given(how->options, t->name)) {
+        if (how->options != NULL && (all || loom_opt_given(how->options, t->name))) {
             loom_str_printf(&s, "%s = ", t->name);
             add_value(&s, how->options, t);
             loom_str_add(&s, ";\n");
@@ -175,10 +176,10 @@ int loom_recordings_read(struct loom_recordings **out, const struct loom_ingest 
     full.cpu_s = how->cpu_s > 0 ? how->cpu_s : 3600;
     full.wall_s = how->wall_s > 0 ? how->wall_s : 7200;
     full.silence_s = how->silence_s > 0 ? how->silence_s : 300;
-    char *options = options_text(how);
-    int status = options == NULL ? starved(e) : cache_folder(folder, sizeof folder, how, e);
+    char *options = options_text(how, 0), *all = options_text(how, 1);
+    int status = options == NULL || all == NULL ? starved(e) : cache_folder(folder, sizeof folder, how, e);
     if (status == LOOM_OK)
-        status = origin_of(&origin, how, options, file, e);
+        status = origin_of(&origin, how, all, file, e);
     if (status == LOOM_OK) {
         const char *slash = strrchr(file, '/');
         snprintf(path, sizeof path, "%s/%.200s-%.16s.loom", folder, slash != NULL ? slash + 1 : how->source->id,
@@ -192,5 +193,6 @@ int loom_recordings_read(struct loom_recordings **out, const struct loom_ingest 
         }
     }
     free(options);
+    free(all);
     return status;
 }

@@ -26,27 +26,38 @@ static void describe_data(const struct loom_catalog *c, struct loom_str *text)
     loom_str_add(text, "  leaks          none: no window of one split can touch the time of another\n");
 }
 
-/* Parameters by the first two parts of their names. */
+/* Length of the first two parts of a dotted name: what parameters are summed up by. */
+static size_t group_length(const char *name)
+{
+    const char *dot = strchr(name, '.');
+    dot = dot ? strchr(dot + 1, '.') : NULL;
+    return dot ? (size_t)(dot - name) : strlen(name);
+}
+
+static int in_group(const struct loom_entry *n, const char *group, size_t length)
+{
+    return n->lifetime == LOOM_LIFE_PARAM && group_length(n->name) == length && strncmp(n->name, group, length) == 0;
+}
+
 static void describe_parameters(const struct loom_store *store, struct loom_str *text)
 {
-    int64_t sum = 0;
-    size_t shown = 0;
-    const char *group = "";
-    for (int i = 0; i <= store->count; i++) {
-        const struct loom_entry *n = i < store->count ? &store->entry[i] : NULL;
-        if (n && n->lifetime != LOOM_LIFE_PARAM)
-            continue;
-        const char *dot = n ? strchr(n->name, '.') : NULL;
-        dot = dot ? strchr(dot + 1, '.') : NULL;
-        size_t length = n ? dot ? (size_t)(dot - n->name) : strlen(n->name) : 0;
-        if (!n || length != shown || strncmp(group, n->name, length) != 0) {
-            if (sum)
-                loom_str_printf(text, "    %-36.*s %12lld\n", (int)shown, group, (long long)sum);
-            sum = 0;
-            shown = length;
-            group = n ? n->name : "";
+    loom_str_add(text, "parameters by group (frozen)\n");
+    for (int i = 0; i < store->count; i++) {
+        const char *group = store->entry[i].name;
+        size_t length = group_length(group);
+        int64_t sum = 0, frozen = 0;
+        int first = 1;
+        for (int k = 0; k < i && first; k++)
+            first = !in_group(&store->entry[k], group, length);
+        for (int k = i; k < store->count && first; k++) {
+            const struct loom_entry *n = &store->entry[k];
+            if (in_group(n, group, length)) {
+                sum += n->size;
+                frozen += n->lr_scale == 0 ? n->size : 0;
+            }
         }
-        sum += n ? n->size : 0;
+        if (sum > 0)
+            loom_str_printf(text, "  %-40.*s %12lld (%lld)\n", (int)length, group, (long long)sum, (long long)frozen);
     }
 }
 
@@ -55,7 +66,6 @@ static int describe_stage(struct loom_running *x, const struct loom_stage *s, st
 {
     struct loom_runner *r = &x->runner;
     struct loom_model *m = NULL;
-    int64_t frozen = 0;
     loom_str_printf(text, "\nstage %s: %s%s%s\n", s->name, s->evaluates ? "evaluates" : "trains",
                     s->from >= 0 ? ", from " : "", s->from >= 0 ? x->pipeline.stage[s->from].name : "");
     int code = loom_runner_model(r, &x->pipeline.stage[s->asks], 0, &m, e);
@@ -64,13 +74,8 @@ static int describe_stage(struct loom_running *x, const struct loom_stage *s, st
     if (code == LOOM_OK && !s->evaluates)
         code = loom_stage_scale(s, loom_model_store(m), e);
     if (code == LOOM_OK && !s->evaluates) {
-        const struct loom_store *store = loom_model_store(m);
-        for (int i = 0; i < store->count; i++)
-            frozen +=
-                store->entry[i].lifetime == LOOM_LIFE_PARAM && store->entry[i].lr_scale == 0 ? store->entry[i].size : 0;
-        loom_str_printf(text, "  parameters     %lld, of these frozen %lld\n", (long long)loom_store_parameters(store),
-                        (long long)frozen);
-        describe_parameters(store, text);
+        describe_parameters(loom_model_store(m), text);
+        loom_str_add(text, "training\n");
     }
     loom_model_free(m);
     return code == LOOM_OK && !s->evaluates ? loom_train(r, s, text, e) : code;

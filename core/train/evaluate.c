@@ -67,12 +67,16 @@ static double softmax(const loom_real *z, int n, double *out)
     return best;
 }
 
-/* Coordinates beyond time as one number: rows of one time are told apart by them. */
+/* Coordinates beyond time as one number: rows of one time are told apart by them. Axes are named and zeros left out, so
+ * that models with other axes, a baseline's, put the same question in the same place. */
 static uint64_t place_of(const struct loom_rows *rows, int r)
 {
     uint64_t h = 0;
     for (int a = 1; a < rows->axes; a++)
-        h = loom_hash(&rows->axis[a][r], sizeof rows->axis[a][r], h);
+        if (rows->axis[a][r] != 0) {
+            h = loom_hash(rows->axis_name[a], strlen(rows->axis_name[a]), h);
+            h = loom_hash(&rows->axis[a][r], sizeof rows->axis[a][r], h);
+        }
     return h;
 }
 

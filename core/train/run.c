@@ -219,7 +219,7 @@ static int begin_folder(struct loom_running *x, const struct loom_run_spec *spec
     if (code == LOOM_OK)
         code = loom_rundir_environment(&x->dir, threads, e);
     for (int i = 0; i < x->pipeline.stages && code == LOOM_OK; i++) {
-        if (x->pipeline.stage[i].evaluates)
+        if (x->pipeline.stage[i].evaluates || loom_opt_count(x->pipeline.options, "seeds") > 0)
             continue;
         code = loom_rundir_path(&x->dir, path, e, "checkpoints/%s", x->pipeline.stage[i].name);
         if (code == LOOM_OK)

@@ -119,7 +119,7 @@ int loom_compare(const struct loom_pipeline *p, json_t *const *metrics, int seed
         json_object_set_new(j, "split", json_string(split));
         json_array_append_new(list, j);
     }
-    if (code == LOOM_OK)
+    if (code == LOOM_OK && p->compares > 0)
         json_object_set(into, "compare", list);
     json_decref(list);
     return code;

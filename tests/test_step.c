@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Steps and checkpoints on a small real model: bits for any number of workers, no heap, everything back from a file. */
+#include "train/checkpoint.h"
+#include "train/step.h"
+
+#include <loom/config.h>
+#include <loom/rng.h>
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "fake.h"
+#include "suite.h"
+
+/* ---- counting allocations ---- */
+
+static atomic_int allocations;
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(__clang__)
+#define COUNTS_ALLOCATIONS 1
+void *__libc_malloc(size_t n);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t n);
+void *malloc(size_t n)
+{
+    atomic_fetch_add(&allocations, 1);
+    return __libc_malloc(n);
+}
+void *calloc(size_t n, size_t size)
+{
+    atomic_fetch_add(&allocations, 1);
+    return __libc_calloc(n, size);
+}
+void *realloc(void *p, size_t n)
+{
+    atomic_fetch_add(&allocations, 1);
+    return __libc_realloc(p, n);
+}
+#else
+#define COUNTS_ALLOCATIONS 0
+#endif
+
+/* ---- a model ---- */
+
+enum { RECORDINGS = 2, WINDOWS = 10 };
+static struct fake *fakes[RECORDINGS];
+static struct loom_error e;
+
+struct world {
+    struct loom_catalog *catalog;
+    struct loom_registry *registry;
+    struct loom_config *config;
+    struct loom_model *model;
+    struct loom_selection selection;
+    struct loom_windows windows;
+};
+
+static const char pipeline[] =
+    "tokenizer: { plugin = \"ndt2\"; patch_units = 8; };"
+    "backbone: { plugin = \"vit\"; width = 16; depth = 1; heads = 2; decoder_depth = 1; dropout = 0.1;"
+    " context = ( \"session\" ); };"
+    "objectives: ( { plugin = \"mae\"; hide = 0.5; }, { plugin = \"decode\"; target = \"position\"; } );";
+
+static void open_world(struct world *w, int recordings, int with_shadow)
+{
+    const struct loom_recording *all[RECORDINGS];
+    struct loom_data_spec spec = LOOM_DATA_SPEC;
+    spec.bin_s = 0.05;
+    spec.window_s = 0.5;
+    for (int i = 0; i < recordings; i++)
+        all[i] = &fakes[i]->r;
+    ck_ok(loom_catalog_new(&w->catalog, all, recordings, &spec, &e), &e);
+    ck_ok(loom_registry_new(&w->registry, NULL, &e), &e);
+    ck_ok(loom_config_parse(&w->config, pipeline, "test.cfg", 0, NULL, &e), &e);
+    struct loom_model_spec m = {.registry = w->registry,
+                                .catalog = w->catalog,
+                                .root = loom_config_root(w->config),
+                                .stage = loom_config_root(w->config),
+                                .seed = 5,
+                                .with_shadow = with_shadow};
+    ck_ok(loom_model_new(&w->model, &m, &e), &e);
+    ck_ok(loom_selection_init(&w->selection, w->catalog, LOOM_TRAIN, (struct loom_words){0, NULL}, &e), &e);
+    ck_ok(loom_windows_init(&w->windows, &w->selection, &(struct loom_tiling){0}, &e), &e);
+    ck_assert_int_ge(w->windows.n, WINDOWS);
+}
+
+static void close_world(struct world *w)
+{
+    loom_model_free(w->model);
+    loom_windows_release(&w->windows);
+    loom_selection_release(&w->selection);
+    loom_config_free(w->config);
+    loom_registry_free(w->registry);
+    loom_catalog_free(w->catalog);
+}
+
+/* ---- the tree alone ---- */
+
+struct lot {
+    struct loom_tree tree;
+    int shards;
+};
+
+/* Values of very different size, so that another order of additions shows. */
+static void fill_leaf(void *payload, int i, int worker)
+{
+    struct lot *lot = payload;
+    struct loom_block *b = loom_tree_take(&lot->tree);
+    struct loom_rng g;
+    ck_assert_ptr_nonnull(b);
+    loom_rng_init(&g, 1, "leaf", 0, (uint64_t)i);
+    for (int k = 0; k < 64; k++)
+        b->grad[k] = (loom_real)(loom_rng_normal(&g) * pow(10, 6 * loom_rng_uniform(&g)));
+    b->term[0] = loom_rng_normal(&g);
+    usleep((unsigned)(loom_hash(&worker, sizeof worker, (uint64_t)i) % 500));
+    loom_tree_give(&lot->tree, i, b);
+}
+
+START_TEST(tree_joins_alike_for_any_workers)
+{
+    struct loom_store *store;
+    ck_ok(loom_store_new(&store, 1, &e), &e);
+    ck_assert_ptr_nonnull(loom_store_declare(store, LOOM_LIFE_PARAM, "w", 1, (int64_t[]){64}, "zeros", 0, &e));
+    ck_assert_ptr_nonnull(loom_store_declare(store, LOOM_LIFE_TERM, "t", 1, (int64_t[]){1}, "zeros", 0, &e));
+    ck_ok(loom_store_seal(store, 0, &e), &e);
+    for (int shards = 1; shards <= 13; shards += shards < 8 ? 1 : 5) {
+        loom_real first[64];
+        double term = 0;
+        for (int workers = 1; workers <= 8; workers += workers < 4 ? 1 : 4) {
+            struct lot lot = {.shards = shards};
+            struct loom_pool *pool;
+            ck_ok(loom_pool_new(&pool, workers, &e), &e);
+            ck_ok(loom_tree_init(&lot.tree, store, shards, workers, &e), &e);
+            for (int times = 0; times < 3; times++) {
+                loom_tree_start(&lot.tree);
+                loom_pool_run(pool, shards, fill_leaf, &lot);
+                const struct loom_block *root = loom_tree_root(&lot.tree);
+                if (workers == 1 && times == 0) {
+                    memcpy(first, root->grad, sizeof first);
+                    term = root->term[0];
+                }
+                ck_assert_mem_eq(first, root->grad, sizeof first);
+                ck_assert(term == root->term[0]);
+            }
+            loom_tree_release(&lot.tree);
+            loom_pool_free(pool);
+        }
+    }
+    loom_store_free(store);
+}
+END_TEST
+
+/* ---- steps ---- */
+
+/* Five steps from fresh weights; returns the loss of the last. */
+static double train(struct world *w, int workers, loom_real *weights, int *heap)
+{
+    struct loom_store *store = loom_model_store(w->model);
+    struct loom_stepper *stepper;
+    struct loom_optimizer o;
+    struct loom_pool *pool;
+    struct loom_step_result result;
+    const struct loom_optimizer_spec spec = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .clip = 1};
+    double norm;
+    ck_ok(loom_pool_new(&pool, workers, &e), &e);
+    ck_ok(loom_stepper_new(&stepper, w->model, pool, 5, 64 << 20, &e), &e);
+    ck_ok(loom_optimizer_init(&o, store, &spec, &e), &e);
+    for (int t = 0; t < 5; t++) {
+        int before = atomic_load(&allocations);
+        ck_ok(loom_stepper_run(stepper, w->windows.sample, WINDOWS, 1, LOOM_STEP, (uint64_t)t, &result, &e), &e);
+        ck_ok(loom_optimizer_step(&o, result.root->grad, 1, 0.01, pool, &norm, &e), &e);
+        if (t > 0)
+            *heap += atomic_load(&allocations) - before;
+        ck_assert(norm > 0);
+    }
+    memcpy(weights, store->param, (size_t)store->size[LOOM_LIFE_PARAM] * sizeof *weights);
+    loom_optimizer_release(&o);
+    loom_stepper_free(stepper);
+    loom_pool_free(pool);
+    return result.loss;
+}
+
+START_TEST(steps_are_alike_for_any_workers_and_take_no_heap)
+{
+    loom_real *first = NULL;
+    double loss = 0;
+    for (int workers = 1; workers <= 4; workers++) {
+        struct world w;
+        open_world(&w, RECORDINGS, 0);
+        size_t n = (size_t)loom_model_store(w.model)->size[LOOM_LIFE_PARAM];
+        loom_real *weights = calloc(n, sizeof *weights);
+        int heap = 0;
+        double last = train(&w, workers, weights, &heap);
+        if (COUNTS_ALLOCATIONS)
+            ck_assert(heap == 0 && atomic_load(&allocations) > 0);
+        if (!first) {
+            first = weights;
+            loss = last;
+        } else {
+            ck_assert_mem_eq(first, weights, n * sizeof *weights);
+            ck_assert(loss == last);
+            free(weights);
+        }
+        close_world(&w);
+    }
+    free(first);
+}
+END_TEST
+
+/* More shards than windows: some hold none, and the sums stay those of the batch. */
+START_TEST(empty_shards_do_not_count)
+{
+    struct world w;
+    struct loom_pool *pool;
+    double loss[2];
+    open_world(&w, RECORDINGS, 0);
+    ck_ok(loom_pool_new(&pool, 2, &e), &e);
+    for (int k = 0; k < 2; k++) {
+        struct loom_stepper *stepper;
+        struct loom_step_result result;
+        ck_ok(loom_stepper_new(&stepper, w.model, pool, k ? 9 : 1, 64 << 20, &e), &e);
+        ck_ok(loom_stepper_run(stepper, w.windows.sample, 4, 1, LOOM_EVALUATE, 0, &result, &e), &e);
+        loss[k] = result.loss;
+        loom_stepper_free(stepper);
+    }
+    ck_near(loss[0], loss[1], 1e-6 * fabs(loss[0]));
+    loom_pool_free(pool);
+    close_world(&w);
+}
+END_TEST
+
+/* ---- checkpoints ---- */
+
+static char path[64];
+
+static void write_trained(struct world *w, struct loom_optimizer *o, struct loom_progress *p)
+{
+    const struct loom_optimizer_spec spec = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
+    struct loom_store *store = loom_model_store(w->model);
+    snprintf(path, sizeof path, "/tmp/loom-checkpoint-%d", (int)getpid());
+    ck_ok(loom_optimizer_init(o, store, &spec, &e), &e);
+    for (int64_t i = 0; i < store->size[LOOM_LIFE_PARAM]; i++) {
+        o->m[i] = (loom_real)(1e-3 * (double)i);
+        o->v[i] = (loom_real)(1e-5 * (double)i);
+        store->shadow[i] = (loom_real)(0.5 * store->param[i]);
+    }
+    o->step = 77;
+    loom_progress_start(p);
+    p->step = 33;
+    p->loss.sum = 1.0 / 3;
+    p->schedule.scale = 0.1;
+    p->stopping = (struct loom_stopping){0.7, 30, 2};
+    ck_ok(
+        loom_checkpoint_write(path,
+                              &(struct loom_checkpoint){
+                                  .store = store, .optimizer = o, .progress = p, .stage = "one", .pipeline = "a = 1;"},
+                              &e),
+        &e);
+}
+
+START_TEST(everything_comes_back)
+{
+    struct world w, fresh;
+    struct loom_optimizer o, back;
+    struct loom_progress p, q;
+    struct loom_tensors f;
+    const struct loom_optimizer_spec spec = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
+    open_world(&w, RECORDINGS, 1);
+    struct loom_store *s = loom_model_store(w.model), *t;
+    s->param[3] = (loom_real)0.125;
+    write_trained(&w, &o, &p);
+
+    open_world(&fresh, RECORDINGS, 1);
+    t = loom_model_store(fresh.model);
+    ck_ok(loom_optimizer_init(&back, t, &spec, &e), &e);
+    ck_ok(loom_tensors_read(&f, path, 1, &e), &e);
+    ck_assert_str_eq(loom_tensors_meta(&f, "pipeline"), "a = 1;");
+    ck_ok(loom_checkpoint_resume(&f, t, &back, &q, &e), &e);
+    for (int i = 0; i < s->count; i++) {
+        const struct loom_entry *n = &s->entry[i];
+        size_t bytes = (size_t)n->size * sizeof(loom_real);
+        if (n->lifetime == LOOM_LIFE_STATE)
+            ck_assert_mem_eq(s->state + n->offset, t->state + n->offset, bytes);
+        if (n->lifetime != LOOM_LIFE_PARAM)
+            continue;
+        ck_assert_mem_eq(s->param + n->offset, t->param + n->offset, bytes);
+        ck_assert_mem_eq(s->shadow + n->offset, t->shadow + n->offset, bytes);
+        ck_assert_mem_eq(o.m + n->offset, back.m + n->offset, bytes);
+        ck_assert_mem_eq(o.v + n->offset, back.v + n->offset, bytes);
+    }
+    ck_assert_int_eq(back.step, 77);
+    ck_assert_int_eq(q.step, 33);
+    ck_assert(q.loss.sum == p.loss.sum && q.schedule.scale == 0.1 && q.stopping.best_step == 30 && isnan(q.valid));
+    ck_assert(isinf(q.schedule.best));
+    loom_tensors_release(&f);
+    loom_optimizer_release(&o);
+    loom_optimizer_release(&back);
+    close_world(&w);
+    close_world(&fresh);
+    unlink(path);
+}
+END_TEST
+
+/* From two sessions to one: tables by row name, whatever their place; the rest as it is. */
+START_TEST(rows_travel_by_name)
+{
+    struct world w, one;
+    struct loom_optimizer o;
+    struct loom_progress p;
+    struct loom_tensors f;
+    struct loom_transfer report;
+    open_world(&w, RECORDINGS, 1);
+    struct loom_store *s = loom_model_store(w.model);
+    struct loom_entry *from = loom_store_find(s, LOOM_LIFE_PARAM, "backbone.session");
+    ck_assert_ptr_nonnull(from);
+    for (int64_t i = 0; i < from->size; i++)
+        s->param[from->offset + i] = (loom_real)i;
+    write_trained(&w, &o, &p);
+    int there = strcmp(from->row[0], fakes[0]->id) == 0 ? 0 : 1;
+
+    open_world(&one, 1, 0);
+    struct loom_store *t = loom_model_store(one.model);
+    const struct loom_entry *to = loom_store_find(t, LOOM_LIFE_PARAM, "backbone.session");
+    ck_assert_int_eq(to->dim[0], 1);
+    ck_ok(loom_tensors_read(&f, path, 1, &e), &e);
+    ck_ok(loom_checkpoint_transfer(&f, t, &report, NULL, &e), &e);
+    ck_near(t->param[to->offset], there * from->dim[1], 0);
+    ck_assert_int_ge(report.rows_matched, 1);
+    ck_assert_int_eq(report.rows_fresh, 0);
+    ck_assert_int_eq(report.fresh, 0);
+    ck_fails(loom_checkpoint_resume(&f, t, NULL, NULL, &e), LOOM_EDATA, &e, "start a new run");
+    loom_tensors_release(&f);
+    loom_optimizer_release(&o);
+    close_world(&w);
+    close_world(&one);
+    unlink(path);
+}
+END_TEST
+
+/* Random damage: never a crash, never taken for whole. */
+START_TEST(damaged_checkpoints_are_refused)
+{
+    struct world w;
+    struct loom_optimizer o;
+    struct loom_progress p;
+    struct loom_rng g;
+    char *bytes;
+    size_t size;
+    open_world(&w, RECORDINGS, 1);
+    write_trained(&w, &o, &p);
+    ck_ok(loom_file_read(&bytes, &size, path, 64 << 20, &e), &e);
+    loom_rng_init(&g, 9, "damage", 0, 0);
+    for (int k = 0; k < 300; k++) {
+        struct loom_tensors f;
+        char *bad = malloc(size);
+        size_t n = k % 3 == 2 ? loom_rng_below(&g, (uint32_t)size) : size;
+        memcpy(bad, bytes, size);
+        if (k % 3 == 0)
+            bad[loom_rng_below(&g, (uint32_t)(k % 2 ? size : 4096))] ^= (char)(1 << loom_rng_below(&g, 8));
+        for (int i = 0; k % 3 == 1 && i < 20; i++)
+            bad[8 + loom_rng_below(&g, 16000)] = (char)loom_rng_below(&g, 256);
+        ck_ok(loom_file_write(path, bad, n, &e), &e);
+        ck_assert_int_eq(loom_tensors_read(&f, path, 1, &e), LOOM_EDATA);
+        loom_error_clear(&e);
+        if (loom_tensors_read(&f, path, 0, &e) == LOOM_OK)
+            loom_tensors_release(&f);
+        loom_error_clear(&e);
+        free(bad);
+    }
+    free(bytes);
+    loom_optimizer_release(&o);
+    close_world(&w);
+    unlink(path);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {tree_joins_alike_for_any_workers,
+                                  steps_are_alike_for_any_workers_and_take_no_heap,
+                                  empty_shards_do_not_count,
+                                  everything_comes_back,
+                                  rows_travel_by_name,
+                                  damaged_checkpoints_are_refused};
+    for (int i = 0; i < RECORDINGS; i++)
+        fakes[i] = fake_new(4, i, 0.05);
+    int code = run_suite("step", sizeof tests / sizeof *tests, tests, 120);
+    for (int i = 0; i < RECORDINGS; i++)
+        free(fakes[i]);
+    return code;
+}
