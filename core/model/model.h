@@ -16,6 +16,7 @@
 
 struct loom_model;
 struct loom_shard;
+struct loom_packs;
 
 enum loom_mode {
     LOOM_DECLARE,  /* names parameters, runs nothing (inside loom_model_new) */
@@ -67,6 +68,8 @@ void loom_masses_add(struct loom_masses *to, const struct loom_masses *from);
 /* bytes: size of each of the shard's two arenas (rows, graph); reserved, touched as used. */
 int loom_shard_new(struct loom_shard **out, struct loom_model *m, size_t bytes, struct loom_error *e);
 void loom_shard_free(struct loom_shard *s);
+/* Share packed weights with other shards of this model (tensor/packs.h) from the next build on; NULL = pack alone. */
+void loom_shard_share(struct loom_shard *s, struct loom_packs *packs);
 /* [data] Read windows, tokenize, let every objective plan. mode STEP: `step` names the draws; EVALUATE: `step` is the
  * draw number. */
 int loom_shard_plan(struct loom_shard *s, const struct loom_sample *sample, int n, enum loom_mode mode, uint64_t step,

@@ -2,6 +2,7 @@
 /* A shard: windows in, rows, plan, graph, gradients out. The unit of graph, of coupling between samples and of
  * reduction. */
 #include "model/internal.h"
+#include "tensor/packs.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,11 @@ void loom_shard_free(struct loom_shard *s)
     loom_graph_free(s->graph);
     loom_arena_release(&s->rows);
     free(s);
+}
+
+void loom_shard_share(struct loom_shard *s, struct loom_packs *packs)
+{
+    loom_graph_set_packs(s->graph, packs);
 }
 
 static int call_tokenizer(struct loom_model *m, int i, const struct loom_window *w, struct loom_rows_builder *b,

@@ -82,12 +82,17 @@ void loom_graph_fail(struct loom_graph *g, int code, const char *fmt, ...)
 
 void loom_graph_scope_push(struct loom_graph *g, const char *name)
 {
-    int32_t above = (int32_t)strlen(g->path);
+    size_t above = strlen(g->path);
     if (++g->depth >= LOOM_SCOPE_DEPTH)
         return;
-    g->scope[g->depth] = (struct loom_scope){above, NULL};
-    size_t room = sizeof(g->path) - (size_t)above;
-    snprintf(g->path + above, room, "%s%s", above ? "/" : "", name);
+    g->scope[g->depth] = (struct loom_scope){(int32_t)above, NULL};
+    size_t length = strlen(name), room = above + 2 < sizeof(g->path) ? sizeof(g->path) - above - 2 : 0;
+    length = length < room ? length : room; /* a path that is too long is cut */
+    char *at = g->path + above;
+    if (above && room)
+        *at++ = '/';
+    memcpy(at, name, length);
+    at[length] = '\0';
 }
 
 void loom_graph_scope_pop(struct loom_graph *g)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "train/step.h"
 
+#include "tensor/packs.h"
 #include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@ struct loom_stepper {
     struct loom_error *error; /* [shards] */
     int *code;                /* [shards] */
     struct loom_tree tree;
+    struct loom_packs *packs; /* weights as products read them, made once a run for all shards */
     struct loom_masses masses;
     /* of the step now running */
     const struct loom_sample *sample;
@@ -28,6 +30,12 @@ static double now_s(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Forward and backward layouts of every weight, rounded up by the kernels' tiles. */
+static size_t packs_bytes(const struct loom_model *model)
+{
+    return (size_t)loom_model_store(model)->size[LOOM_LIFE_PARAM] * sizeof(loom_real) * 4 + (1 << 20);
 }
 
 int loom_stepper_new(struct loom_stepper **out, struct loom_model *model, struct loom_pool *pool, int shards,
@@ -51,6 +59,10 @@ int loom_stepper_new(struct loom_stepper **out, struct loom_model *model, struct
     for (int i = 0; i < shards && code == LOOM_OK; i++)
         code = loom_shard_new(&s->shard[i], model, arena, e);
     if (code == LOOM_OK)
+        code = loom_packs_new(&s->packs, packs_bytes(model), e);
+    for (int i = 0; i < shards && code == LOOM_OK; i++)
+        loom_shard_share(s->shard[i], s->packs);
+    if (code == LOOM_OK)
         code = loom_tree_init(&s->tree, loom_model_store(model), shards, loom_pool_workers(pool), e);
     if (code == LOOM_OK)
         *out = s;
@@ -65,6 +77,7 @@ void loom_stepper_free(struct loom_stepper *s)
         return;
     for (int i = 0; i < s->shards && s->shard; i++)
         loom_shard_free(s->shard[i]);
+    loom_packs_free(s->packs);
     loom_tree_release(&s->tree);
     openblas_set_num_threads(s->blas_threads);
     free(s->shard);
@@ -159,6 +172,7 @@ int loom_stepper_run(struct loom_stepper *s, const struct loom_sample *sample, i
         if (windows_of(s, i) > 0)
             loom_masses_add(&s->masses, loom_shard_masses(s->shard[i]));
     out->plan_s = now_s() - began;
+    loom_packs_stale(s->packs);
     loom_tree_start(&s->tree);
     loom_pool_run(s->pool, s->shards, run_shard, s);
     code = first_failure(s, e);
