@@ -156,9 +156,9 @@ void loom_selection_release(struct loom_selection *s);
 struct loom_windows {
     int32_t n;
     struct loom_sample *sample;
-    double seconds;             /* of the selection */
-    int64_t spikes;             /* in it */
-    int32_t trials, recordings; /* trials: spans that are trials */
+    double seconds; /* of the selection */
+    int64_t spikes; /* in it */
+    int32_t trials, recordings;
 };
 struct loom_tiling {
     double length_s; /* 0 = the catalogue's window; < 0 = each span in one window */

@@ -170,7 +170,7 @@ static int32_t tile_recording(struct tiler *t, const struct loom_selection *s, i
     const int32_t recording = c->span[s->span[i]].recording;
     struct loom_windows *w = t->out;
     int64_t total = 0, before = 0;
-    int32_t stop = i;
+    int32_t stop = i, row = -1;
     for (; stop < s->spans && c->span[s->span[stop]].recording == recording; stop++)
         total += span_bins(c, &c->span[s->span[stop]]);
     w->recordings++;
@@ -182,7 +182,8 @@ static int32_t tile_recording(struct tiler *t, const struct loom_selection *s, i
         before += span_bins(c, span);
         w->seconds += (double)(to - from) * 1e-9;
         w->spikes += spikes_in(c->recording[recording], from, to);
-        w->trials += span->row >= 0;
+        w->trials += span->row >= 0 && span->row != row; /* a gap cuts a trial into several spans */
+        row = span->row;
     }
     return stop;
 }
