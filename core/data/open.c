@@ -14,9 +14,7 @@
 const struct loom_option loom_data_options[] = {
     {"source", LOOM_OPT_STRING, LOOM_OPT_REQUIRED, "", NULL, NULL, "Source plugin that reads the files."},
     {"files", LOOM_OPT_STRINGS, 0, "", NULL, NULL,
-     "Files or patterns (*.mat), relative to $LOOM_DATA if found there, else to the pipeline file; none for a source "
-     "that "
-     "makes its data."},
+     "Files or patterns (*.mat), under $LOOM_DATA or beside the pipeline file; none for a source that makes its data."},
     {"bin_ms", LOOM_OPT_REAL, 0, "0.0", "[0,inf)", "ms",
      "Width of a bin; 0 = as stored for recordings that come binned, else 20."},
     {"window", LOOM_OPT_STRING, 0, "fixed", "fixed|trial", NULL,
