@@ -348,10 +348,14 @@ static const struct {
     int rises;
     json_t *(*compute)(const struct scored *s, const char *metric);
 } metrics[] = {
-    {"r2", "gaussian poisson", 1, regression},          {"mse", "gaussian poisson", 0, regression},
-    {"correlation", "gaussian poisson", 1, regression}, {"bits_per_spike", "poisson", 1, bits_per_spike},
-    {"poisson_nll", "poisson", 0, poisson_nll},         {"accuracy", "categorical", 1, classes},
-    {"balanced_accuracy", "categorical", 1, classes},   {"cross_entropy", "categorical", 0, classes},
+    {"r2", "gaussian", 1, regression},
+    {"mse", "gaussian", 0, regression},
+    {"correlation", "gaussian", 1, regression},
+    {"bits_per_spike", "poisson", 1, bits_per_spike},
+    {"poisson_nll", "poisson", 0, poisson_nll},
+    {"accuracy", "categorical", 1, classes},
+    {"balanced_accuracy", "categorical", 1, classes},
+    {"cross_entropy", "categorical", 0, classes},
 };
 enum { METRICS = sizeof metrics / sizeof *metrics };
 

@@ -53,8 +53,9 @@ static int select_recordings(const struct assessment *a, enum loom_split split, 
     return loom_selection_init(out, a->r->catalog, split, words, e);
 }
 
-/* All windows of the split, `draws` times, averaged. */
-static int examine(const struct assessment *a, struct examinee *x, struct loom_error *e)
+/* All windows of the split, `draws` times, averaged. length_s as in loom_tiling: a model sees windows of the length it
+ * was trained on, a baseline whole spans, so that its lags reach as far back as the recording does. */
+static int examine(const struct assessment *a, struct examinee *x, double length_s, struct loom_error *e)
 {
     struct loom_selection selection;
     int draws = (int)loom_opt_int(a->s->options, "draws"), batch = (int)loom_opt_int(a->s->options, "batch");
@@ -64,7 +65,7 @@ static int examine(const struct assessment *a, struct examinee *x, struct loom_e
     code = loom_predictions_of(&x->predictions, x->model, a->r->catalog, e);
     for (int d = 0; d < draws && code == LOOM_OK; d++) {
         struct loom_windows w;
-        code = loom_windows_init(&w, &selection, &(struct loom_tiling){.draw = d}, e);
+        code = loom_windows_init(&w, &selection, &(struct loom_tiling){.length_s = length_s, .draw = d}, e);
         if (code != LOOM_OK)
             break;
         code = loom_evaluate(x->stepper, w.sample, w.n, 1, batch, d, NULL, x->predictions, e);
@@ -158,7 +159,7 @@ static int fit_baseline(const struct assessment *a, struct examinee *x, struct l
     int passes, code = select_recordings(a, LOOM_TRAIN, &selection, e);
     if (code != LOOM_OK)
         return code;
-    code = loom_windows_init(&w, &selection, &(struct loom_tiling){.folds = FIT_FOLDS}, e);
+    code = loom_windows_init(&w, &selection, &(struct loom_tiling){.length_s = -1.0, .folds = FIT_FOLDS}, e);
     if (code == LOOM_OK) {
         code = loom_fit(x->stepper, x->model, &w, (int)loom_opt_int(a->s->options, "batch"),
                         (int)loom_opt_int(a->s->options, "fit_passes"), a->r, &passes, e);
@@ -239,7 +240,7 @@ static int one_baseline(struct assessment *a, const struct loom_stage *asks, con
     set->name = id;
     int code = open_baseline(a, asks, id, &baseline, e);
     if (code == LOOM_OK)
-        code = examine(a, &baseline, e);
+        code = examine(a, &baseline, -1.0, e);
     if (code == LOOM_OK)
         code = align(x, &baseline, set, e);
     if (code == LOOM_OK)
@@ -283,7 +284,7 @@ static int assess_model(struct assessment *a, const struct loom_stage *of, const
     if (code == LOOM_OK)
         code = loom_runner_inherit(a->r, of, loom_opt_string(o, "take"), a->s, x.model, &fresh, e);
     if (code == LOOM_OK)
-        code = examine(a, &x, e);
+        code = examine(a, &x, 0.0, e);
     if (code == LOOM_OK)
         code = measure_model(a, &x, of, e);
     for (int i = 0; i < sets && code == LOOM_OK; i++)
