@@ -272,7 +272,8 @@ START_TEST(sampler_is_pure)
         ck_assert_int_eq(memcmp(once, threads, STEPS * BATCH * sizeof *once), 0);
         for (int i = 0; i < STEPS * BATCH; i++)
             for (int k = i + 1; k < STEPS * BATCH; k++)
-                ck_assert(once[i].key != once[k].key);
+                if (once[i].key == once[k].key)
+                    ck_abort_msg("draws %d and %d have the same key", i, k);
         for (int i = 0; way >= 2 && i < STEPS * BATCH; i++)
             ck_assert_int_eq(once[i].recording, once[i / BATCH * BATCH].recording);
         loom_pool_free(pool);
@@ -319,7 +320,8 @@ START_TEST(epochs_cover_all)
             }
             for (int32_t i = 0; i < spans; i++)
                 for (int64_t k = 0; k < (span[i].stop_ns - span[i].window_ns) / 50000000; k++)
-                    ck_assert(trial ? seen[i * 4000 + k] == 1 : seen[i * 4000 + k] >= 1);
+                    if (trial ? seen[i * 4000 + k] != 1 : seen[i * 4000 + k] < 1)
+                        ck_abort_msg("bin %d of span %d was seen %d times", (int)k, i, seen[i * 4000 + k]);
         }
         ck_assert_int_ge(moved, 4);
         free(seen);
@@ -359,7 +361,9 @@ START_TEST(limits_nest)
                         bins++;
                     }
                 for (size_t i = 0; i < sizeof now; i++)
-                    ck_assert(now[i] >= covered[i]);
+                    if (now[i] < covered[i])
+                        ck_abort_msg("%.2f s is in a smaller share and not in a larger one",
+                                     ((double)i - 1000.0) / 100.0);
                 memcpy(covered, now, sizeof now);
                 ck_assert_int_gt(bins, before);
                 before = bins;
