@@ -70,6 +70,9 @@ int loom_shard_new(struct loom_shard **out, struct loom_model *m, size_t bytes, 
 void loom_shard_free(struct loom_shard *s);
 /* Share packed weights with other shards of this model (tensor/packs.h) from the next build on; NULL = pack alone. */
 void loom_shard_share(struct loom_shard *s, struct loom_packs *packs);
+/* From the next build on use `graph` (NULL = the shard's own), which may serve other shards once this one has run:
+ * loom_shard_readings is 0 then. */
+void loom_shard_lend(struct loom_shard *s, struct loom_graph *graph);
 /* [data] Read windows, tokenize, let every objective plan. mode STEP: `step` names the draws; EVALUATE: `step` is the
  * draw number. */
 int loom_shard_plan(struct loom_shard *s, const struct loom_sample *sample, int n, enum loom_mode mode, uint64_t step,
@@ -81,7 +84,6 @@ int loom_shard_build(struct loom_shard *s, const struct loom_masses *joined, str
                      struct loom_error *e);
 void loom_shard_run(struct loom_shard *s); /* forward; in STEP also backward; adds terms and sums to the block */
 double loom_shard_flops(const struct loom_shard *s);
-struct loom_graph *loom_shard_graph(struct loom_shard *s); /* for profiles */
 size_t loom_shard_peak(const struct loom_shard *s);    /* bytes of both arenas, highest ever */
 int64_t loom_shard_tokens(const struct loom_shard *s); /* rows planned in views' inputs and questions */
 

@@ -10,7 +10,8 @@
 struct loom_shard {
     struct loom_model *model;
     struct loom_arena rows;
-    struct loom_graph *graph;
+    struct loom_graph *own, *graph; /* graph: where it builds, its own or a lent one */
+    double flops;                   /* of the graph it built last */
     struct loom_rows full;
     struct loom_plan plan;
     struct loom_build build;
@@ -26,7 +27,8 @@ int loom_shard_new(struct loom_shard **out, struct loom_model *m, size_t bytes, 
     s->model = m;
     int status = loom_arena_init(&s->rows, bytes, e);
     if (status == LOOM_OK)
-        status = loom_graph_new(&s->graph, bytes, e);
+        status = loom_graph_new(&s->own, bytes, e);
+    s->graph = s->own;
     if (status != LOOM_OK) {
         loom_shard_free(s);
         return status;
@@ -39,14 +41,19 @@ void loom_shard_free(struct loom_shard *s)
 {
     if (!s)
         return;
-    loom_graph_free(s->graph);
+    loom_graph_free(s->own);
     loom_arena_release(&s->rows);
     free(s);
 }
 
 void loom_shard_share(struct loom_shard *s, struct loom_packs *packs)
 {
-    loom_graph_set_packs(s->graph, packs);
+    loom_graph_set_packs(s->own, packs);
+}
+
+void loom_shard_lend(struct loom_shard *s, struct loom_graph *graph)
+{
+    s->graph = graph ? graph : s->own;
 }
 
 static int call_tokenizer(struct loom_model *m, int i, const struct loom_window *w, struct loom_rows_builder *b,
@@ -158,6 +165,7 @@ int loom_shard_build(struct loom_shard *s, const struct loom_masses *joined, str
     loom_graph_reset(s->graph);
     loom_build_begin(&s->build, s->model, s->graph, &s->plan, joined, block, first);
     loom_build_objectives(&s->build);
+    s->flops = loom_graph_flops(s->graph, s->build.mode == LOOM_STEP);
     return loom_graph_error(s->graph, e);
 }
 
@@ -222,22 +230,18 @@ void loom_shard_run(struct loom_shard *s)
         if (b->mode == LOOM_STEP)
             backward(b);
     }
-    note_readings(s);
+    if (s->graph == s->own)
+        note_readings(s);
 }
 
 double loom_shard_flops(const struct loom_shard *s)
 {
-    return loom_graph_flops(s->graph, s->build.mode == LOOM_STEP);
-}
-
-struct loom_graph *loom_shard_graph(struct loom_shard *s)
-{
-    return s->graph;
+    return s->flops;
 }
 
 size_t loom_shard_peak(const struct loom_shard *s)
 {
-    return s->rows.peak + loom_graph_peak(s->graph);
+    return s->rows.peak + loom_graph_peak(s->own);
 }
 
 int64_t loom_shard_tokens(const struct loom_shard *s)

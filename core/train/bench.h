@@ -25,7 +25,7 @@ struct loom_bench_machine {
     char cpu[128], blas[160];
     int threads;
     double sgemm_gflops, bandwidth_gbs;         /* of all threads together */
-    double sgemm_one_gflops, bandwidth_one_gbs; /* of one thread */
+    double sgemm_one_gflops, bandwidth_one_gbs; /* of one thread, by its processor time */
     int sgemm_best;                             /* side of the square matrices that gave sgemm_gflops */
     int size[LOOM_BENCH_SIZES];                 /* sides measured, */
     double size_one[LOOM_BENCH_SIZES];          /* … GFLOP/s by one thread, */
@@ -92,6 +92,7 @@ void loom_yardstick_release(struct loom_yardstick *y);
 double loom_yardstick_run(struct loom_yardstick *y, double *wall_s, double *cpu_s);
 
 double loom_bench_wall(void);               /* seconds of a clock that only goes forward */
+double loom_bench_thread(void);             /* processor seconds of the calling thread */
 double loom_bench_cpu(void);                /* processor seconds of all threads of this process */
 double loom_bench_median(int n, double *x); /* sorts x */
 

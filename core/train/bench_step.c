@@ -175,16 +175,14 @@ static int slower(const void *a, const void *b)
 
 static int profile_steps(struct bench *b, struct loom_bench_step *out, struct loom_error *e)
 {
-    int code = LOOM_OK, shards = loom_stepper_shards(b->stepper);
+    int code = LOOM_OK, workers = loom_pool_workers(b->running.runner.pool);
     double ignored;
-    for (int i = 0; i < shards; i++)
-        if (loom_stepper_shard(b->stepper, i))
-            loom_graph_profile(loom_shard_graph(loom_stepper_shard(b->stepper, i)), 1);
+    for (int i = 0; i < workers; i++)
+        loom_graph_profile(loom_stepper_graph(b->stepper, i), 1);
     for (int i = 0; i < PROFILED && code == LOOM_OK; i++)
         code = one_step(b, &ignored, e);
-    for (int i = 0; i < shards && code == LOOM_OK; i++)
-        if (loom_stepper_shard(b->stepper, i))
-            add_profile(out, loom_shard_graph(loom_stepper_shard(b->stepper, i)));
+    for (int i = 0; i < workers && code == LOOM_OK; i++)
+        add_profile(out, loom_stepper_graph(b->stepper, i));
     for (int i = 0; i < out->parts; i++) {
         out->part[i].calls /= PROFILED;
         out->part[i].forward_s /= PROFILED;

@@ -13,8 +13,9 @@ struct loom_stepper {
     int shards;
     int blas_threads; /* before */
     struct loom_shard **shard;
-    struct loom_error *error; /* [shards] */
-    int *code;                /* [shards] */
+    struct loom_graph **graph; /* [workers of the pool] where shards that keep no readings build */
+    struct loom_error *error;  /* [shards] */
+    int *code;                 /* [shards] */
     struct loom_tree tree;
     struct loom_packs *packs; /* weights as products read them, made once a run for all shards */
     struct loom_masses masses;
@@ -54,7 +55,8 @@ int loom_stepper_new(struct loom_stepper **out, struct loom_model *model, struct
     s->shard = calloc((size_t)shards, sizeof *s->shard);
     s->error = calloc((size_t)shards, sizeof *s->error);
     s->code = calloc((size_t)shards, sizeof *s->code);
-    if (!s->shard || !s->error || !s->code)
+    s->graph = calloc((size_t)loom_pool_workers(pool), sizeof *s->graph);
+    if (!s->shard || !s->error || !s->code || !s->graph)
         code = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for %d shards: use fewer", shards);
     for (int i = 0; i < shards && code == LOOM_OK; i++)
         code = loom_shard_new(&s->shard[i], model, arena, e);
@@ -62,6 +64,11 @@ int loom_stepper_new(struct loom_stepper **out, struct loom_model *model, struct
         code = loom_packs_new(&s->packs, packs_bytes(model), e);
     for (int i = 0; i < shards && code == LOOM_OK; i++)
         loom_shard_share(s->shard[i], s->packs);
+    for (int i = 0; i < loom_pool_workers(pool) && code == LOOM_OK; i++) {
+        code = loom_graph_new(&s->graph[i], arena, e);
+        if (code == LOOM_OK)
+            loom_graph_set_packs(s->graph[i], s->packs);
+    }
     if (code == LOOM_OK)
         code = loom_tree_init(&s->tree, loom_model_store(model), shards, loom_pool_workers(pool), e);
     if (code == LOOM_OK)
@@ -77,10 +84,13 @@ void loom_stepper_free(struct loom_stepper *s)
         return;
     for (int i = 0; i < s->shards && s->shard; i++)
         loom_shard_free(s->shard[i]);
+    for (int i = 0; i < loom_pool_workers(s->pool) && s->graph; i++)
+        loom_graph_free(s->graph[i]);
     loom_packs_free(s->packs);
     loom_tree_release(&s->tree);
     openblas_set_num_threads(s->blas_threads);
     free(s->shard);
+    free(s->graph);
     free(s->error);
     free(s->code);
     free(s);
@@ -108,13 +118,14 @@ static void plan_shard(void *payload, int i, int worker)
                                      &s->error[i]);
 }
 
-/* A shard that fails gives its block all the same, or its neighbours would wait for ever. */
+/* Readings live as long as the shard's own graph; without them the worker's memory serves one shard after the other.
+ * A shard that fails gives its block all the same, or its neighbours would wait for ever. */
 static void run_shard(void *payload, int i, int worker)
 {
     struct loom_stepper *s = payload;
     struct loom_block *b = loom_tree_take(&s->tree);
-    (void)worker;
     if (windows_of(s, i) > 0) {
+        loom_shard_lend(s->shard[i], s->mode == LOOM_EVALUATE ? NULL : s->graph[worker]);
         s->code[i] = loom_shard_build(s->shard[i], &s->masses, b, i == 0, &s->error[i]);
         if (s->code[i] == LOOM_OK)
             loom_shard_run(s->shard[i]);
@@ -199,6 +210,11 @@ struct loom_shard *loom_stepper_shard(const struct loom_stepper *s, int i)
     return windows_of(s, i) > 0 ? s->shard[i] : NULL;
 }
 
+struct loom_graph *loom_stepper_graph(const struct loom_stepper *s, int worker)
+{
+    return s->graph[worker];
+}
+
 size_t loom_stepper_peak(const struct loom_stepper *s)
 {
     const struct loom_store *store = loom_model_store(s->model);
@@ -207,5 +223,7 @@ size_t loom_stepper_peak(const struct loom_stepper *s)
     size_t bytes = block * (size_t)s->tree.blocks;
     for (int i = 0; i < s->shards; i++)
         bytes += loom_shard_peak(s->shard[i]);
+    for (int i = 0; i < loom_pool_workers(s->pool); i++)
+        bytes += loom_graph_peak(s->graph[i]);
     return bytes;
 }

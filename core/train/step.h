@@ -31,7 +31,8 @@ int loom_stepper_run(struct loom_stepper *s, const struct loom_sample *sample, i
                      uint64_t step, struct loom_step_result *out, struct loom_error *e);
 /* Shards that held windows in the last run, in order; shard i < loom_stepper_shards. */
 int loom_stepper_shards(const struct loom_stepper *s);
-struct loom_shard *loom_stepper_shard(const struct loom_stepper *s, int i); /* NULL: it held none */
-size_t loom_stepper_peak(const struct loom_stepper *s);                     /* bytes touched, all shards and blocks */
+struct loom_shard *loom_stepper_shard(const struct loom_stepper *s, int i);      /* NULL: it held none */
+struct loom_graph *loom_stepper_graph(const struct loom_stepper *s, int worker); /* of training steps, for profiles */
+size_t loom_stepper_peak(const struct loom_stepper *s); /* bytes touched, all shards and blocks */
 
 #endif
