@@ -142,38 +142,60 @@ void loom_attend_group(struct loom_attend *w, int32_t group)
         hide(w, 0, w->queries);
 }
 
-void loom_turn(int32_t dim, const loom_real *cosine, const loom_real *sine, int64_t row, loom_real by,
-               const loom_real *in, loom_real *out)
+#if LOOM_LANES == 16
+#define TWICE 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7
+#define SWAPPED 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14
+#elif LOOM_LANES == 8
+#define TWICE 0, 0, 1, 1, 2, 2, 3, 3
+#define SWAPPED 1, 0, 3, 2, 5, 4, 7, 6
+#elif LOOM_LANES == 4
+#define TWICE 0, 0, 1, 1
+#define SWAPPED 1, 0, 3, 2
+#else
+#define TWICE 0, 0
+#define SWAPPED 1, 0
+#endif
+
+/* Pairs (2i, 2i+1) of the first `left` lanes turned by the angles in the tables, or by the negative ones:
+ * x cos + (x with pairs swapped) (∓ sin, ± sin). */
+LOOM_INLINE loom_vec turned(loom_vec x, const loom_real *cosine, const loom_real *sine, int64_t left, int back)
 {
-    if (!cosine) {
-        for (int32_t i = 0; i < dim; i++)
-            out[i] = by * in[i];
-        return;
-    }
-    cosine += row * (dim / 2);
-    sine += row * (dim / 2);
-    for (int32_t i = 0; i < dim / 2; i++) {
-        const loom_real even = by * in[2 * i], odd = by * in[2 * i + 1];
-        out[2 * i] = even * cosine[i] - odd * sine[i];
-        out[2 * i + 1] = even * sine[i] + odd * cosine[i];
+    const int64_t pairs = left < LOOM_LANES ? left / 2 : LOOM_LANES / 2;
+    const loom_vec c = loom_load_part(cosine, pairs), s = loom_load_part(sine, pairs);
+    loom_vec sign;
+    for (int i = 0; i < LOOM_LANES; i++)
+        sign[i] = i % 2 == back ? -1 : 1;
+    return x * __builtin_shufflevector(c, c, TWICE) +
+           __builtin_shufflevector(x, x, SWAPPED) * (__builtin_shufflevector(s, s, TWICE) * sign);
+}
+
+/* Rows lie far apart, so the next head's part of each is asked for in passing. */
+LOOM_INLINE void turn(int32_t dim, const loom_real *cosine, const loom_real *sine, int64_t row, loom_real by,
+                      const loom_real *in, loom_real *out, const int back, int accumulate)
+{
+    const int64_t at = row * (dim / 2);
+    for (int64_t i = 0, left = dim; left > 0; i += LOOM_LANES, left -= LOOM_LANES) {
+        loom_vec v = loom_load_part(in + i, left) * by;
+        __builtin_prefetch(in + dim + i);
+        __builtin_prefetch(out + dim + i, 1);
+        if (cosine)
+            v = turned(v, cosine + at + i / 2, sine + at + i / 2, left, back);
+        if (accumulate)
+            v += loom_load_part(out + i, left);
+        loom_store_part(out + i, v, left);
     }
 }
 
-void loom_turn_back_add(int32_t dim, const loom_real *cosine, const loom_real *sine, int64_t row, loom_real by,
-                        const loom_real *in, loom_real *out)
+void loom_turn(int32_t dim, const loom_real *cosine, const loom_real *sine, int64_t row, loom_real by,
+               const loom_real *in, loom_real *out)
 {
-    if (!cosine) {
-        for (int32_t i = 0; i < dim; i++)
-            out[i] += by * in[i];
-        return;
-    }
-    cosine += row * (dim / 2);
-    sine += row * (dim / 2);
-    for (int32_t i = 0; i < dim / 2; i++) {
-        const loom_real even = by * in[2 * i], odd = by * in[2 * i + 1];
-        out[2 * i] += even * cosine[i] + odd * sine[i];
-        out[2 * i + 1] += odd * cosine[i] - even * sine[i];
-    }
+    turn(dim, cosine, sine, row, by, in, out, 0, 0);
+}
+
+void loom_turn_back(int32_t dim, const loom_real *cosine, const loom_real *sine, int64_t row, loom_real by,
+                    const loom_real *in, loom_real *out, int accumulate)
+{
+    turn(dim, cosine, sine, row, by, in, out, 1, accumulate);
 }
 
 void loom_attend_head(struct loom_attend *w, int32_t head, int backward)

@@ -60,8 +60,8 @@ struct loom_draw_row loom_attend_draws(const struct loom_attend *w, int64_t i);
 /* out[dim] = by × in, each pair (2i, 2i+1) turned by the row's angle; tables NULL: not turned. in may be out. */
 void loom_turn(int32_t dim, const loom_real *cosine, const loom_real *sine, int64_t row, loom_real by,
                const loom_real *in, loom_real *out);
-/* The same by the negative angle, added to out. */
-void loom_turn_back_add(int32_t dim, const loom_real *cosine, const loom_real *sine, int64_t row, loom_real by,
-                        const loom_real *in, loom_real *out);
+/* The same by the negative angle; accumulate = 1 adds to out. */
+void loom_turn_back(int32_t dim, const loom_real *cosine, const loom_real *sine, int64_t row, loom_real by,
+                    const loom_real *in, loom_real *out, int accumulate);
 
 #endif

@@ -72,9 +72,8 @@ static void tile_out(struct loom_attend *w)
     for (int64_t i = 0; i < w->count; i++) {
         const int64_t row = loom_attend_query(w, w->first + i);
         loom_real *out = a->out + row * a->out_ld + (int64_t)w->head * w->dim;
-        memset(out, 0, (size_t)w->dim * sizeof *out);
-        loom_turn_back_add(w->dim, rule->rotate_value ? rule->q_cos : NULL, rule->q_sin, row, by[i],
-                           w->room.out + i * w->wide, out);
+        loom_turn_back(w->dim, rule->rotate_value ? rule->q_cos : NULL, rule->q_sin, row, by[i],
+                       w->room.out + i * w->wide, out, 0);
     }
 }
 

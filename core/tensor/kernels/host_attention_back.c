@@ -8,8 +8,10 @@ static loom_real row_delta(const struct loom_attend *w, int64_t row)
 {
     const int64_t at = row * w->a->out_ld + (int64_t)w->head * w->dim;
     loom_vec sum = loom_splat(0);
-    for (int64_t j = 0; j < w->dim; j += LOOM_LANES)
+    for (int64_t j = 0; j < w->dim; j += LOOM_LANES) {
+        __builtin_prefetch(w->a->out + at + w->dim + j);
         sum += loom_load_part(w->a->out + at + j, w->dim - j) * loom_load_part(w->a->dout + at + j, w->dim - j);
+    }
     return loom_lanes_sum(sum);
 }
 
@@ -74,8 +76,8 @@ static void add_dq(struct loom_attend *w)
     loom_block(&p);
     for (int64_t i = 0; i < w->count; i++) {
         const int64_t row = loom_attend_query(w, w->first + i);
-        loom_turn_back_add(w->dim, a->rule->q_cos, a->rule->q_sin, row, 1 / LOOM_SQRT((loom_real)w->dim),
-                           w->room.out + i * w->wide, a->dq + row * a->q_ld + (int64_t)w->head * w->dim);
+        loom_turn_back(w->dim, a->rule->q_cos, a->rule->q_sin, row, 1 / LOOM_SQRT((loom_real)w->dim),
+                       w->room.out + i * w->wide, a->dq + row * a->q_ld + (int64_t)w->head * w->dim, 1);
     }
 }
 
@@ -125,11 +127,11 @@ static void add_to_keys(const struct loom_attend *w)
     for (int64_t j = 0; j < w->keys; j++) {
         const int64_t row = loom_attend_key(w, j);
         if (a->dk)
-            loom_turn_back_add(w->dim, rule->k_cos, rule->k_sin, row, 1, w->room.dk + j * w->wide,
-                               a->dk + row * a->k_ld + at);
+            loom_turn_back(w->dim, rule->k_cos, rule->k_sin, row, 1, w->room.dk + j * w->wide,
+                           a->dk + row * a->k_ld + at, 1);
         if (a->dv)
-            loom_turn_back_add(w->dim, rule->rotate_value ? rule->k_cos : NULL, rule->k_sin, row, 1,
-                               w->room.dv + j * w->wide, a->dv + row * a->v_ld + at);
+            loom_turn_back(w->dim, rule->rotate_value ? rule->k_cos : NULL, rule->k_sin, row, 1,
+                           w->room.dv + j * w->wide, a->dv + row * a->v_ld + at, 1);
     }
 }
 

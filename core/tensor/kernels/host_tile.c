@@ -81,15 +81,17 @@ TILE(4)
 TILE(5)
 TILE(6)
 WIDE(1)
-WIDE(2) WIDE(3)
+WIDE(2)
+WIDE(3)
 #if defined __AVX512F__
-    TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
+TILE(7)
+TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
 #define UP_TO_TOP(f) f##1, f##2, f##3, f##4, f##5, f##6, f##7, f##8, f##9, f##10, f##11, f##12, f##13, f##14
 #else
 #define UP_TO_TOP(f) f##1, f##2, f##3, f##4, f##5, f##6
 #endif
 
-        typedef void (*tile_fn)(const struct spot *s);
+    typedef void (*tile_fn)(const struct spot *s);
 static const tile_fn tiles[2][LOOM_TILE_ROWS] = {{UP_TO_TOP(tile_)}, {UP_TO_TOP(by_k_)}};
 static const tile_fn wide[WIDE_ROWS] = {wide_1, wide_2, wide_3};
 
