@@ -45,7 +45,7 @@ static void angles(loom_real **cosine, loom_real **sine, int64_t n)
 /* bits: 1 causal, 2 back, 4 ahead, 8 context, 16 rotary, 32 rotate_value, 64 dropout, 128 rows in order */
 static void set(struct setting *s, int heads, int dim, int bits)
 {
-    static const int32_t q_first[] = {0, 3, 3, 43, 44, Q}, k_first[] = {0, 1, 30, 30, 71, K};
+    static const int32_t q_first[] = {0, 3, 3, 43, 44, Q}, k_first[] = {0, 1, 33, 33, 71, K};
     *s = (struct setting){
         .rule = {.heads = heads, .width = heads * dim, .back_s = bits & 2 ? 0.2 : -1, .ahead_s = bits & 4 ? 0.1 : -1}};
     memcpy(s->q_first, q_first, sizeof q_first);

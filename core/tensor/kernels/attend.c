@@ -165,8 +165,8 @@ LOOM_INLINE loom_vec turned(loom_vec x, const loom_real *cosine, const loom_real
     loom_vec sign;
     for (int i = 0; i < LOOM_LANES; i++)
         sign[i] = i % 2 == back ? -1 : 1;
-    return x * __builtin_shufflevector(c, c, TWICE) +
-           __builtin_shufflevector(x, x, SWAPPED) * (__builtin_shufflevector(s, s, TWICE) * sign);
+    return loom_fma(x, __builtin_shufflevector(c, c, TWICE),
+                    __builtin_shufflevector(x, x, SWAPPED) * (__builtin_shufflevector(s, s, TWICE) * sign));
 }
 
 /* Rows lie far apart, so the next head's part of each is asked for in passing. */

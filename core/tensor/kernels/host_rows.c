@@ -31,7 +31,7 @@ static loom_real row_dot(int64_t width, const loom_real *a, const loom_real *b)
 {
     loom_vec sum = loom_splat(0);
     EACH_VECTOR
-    sum += loom_load_part(a + i, left) * loom_load_part(b + i, left);
+    sum = loom_fma(loom_load_part(a + i, left), loom_load_part(b + i, left), sum);
     return loom_lanes_sum(sum);
 }
 

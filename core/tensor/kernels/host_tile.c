@@ -44,10 +44,10 @@ LOOM_INLINE void tile(const int rows, const int panels, const int by_k, const st
             b[c] = loom_load(panel + c / 2 * panel_step + c % 2 * LOOM_LANES);
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++) {
-            const loom_real a = x[r * x_row];
+            const loom_vec a = loom_splat(x[r * x_row]);
 #pragma GCC unroll 8
             for (int c = 0; c < 2 * panels; c++)
-                sum[r][c] += a * b[c];
+                sum[r][c] = loom_fma(a, b[c], sum[r][c]);
         }
     }
 #pragma GCC unroll 16
@@ -85,7 +85,8 @@ WIDE(2)
 WIDE(3)
 #if defined __AVX512F__
 TILE(7)
-TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
+TILE(8)
+TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
 #define UP_TO_TOP(f) f##1, f##2, f##3, f##4, f##5, f##6, f##7, f##8, f##9, f##10, f##11, f##12, f##13, f##14
 #else
 #define UP_TO_TOP(f) f##1, f##2, f##3, f##4, f##5, f##6

@@ -10,8 +10,10 @@
 #include <math.h>
 #include <string.h>
 
-#if defined __AVX512F__
+#if defined __AVX__
 #include <immintrin.h>
+#endif
+#if defined __AVX512F__
 #define LOOM_VEC_BYTES 64
 #elif defined __AVX__
 #define LOOM_VEC_BYTES 32
@@ -55,6 +57,28 @@ LOOM_INLINE void loom_store(loom_real *p, loom_vec v)
 LOOM_INLINE loom_vec loom_splat(loom_real x)
 {
     return x - (loom_vec){0};
+}
+
+/* a b + c, rounded once where the machine can. Kernels say it where they mean it and are compiled without contraction
+ * of their own: a compiler that fuses in whole vectors but not in tails breaks the row law. */
+LOOM_INLINE loom_vec loom_fma(loom_vec a, loom_vec b, loom_vec c)
+{
+#if defined __AVX512F__ && defined LOOM_DOUBLE
+    return (loom_vec)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif defined __AVX512F__
+    return (loom_vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined __AVX__ && defined __FMA__ && defined LOOM_DOUBLE
+    return (loom_vec)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif defined __AVX__ && defined __FMA__
+    return (loom_vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined __FP_FAST_FMA && defined __FP_FAST_FMAF
+    for (int i = 0; i < LOOM_LANES; i++)
+        c[i] = sizeof(loom_real) == 4 ? (loom_real)__builtin_fmaf((float)a[i], (float)b[i], (float)c[i])
+                                      : (loom_real)__builtin_fma((double)a[i], (double)b[i], (double)c[i]);
+    return c;
+#else
+    return a * b + c;
+#endif
 }
 
 /* The first n lanes, 0 <= n; n >= LOOM_LANES is a whole vector. */

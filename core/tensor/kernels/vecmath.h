@@ -51,15 +51,15 @@ LOOM_INLINE loom_vec loom_vexp(loom_vec x)
 {
     const loom_vec shift = loom_splat(0x1.8p23f);
     x = loom_max(loom_splat(-110), loom_min(loom_splat(89), x));
-    const loom_vec t = x * 1.44269504f + shift;
+    const loom_vec t = loom_fma(x, loom_splat(1.44269504f), shift);
     const loom_vec whole = t - shift;
-    loom_vec r = x - whole * 0x1.62e4p-1f;
-    r = r + whole * -1.42860677e-6f;
-    loom_vec q = r * 1.38144650e-3f + 8.36878084e-3f;
-    q = q * r + 4.16683927e-2f;
-    q = q * r + 1.66665196e-1f;
-    q = q * r + 4.99999940e-1f;
-    q = q * (r * r) + r + 1;
+    loom_vec r = loom_fma(whole, loom_splat(-0x1.62e4p-1f), x);
+    r = loom_fma(whole, loom_splat(-1.42860677e-6f), r);
+    loom_vec q = loom_fma(r, loom_splat(1.38144650e-3f), loom_splat(8.36878084e-3f));
+    q = loom_fma(q, r, loom_splat(4.16683927e-2f));
+    q = loom_fma(q, r, loom_splat(1.66665196e-1f));
+    q = loom_fma(q, r, loom_splat(4.99999940e-1f));
+    q = loom_fma(q, r * r, r) + 1;
 #if defined __AVX512F__
     return (loom_vec)_mm512_scalef_ps((__m512)q, (__m512)whole);
 #else
@@ -72,11 +72,11 @@ LOOM_INLINE loom_vec loom_vexp(loom_vec x)
 LOOM_INLINE loom_vec loom_vtanh(loom_vec x)
 {
     const loom_vec size = loom_abs(x), z = x * x;
-    loom_vec p = z * -5.51515445e-3f + 2.04694103e-2f;
-    p = p * z + -5.36880195e-2f;
-    p = p * z + 1.33308306e-1f;
-    p = p * z + -3.33332598e-1f;
-    p = p * (z * x) + x;
+    loom_vec p = loom_fma(z, loom_splat(-5.51515445e-3f), loom_splat(2.04694103e-2f));
+    p = loom_fma(p, z, loom_splat(-5.36880195e-2f));
+    p = loom_fma(p, z, loom_splat(1.33308306e-1f));
+    p = loom_fma(p, z, loom_splat(-3.33332598e-1f));
+    p = loom_fma(p, z * x, x);
     const loom_vec far = 1 - 2 / (loom_vexp(size + size) + 1);
     return loom_select(size < 0.65f, p, loom_copysign(far, x));
 }
@@ -86,16 +86,16 @@ LOOM_INLINE loom_vec loom_vtanh(loom_vec x)
  */
 LOOM_INLINE loom_vec loom_vnormal(loom_vec x, loom_vec *bell)
 {
-    const loom_vec u = 1 / (1 + loom_abs(x) * 0.282842712f);
-    loom_vec h = u * -2.92061549e-2f + 1.95904762e-1f;
-    h = h * u + -4.93853092e-1f;
-    h = h * u + 5.40822923e-1f;
-    h = h * u + -2.78867394e-1f;
-    h = h * u + 2.69114941e-1f;
-    h = h * u + 1.30699530e-1f;
-    h = h * u + 2.14700714e-1f;
-    h = h * u + 2.24978298e-1f;
-    h = h * u + 2.25705564e-1f;
+    const loom_vec u = 1 / loom_fma(loom_abs(x), loom_splat(0.282842712f), loom_splat(1));
+    loom_vec h = loom_fma(u, loom_splat(-2.92061549e-2f), loom_splat(1.95904762e-1f));
+    h = loom_fma(h, u, loom_splat(-4.93853092e-1f));
+    h = loom_fma(h, u, loom_splat(5.40822923e-1f));
+    h = loom_fma(h, u, loom_splat(-2.78867394e-1f));
+    h = loom_fma(h, u, loom_splat(2.69114941e-1f));
+    h = loom_fma(h, u, loom_splat(1.30699530e-1f));
+    h = loom_fma(h, u, loom_splat(2.14700714e-1f));
+    h = loom_fma(h, u, loom_splat(2.24978298e-1f));
+    h = loom_fma(h, u, loom_splat(2.25705564e-1f));
     *bell = loom_vexp(x * x * -0.5f);
     const loom_vec tail = *bell * (h * u) * 0.5f;
     return loom_select(x < 0, tail, 1 - tail);
