@@ -9,6 +9,7 @@ int loom_cmd_check(int argc, char **argv);
 int loom_cmd_data(int argc, char **argv);
 int loom_cmd_eval(int argc, char **argv);
 int loom_cmd_plugins(int argc, char **argv);
+int loom_cmd_report(int argc, char **argv);
 int loom_cmd_run(int argc, char **argv);
 
 #endif

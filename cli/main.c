@@ -16,6 +16,7 @@ static const struct command {
     {"check", loom_cmd_check, "resolve and validate a pipeline, show parts, shapes, memory"},
     {"eval", loom_cmd_eval, "the metrics of a run again, from its checkpoints"},
     {"bench", loom_cmd_bench, "this machine's limits, and how close ops and training steps come"},
+    {"report", loom_cmd_report, "report.html of one run, or of several side by side"},
     {"data", loom_cmd_data, "look into recordings"},
     {"plugins", loom_cmd_plugins, "what there is and what it takes"},
     {NULL, NULL, NULL},

@@ -2,6 +2,7 @@
 #include "commands.h"
 
 #include "plugin/registry.h"
+#include "words.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,10 +121,5 @@ int loom_cmd_plugins(int argc, char **argv)
         fputs(usage, stderr);
         return 2;
     }
-    if (run(&q, &e) != LOOM_OK) {
-        char text[sizeof e.message + sizeof e.file + 32];
-        fprintf(stderr, "loom plugins: %s\n", loom_error_text(&e, text, sizeof text));
-        return e.code == LOOM_EPLUGIN ? 4 : 1;
-    }
-    return 0;
+    return run(&q, &e) == LOOM_OK ? 0 : loom_report_error("loom plugins", &e);
 }

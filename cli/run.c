@@ -72,7 +72,7 @@ static int run(const struct request *q, const char **override)
         .dry = q->dry,
         .overrides = q->overrides,
         .override = override,
-        .stop = &loom_stop,
+        .stop = &loom_stop_request,
         .note = loom_teller_note,
         .payload = &teller,
         .folder = folder,

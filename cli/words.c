@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-volatile sig_atomic_t loom_stop;
+volatile sig_atomic_t loom_stop_request;
 
 /* ---- words ---- */
 
@@ -154,7 +154,7 @@ void loom_teller_note(void *teller, const struct loom_run_note *n)
 
 static void on_signal(int number)
 {
-    loom_stop = 1;
+    loom_stop_request = 1;
     signal(number, SIG_DFL);
 }
 

@@ -32,7 +32,7 @@ void loom_teller_init(struct loom_teller *t, int quiet);
 void loom_teller_note(void *teller, const struct loom_run_note *n);
 
 /* Becomes non-zero at SIGINT or SIGTERM; a second one ends the process at once. */
-extern volatile sig_atomic_t loom_stop;
+extern volatile sig_atomic_t loom_stop_request;
 void loom_stop_on_signals(void);
 
 #endif

@@ -186,7 +186,9 @@ START_TEST(metrics_by_name)
     ck_fails(loom_metric("r3", &p, NULL, NULL, &out, &error), LOOM_ECONFIG, &error, "did you mean \"r2\"");
     ck_fails(loom_metric("bits_per_spike", &p, NULL, NULL, &out, &error), LOOM_ECONFIG, &error, "poisson");
     for (const char *const *m = loom_metric_names(); *m != NULL; m++) {
-        const char *likelihood = loom_metric_fits(*m, "categorical") ? "categorical" : "poisson";
+        const char *likelihood = loom_metric_fits(*m, "categorical") ? "categorical"
+                                 : loom_metric_fits(*m, "poisson")   ? "poisson"
+                                                                     : "gaussian";
         struct loom_predictions none = of(likelihood);
         out = compute(*m, &none, NULL);
         ck_assert(isnan(loom_metric_mean(out)));

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "eval/figure.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* In units of the viewBox: a phone shows about one to one, a desk about 1.5 to one. */
+enum { WIDTH = 360, HEIGHT = 210, LEFT = 46, RIGHT = 8, TOP = 8, BOTTOM = 36, MOST_POINTS = 360 };
+
+struct scale {
+    double from, to, at, length; /* data and drawing; length < 0 runs upwards */
+};
+
+static double place(const struct scale *s, double x)
+{
+    return s->at + (x - s->from) / (s->to - s->from) * s->length;
+}
+
+static void widen(double *low, double *high)
+{
+    if (!(*low <= *high)) {
+        *low = 0.0;
+        *high = 1.0;
+    } else if (*low == *high) {
+        double by = *low != 0.0 ? fabs(*low) * 0.1 : 1.0;
+        *low -= by;
+        *high += by;
+    }
+}
+
+/* 1, 2 or 5 times a power of ten that gives about `ticks` steps. */
+static double tick_step(double span, int ticks)
+{
+    double raw = span / ticks, power = pow(10.0, floor(log10(raw))), head = raw / power;
+    return power * (head < 1.5 ? 1.0 : head < 3.5 ? 2.0 : head < 7.5 ? 5.0 : 10.0);
+}
+
+static void tick_text(struct loom_str *s, double x, double step)
+{
+    int decimals = step >= 1.0 ? 0 : (int)ceil(-log10(step) - 1e-9);
+    x = fabs(x) < step * 1e-6 ? 0.0 : x;
+    if (fabs(x) >= 1e6 || decimals > 5)
+        loom_str_printf(s, "%.3g", x);
+    else if (step >= 1000.0 && fabs(x) >= 1000.0)
+        loom_str_printf(s, "%gk", x / 1000.0);
+    else
+        loom_str_printf(s, "%.*f", decimals, x);
+}
+
+static void x_axis(struct loom_str *s, const struct scale *x, const char *label)
+{
+    double step = tick_step(x->to - x->from, 5);
+    for (double v = ceil(x->from / step - 1e-9) * step; v <= x->to + step * 1e-9; v += step) {
+        loom_str_printf(s, "<text class=t x=\"%.1f\" y=\"%d\" text-anchor=middle>", place(x, v), HEIGHT - BOTTOM + 14);
+        tick_text(s, v, step);
+        loom_str_add(s, "</text>");
+    }
+    loom_str_printf(s, "<text class=l x=\"%d\" y=\"%d\" text-anchor=middle>", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6);
+    loom_str_html(s, label);
+    loom_str_add(s, "</text>");
+}
+
+static void y_axis(struct loom_str *s, const struct scale *y, const char *label, int grid)
+{
+    double step = tick_step(fabs(y->to - y->from), 4), low = fmin(y->from, y->to), high = fmax(y->from, y->to);
+    for (double v = ceil(low / step - 1e-9) * step; v <= high + step * 1e-9; v += step) {
+        double at = place(y, v);
+        if (grid)
+            loom_str_printf(s, "<path class=g d=\"M%d %.1fH%d\"/>", LEFT, at, WIDTH - RIGHT);
+        loom_str_printf(s, "<text class=t x=\"%d\" y=\"%.1f\" text-anchor=end>", LEFT - 5, at + 3.5);
+        tick_text(s, v, step);
+        loom_str_add(s, "</text>");
+    }
+    loom_str_printf(s, "<text class=l transform=\"translate(10 %d) rotate(-90)\" text-anchor=middle>",
+                    (TOP + HEIGHT - BOTTOM) / 2);
+    loom_str_html(s, label);
+    loom_str_add(s, "</text>");
+}
+
+static void open_figure(struct loom_str *s, const struct loom_figure *f)
+{
+    loom_str_add(s, "<figure><figcaption><b>");
+    loom_str_html(s, f->title);
+    loom_str_add(s, "</b>");
+    if (f->csv != NULL) {
+        loom_str_add(s, " <a href=\"");
+        loom_str_html(s, f->csv);
+        loom_str_add(s, "\">csv</a>");
+    }
+    if (f->note != NULL) {
+        loom_str_add(s, "<br><small>");
+        loom_str_html(s, f->note);
+        loom_str_add(s, "</small>");
+    }
+}
+
+static void open_svg(struct loom_str *s, const struct loom_figure *f)
+{
+    loom_str_printf(s, "</figcaption><svg viewBox=\"0 0 %d %d\" role=img aria-label=\"", WIDTH, HEIGHT);
+    loom_str_html(s, f->title);
+    loom_str_add(s, "\">");
+}
+
+static const char *const stroke_class[] = {"p", "p thin", "p dash", "p true"};
+
+static void legend(struct loom_str *s, const struct loom_line *line, int lines)
+{
+    int named = 0;
+    for (int i = 0; i < lines; i++)
+        named += line[i].name != NULL;
+    loom_str_add(s, named > 0 ? "<div class=legend>" : "");
+    for (int i = 0; i < lines; i++) {
+        if (line[i].name == NULL)
+            continue;
+        loom_str_printf(s, "<span><svg class=key viewBox=\"0 0 22 8\"><path class=\"%s c%d\" d=\"M1 4H21\"/></svg>",
+                        stroke_class[line[i].stroke], line[i].colour);
+        loom_str_html(s, line[i].name);
+        loom_str_add(s, "</span>");
+    }
+    loom_str_add(s, named > 0 ? "</div>" : "");
+}
+
+/* Means over `by` neighbours; a gap in any of them stays a gap only if all are. */
+static void draw(struct loom_str *s, const struct loom_line *l, const struct scale *x, const struct scale *y)
+{
+    int64_t by = (l->n + MOST_POINTS - 1) / MOST_POINTS, drawn = 0;
+    double last_x = 0.0, last_y = 0.0;
+    int pen = 0;
+    loom_str_printf(s, "<path class=\"%s c%d\" d=\"", stroke_class[l->stroke], l->colour);
+    for (int64_t i = 0; i < l->n; i += by) {
+        double sum_x = 0.0, sum_y = 0.0;
+        int64_t n = 0;
+        for (int64_t k = i; k < i + by && k < l->n; k++)
+            if (isfinite(l->y[k])) {
+                sum_x += l->x[k];
+                sum_y += l->y[k];
+                n++;
+            }
+        if (n > 0) {
+            last_x = place(x, sum_x / (double)n);
+            last_y = place(y, sum_y / (double)n);
+            loom_str_printf(s, "%c%.1f %.1f", pen ? 'L' : 'M', last_x, last_y);
+            drawn++;
+        }
+        pen = n > 0;
+    }
+    loom_str_add(s, "\"/>");
+    if (drawn == 1)
+        loom_str_printf(s, "<circle class=\"dot c%d\" cx=\"%.1f\" cy=\"%.1f\" r=3 />", l->colour, last_x, last_y);
+}
+
+static void y_range(const struct loom_line *line, int lines, double *low, double *high)
+{
+    *low = INFINITY;
+    *high = -INFINITY;
+    for (int i = 0; i < lines; i++)
+        for (int64_t k = 0; k < line[i].n; k++)
+            if (isfinite(line[i].y[k])) {
+                *low = fmin(*low, line[i].y[k]);
+                *high = fmax(*high, line[i].y[k]);
+            }
+    widen(low, high);
+    double margin = 0.04 * (*high - *low);
+    *low -= margin;
+    *high += margin;
+}
+
+void loom_figure_lines(struct loom_str *s, const struct loom_figure *f, const struct loom_line *line, int lines)
+{
+    struct scale x = {INFINITY, -INFINITY, LEFT, WIDTH - LEFT - RIGHT};
+    struct scale y = {0, 1, HEIGHT - BOTTOM, -(HEIGHT - BOTTOM - TOP)};
+    for (int i = 0; i < lines; i++)
+        if (line[i].n > 0) {
+            x.from = fmin(x.from, line[i].x[0]);
+            x.to = fmax(x.to, line[i].x[line[i].n - 1]);
+        }
+    widen(&x.from, &x.to);
+    y_range(line, lines, &y.from, &y.to);
+    open_figure(s, f);
+    legend(s, line, lines);
+    open_svg(s, f);
+    y_axis(s, &y, f->y_label, 1);
+    x_axis(s, &x, f->x_label);
+    for (int i = 0; i < lines; i++)
+        draw(s, &line[i], &x, &y);
+    loom_str_add(s, "</svg></figure>\n");
+}
+
+void loom_figure_cells(struct loom_str *s, const struct loom_figure *f, const struct loom_cells *c)
+{
+    size_t n = (size_t)c->rows * (size_t)c->columns;
+    uint8_t *index = calloc(n + 1, 1);
+    struct scale x = {c->x_from, c->x_to, LEFT, WIDTH - LEFT - RIGHT};
+    struct scale y = {0, c->rows > 0 ? c->rows : 1, TOP, HEIGHT - BOTTOM - TOP};
+    if (index == NULL) {
+        s->failed = 1;
+        return;
+    }
+    widen(&x.from, &x.to);
+    for (size_t i = 0; i < n; i++) {
+        double at = (c->value[i] - c->low) / (c->high > c->low ? c->high - c->low : 1.0);
+        index[i] = isnan(at) ? 0 : (uint8_t)(1.0 + 254.0 * fmin(fmax(at, 0.0), 1.0));
+    }
+    open_figure(s, f);
+    open_svg(s, f);
+    loom_str_printf(s, "<image x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" preserveAspectRatio=none href=\"", LEFT,
+                    TOP, WIDTH - LEFT - RIGHT, HEIGHT - BOTTOM - TOP);
+    loom_png_uri(s, index, (uint32_t)c->columns, (uint32_t)c->rows);
+    loom_str_add(s, "\"/>");
+    y_axis(s, &y, f->y_label, 0);
+    x_axis(s, &x, f->x_label);
+    loom_str_add(s, "</svg></figure>\n");
+    free(index);
+}

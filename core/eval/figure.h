@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Figures of a report: inline SVG whose colours are the page's (light and dark), drawn for a phone's width and scaled
+ * up. */
+#ifndef LOOM_EVAL_FIGURE_H
+#define LOOM_EVAL_FIGURE_H
+
+#include "base/str.h"
+
+struct loom_figure {
+    const char *title, *note;      /* note: a sentence under the title, or NULL */
+    const char *x_label, *y_label; /* with units */
+    const char *csv;               /* relative path of the figure's data, or NULL */
+};
+
+enum loom_stroke { LOOM_STROKE_PLAIN, LOOM_STROKE_THIN, LOOM_STROKE_DASHED, LOOM_STROKE_TRUTH };
+struct loom_line {
+    const char *name;    /* in the legend; NULL = not there */
+    const double *x, *y; /* [n]; x ascending; NaN in y breaks the line */
+    int64_t n;
+    int colour; /* 0 … 5 */
+    int stroke; /* enum loom_stroke */
+};
+/* Long lines are drawn as means of neighbours. A line of one point is a dot. */
+void loom_figure_lines(struct loom_str *html, const struct loom_figure *f, const struct loom_line *line, int lines);
+
+struct loom_cells {
+    const double *value; /* [rows, columns], NaN = blank; row 0 is drawn on top */
+    int rows, columns;
+    double low, high;    /* of the colours */
+    double x_from, x_to; /* edges of the first and last column */
+};
+void loom_figure_cells(struct loom_str *html, const struct loom_figure *f, const struct loom_cells *c);
+
+/* An indexed PNG as a data: URI; index 0 is transparent, the others run through the palette. `index` [height, width].
+ */
+void loom_png_uri(struct loom_str *out, const uint8_t *index, uint32_t width, uint32_t height);
+
+#endif

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "eval/report.h"
+
+#include "base/io.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One number of one stage over its steps. */
+struct curve {
+    char stage[64], name[96];
+    int valid; /* seen on the validation split */
+    double *x, *y;
+    int64_t n, capacity;
+};
+struct curves {
+    struct curve *at;
+    int n;
+};
+
+static struct curve *curve_of(struct curves *c, const char *stage, const char *name, int valid)
+{
+    for (int i = 0; i < c->n; i++)
+        if (c->at[i].valid == valid && strcmp(c->at[i].stage, stage) == 0 && strcmp(c->at[i].name, name) == 0)
+            return &c->at[i];
+    struct curve *more = realloc(c->at, (size_t)(c->n + 1) * sizeof *more);
+    if (more == NULL)
+        return NULL;
+    c->at = more;
+    struct curve *new = &c->at[c->n++];
+    *new = (struct curve){.valid = valid};
+    snprintf(new->stage, sizeof new->stage, "%s", stage);
+    snprintf(new->name, sizeof new->name, "%s", name);
+    return new;
+}
+
+static int add(struct curves *c, const char *stage, const char *name, int valid, double x, const json_t *value)
+{
+    if (!json_is_number(value))
+        return 1;
+    struct curve *to = curve_of(c, stage, name, valid);
+    if (to != NULL && to->n == to->capacity) {
+        int64_t capacity = to->capacity * 2 + 64;
+        double *px = realloc(to->x, (size_t)capacity * sizeof *px);
+        to->x = px != NULL ? px : to->x;
+        double *py = realloc(to->y, (size_t)capacity * sizeof *py);
+        to->y = py != NULL ? py : to->y;
+        to->capacity = px != NULL && py != NULL ? capacity : to->capacity;
+    }
+    if (to == NULL || to->n == to->capacity)
+        return 0;
+    to->x[to->n] = x;
+    to->y[to->n++] = json_number_value(value);
+    return 1;
+}
+
+/* A line of the log: {"event": "step", "stage", "step", "loss", "terms": {…}} or {"event": "valid", …, MONITOR}. */
+static int add_line(struct curves *c, const json_t *line)
+{
+    const char *event = json_string_value(json_object_get(line, "event"));
+    const char *stage = json_string_value(json_object_get(line, "stage"));
+    double step = json_number_value(json_object_get(line, "step"));
+    json_t *value;
+    const char *key;
+    int ok = 1;
+    if (event == NULL || stage == NULL)
+        return 1;
+    if (strcmp(event, "step") == 0) {
+        ok = add(c, stage, "loss", 0, step, json_object_get(line, "loss"));
+        json_t *terms = json_object_get(line, "terms");
+        json_object_foreach(terms, key, value) ok = ok && add(c, stage, key, 0, step, value);
+    } else if (strcmp(event, "valid") == 0) {
+        static const char *const others[] = {"event", "stage", "step", "best", "best_step", "seconds"};
+        json_t *all = (json_t *)(uintptr_t)line;
+        json_object_foreach(all, key, value)
+        {
+            int other = 0;
+            for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+                other |= strcmp(key, others[i]) == 0;
+            ok = ok && (other || add(c, stage, key, 1, step, value));
+        }
+    }
+    return ok;
+}
+
+static int read_log(struct curves *c, const char *run, struct loom_error *e)
+{
+    char path[LOOM_REPORT_PATH], *text;
+    size_t size;
+    if (!loom_report_path(path, run, "log.jsonl") || !loom_file_exists(path))
+        return LOOM_OK;
+    int rc = loom_file_read(&text, &size, path, (size_t)1 << 31, e);
+    if (rc != LOOM_OK)
+        return rc;
+    for (char *at = text, *end; rc == LOOM_OK && at < text + size; at = end + 1) {
+        end = memchr(at, '\n', (size_t)(text + size - at));
+        if (end == NULL)
+            break; /* a line that a running or killed stage did not finish */
+        json_t *line = loom_json_parse(at, (size_t)(end - at), path, e);
+        if (line == NULL)
+            rc = LOOM_EDATA;
+        else if (!add_line(c, line))
+            rc = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for the curves of %s; free some", run);
+        json_decref(line);
+    }
+    free(text);
+    return rc;
+}
+
+static void curves_release(struct curves *c)
+{
+    for (int i = 0; i < c->n; i++) {
+        free(c->at[i].x);
+        free(c->at[i].y);
+    }
+    free(c->at);
+}
+
+/* ---- figures ---- */
+
+enum { MOST_LINES = 2 * LOOM_REPORT_SEEDS };
+enum what { LOSS, TERMS, MONITOR };
+
+static int wanted(const struct curve *c, const char *stage, enum what what)
+{
+    int loss = strcmp(c->name, "loss") == 0;
+    if (strcmp(c->stage, stage) != 0)
+        return 0;
+    return what == LOSS ? loss : what == TERMS ? !loss && !c->valid : !loss && c->valid;
+}
+
+/* Lines of one figure over all seeds; the first seed's are the ones in the legend. */
+static int gather(const struct curves *seed, int seeds, const char *stage, enum what what, struct loom_line *line,
+                  char names[MOST_LINES][128])
+{
+    int n = 0;
+    for (int k = 0; k < seeds; k++)
+        for (int i = 0, colour = 0; i < seed[k].n && n < MOST_LINES; i++) {
+            const struct curve *c = &seed[k].at[i];
+            if (!wanted(c, stage, what))
+                continue;
+            snprintf(names[n], sizeof names[n], "%s%s%s", c->name, what == LOSS && !c->valid ? ", training" : "",
+                     c->valid ? ", validation" : "");
+            line[n] = (struct loom_line){.name = k == 0 ? names[n] : NULL,
+                                         .x = c->x,
+                                         .y = c->y,
+                                         .n = c->n,
+                                         .colour = colour++ % 6,
+                                         .stroke = seeds > 1 ? LOOM_STROKE_THIN : LOOM_STROKE_PLAIN};
+            n++;
+        }
+    return n;
+}
+
+static int figure(struct loom_page *p, const struct curves *seed, int seeds, const char *stage, enum what what,
+                  struct loom_error *e)
+{
+    static const char *const titles[] = {"loss", "terms of the loss", "validation"}, *const files[] = {"loss", "terms",
+                                                                                                       "monitor"};
+    struct loom_line line[MOST_LINES];
+    char names[MOST_LINES][128], title[160], file[160], href[256];
+    struct loom_str csv = LOOM_STR_INIT;
+    int n = gather(seed, seeds, stage, what, line, names);
+    if (n == 0 || (what == TERMS && n <= seeds))
+        return LOOM_OK;
+    snprintf(title, sizeof title, "%s: %s", stage, titles[what]);
+    snprintf(file, sizeof file, "%s-%s", files[what], stage);
+    loom_report_lines_csv(&csv, "step", "value", line, n);
+    int rc = loom_report_csv(p, file, &csv, href, e);
+    loom_str_release(&csv);
+    if (rc != LOOM_OK)
+        return rc;
+    struct loom_figure f = {title, seeds > 1 ? "One line a seed." : NULL, "step", what == MONITOR ? "value" : "loss",
+                            href};
+    loom_figure_lines(&p->html, &f, line, n);
+    return LOOM_OK;
+}
+
+static int first_of_stage(const struct curves *c, int i)
+{
+    for (int k = 0; k < i; k++)
+        if (strcmp(c->at[k].stage, c->at[i].stage) == 0)
+            return 0;
+    return 1;
+}
+
+int loom_report_curves(struct loom_page *p, struct loom_error *e)
+{
+    struct curves seed[LOOM_REPORT_SEEDS] = {{NULL, 0}};
+    int seeds = p->seeds > 0 ? p->seeds : 1, rc = LOOM_OK;
+    for (int k = 0; k < seeds && rc == LOOM_OK; k++)
+        rc = read_log(&seed[k], p->seeds > 0 ? p->seed[k] : p->run, e);
+    if (rc == LOOM_OK && seed[0].n > 0)
+        loom_str_add(&p->html, "<h2>Training</h2>\n<div class=grid>\n");
+    for (int i = 0; i < seed[0].n && rc == LOOM_OK; i++)
+        for (int what = LOSS; what <= MONITOR && rc == LOOM_OK && first_of_stage(&seed[0], i); what++)
+            rc = figure(p, seed, seeds, seed[0].at[i].stage, (enum what)what, e);
+    if (rc == LOOM_OK && seed[0].n > 0)
+        loom_str_add(&p->html, "</div>\n");
+    for (int k = 0; k < seeds; k++)
+        curves_release(&seed[k]);
+    return rc;
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "eval/report.h"
+
+#include "base/io.h"
+#include "eval/predictions.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TRACE_DIMS = 4, TRACE_LINES = 6, MOST_GROUPS = 24, RASTER_COLUMNS = 160 };
+static const double trace_s = 10.0;
+
+struct group {
+    char stage[64], split[16], modality[64];
+};
+struct groups {
+    struct group at[MOST_GROUPS];
+    int n;
+};
+
+static int note_group(void *payload, const char *stage, const char *split, const char *modality)
+{
+    struct groups *g = payload;
+    if (g->n < MOST_GROUPS) {
+        struct group *to = &g->at[g->n++];
+        snprintf(to->stage, sizeof to->stage, "%s", stage);
+        snprintf(to->split, sizeof to->split, "%s", split);
+        snprintf(to->modality, sizeof to->modality, "%s", modality);
+    }
+    return LOOM_OK;
+}
+
+/* Rows of a stretch that begins in the middle of what there is: neither the best nor the worst was looked for. */
+static void stretch(const struct loom_predictions *p, double seconds, int64_t *first, int64_t *last)
+{
+    *first = p->n / 2;
+    while (*first > 0 && p->row[*first - 1].time_ns == p->row[*first].time_ns)
+        --*first;
+    for (*last = *first; *last < p->n && p->row[*last].recording == p->row[*first].recording &&
+                         (double)(p->row[*last].time_ns - p->row[*first].time_ns) * 1e-9 < seconds;)
+        ++*last;
+}
+
+/* ---- traces ---- */
+
+struct trace {
+    double *x, *y[TRACE_LINES]; /* true, decoded, baselines */
+    int64_t n;
+};
+
+static int trace_fill(struct trace *t, const struct loom_predictions *p, int32_t dimension, int64_t first, int64_t last,
+                      double *const *baseline, int baselines)
+{
+    double gap = 0.0;
+    t->x = calloc((size_t)(2 * (last - first)) + 1, sizeof *t->x);
+    for (int k = 0; k < 2 + baselines; k++)
+        t->y[k] = calloc((size_t)(2 * (last - first)) + 1, sizeof *t->y[k]);
+    for (int k = 0; k < 2 + baselines; k++)
+        if (t->x == NULL || t->y[k] == NULL)
+            return 0;
+    for (int64_t i = first; i < last; i++) {
+        const struct loom_predicted *row = &p->row[i];
+        double x = (double)row->time_ns * 1e-9;
+        if (row->element != dimension)
+            continue;
+        if (t->n == 1)
+            gap = 5.0 * (x - t->x[0]);
+        if (t->n > 1 && x - t->x[t->n - 1] > gap) {
+            for (int k = 0; k < 2 + baselines; k++)
+                t->y[k][t->n] = NAN;
+            t->x[t->n++] = x;
+        }
+        t->x[t->n] = x;
+        t->y[0][t->n] = row->target;
+        t->y[1][t->n] = row->predicted;
+        for (int k = 0; k < baselines; k++)
+            t->y[2 + k][t->n] = baseline[k][i];
+        t->n++;
+    }
+    return 1;
+}
+
+static void trace_release(struct trace *t)
+{
+    free(t->x);
+    for (int k = 0; k < TRACE_LINES; k++)
+        free(t->y[k]);
+}
+
+static const char *dimension_name(const struct loom_predictions *p, int32_t d, char buffer[24])
+{
+    snprintf(buffer, 24, "dim%d", (int)d);
+    return d < p->elements && p->element != NULL && p->element[d] != NULL ? p->element[d] : buffer;
+}
+
+static int trace_figure(struct loom_page *page, const struct group *g, const struct loom_predictions *p,
+                        const struct trace *t, int32_t d, const char *const *name, int names, struct loom_error *e)
+{
+    struct loom_line line[TRACE_LINES] = {
+        {.name = "recorded", .x = t->x, .y = t->y[0], .n = t->n, .stroke = LOOM_STROKE_TRUTH},
+        {.name = "decoded", .x = t->x, .y = t->y[1], .n = t->n}};
+    char title[320], y[96], file[320], href[256], buffer[24];
+    const char *dimension = dimension_name(p, d, buffer);
+    struct loom_str csv = LOOM_STR_INIT;
+    for (int k = 0; k < names; k++)
+        line[2 + k] = (struct loom_line){
+            .name = name[k], .x = t->x, .y = t->y[2 + k], .n = t->n, .colour = 1 + k, .stroke = LOOM_STROKE_DASHED};
+    snprintf(title, sizeof title, "%s %s, %s, %s split", g->modality, dimension, g->stage, g->split);
+    snprintf(y, sizeof y, "%s%s%s", dimension, p->unit[0] != '\0' ? ", " : "", p->unit);
+    snprintf(file, sizeof file, "trace-%s-%s-%s-%s", g->stage, g->split, g->modality, dimension);
+    loom_report_lines_csv(&csv, "time_s", "value", line, 2 + names);
+    int rc = loom_report_csv(page, file, &csv, href, e);
+    loom_str_release(&csv);
+    struct loom_figure f = {title, NULL, "time, s", y, href};
+    if (rc == LOOM_OK)
+        loom_figure_lines(&page->html, &f, line, 2 + names);
+    return rc;
+}
+
+/* Names of the baselines in metrics.json whose answers the file has; their columns are malloc'ed. */
+static int baselines_of(const struct loom_page *page, const struct group *g, const struct loom_predictions *p,
+                        const char *path, const char **name, double **column)
+{
+    json_t *split = json_object_get(json_object_get(page->metrics, g->stage), g->split);
+    json_t *list = json_object_get(split, "baselines"), *of;
+    const char *key;
+    int n = 0;
+    json_object_foreach(list, key, of)
+    {
+        double *values = n < TRACE_LINES - 2 ? loom_predictions_read_baseline(p, path, g->stage, g->split, key) : NULL;
+        if (values == NULL)
+            continue;
+        name[n] = key;
+        column[n++] = values;
+    }
+    return n;
+}
+
+static int traces(struct loom_page *page, const struct group *g, const struct loom_predictions *p, const char *path,
+                  struct loom_error *e)
+{
+    const char *name[TRACE_LINES] = {NULL};
+    double *column[TRACE_LINES] = {NULL};
+    int64_t first, last;
+    int32_t dims = 0;
+    int names = baselines_of(page, g, p, path, name, column), rc = LOOM_OK;
+    stretch(p, trace_s, &first, &last);
+    for (int64_t i = first; i < last; i++)
+        dims = p->row[i].element >= dims ? p->row[i].element + 1 : dims;
+    for (int32_t d = 0; d < dims && d < TRACE_DIMS && rc == LOOM_OK; d++) {
+        struct trace t = {0};
+        if (!trace_fill(&t, p, d, first, last, column, names))
+            rc = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for a figure; free some");
+        else if (t.n > 0)
+            rc = trace_figure(page, g, p, &t, d, name, names, e);
+        trace_release(&t);
+    }
+    for (int k = 0; k < names; k++)
+        free(column[k]);
+    return rc;
+}
+
+/* ---- rasters ---- */
+
+struct raster {
+    double *count, *rate; /* [units, columns] */
+    int units, columns;
+    double from_s, bin_s, most_count, most_rate;
+};
+
+static int raster_fill(struct raster *r, const struct loom_predictions *p, int64_t first, int64_t last)
+{
+    int64_t t0 = p->row[first].time_ns, bin = llround(p->bin_s * 1e9);
+    for (int64_t i = first; i < last; i++) {
+        int column = (int)((p->row[i].time_ns - t0) / bin) + 1;
+        r->units = p->row[i].element >= r->units ? p->row[i].element + 1 : r->units;
+        r->columns = column > r->columns ? column : r->columns;
+    }
+    size_t n = (size_t)r->units * (size_t)r->columns;
+    r->count = malloc((n + 1) * sizeof *r->count);
+    r->rate = malloc((n + 1) * sizeof *r->rate);
+    if (r->count == NULL || r->rate == NULL)
+        return 0;
+    for (size_t i = 0; i < n; i++)
+        r->count[i] = r->rate[i] = NAN;
+    for (int64_t i = first; i < last; i++) {
+        const struct loom_predicted *row = &p->row[i];
+        size_t at = (size_t)row->element * (size_t)r->columns + (size_t)((row->time_ns - t0) / bin);
+        r->count[at] = row->target;
+        r->rate[at] = row->predicted;
+        r->most_count = fmax(r->most_count, row->target);
+        r->most_rate = fmax(r->most_rate, row->predicted);
+    }
+    r->bin_s = p->bin_s;
+    r->from_s = (double)t0 * 1e-9 - p->bin_s / 2;
+    return 1;
+}
+
+static void raster_csv(struct loom_str *s, const struct raster *r)
+{
+    loom_str_add(s, "time_s,unit,count,predicted\n");
+    for (int c = 0; c < r->columns; c++)
+        for (int u = 0; u < r->units; u++) {
+            size_t at = (size_t)u * (size_t)r->columns + (size_t)c;
+            if (isnan(r->rate[at]))
+                continue;
+            loom_str_printf(s, "%.6f,%d,%g,%.6g\n", r->from_s + (c + 0.5) * r->bin_s, u, r->count[at], r->rate[at]);
+        }
+}
+
+static int raster_figures(struct loom_page *page, const struct group *g, const struct raster *r, struct loom_error *e)
+{
+    char title[320], note[160], file[320], href[256];
+    struct loom_str csv = LOOM_STR_INIT;
+    struct loom_cells cells = {.value = r->count,
+                               .rows = r->units,
+                               .columns = r->columns,
+                               .high = fmin(r->most_count, 4.0),
+                               .x_from = r->from_s,
+                               .x_to = r->from_s + r->columns * r->bin_s};
+    snprintf(file, sizeof file, "raster-%s-%s-%s", g->stage, g->split, g->modality);
+    raster_csv(&csv, r);
+    int rc = loom_report_csv(page, file, &csv, href, e);
+    loom_str_release(&csv);
+    if (rc != LOOM_OK)
+        return rc;
+    snprintf(title, sizeof title, "%s counted, %s, %s split", g->modality, g->stage, g->split);
+    snprintf(note, sizeof note, "Counts in %g ms, dark 0, light %g and more; blank: not asked.", r->bin_s * 1e3,
+             cells.high);
+    loom_figure_cells(&page->html, &(struct loom_figure){title, note, "time, s", "unit", href}, &cells);
+    cells.value = r->rate;
+    cells.high = fmax(fmin(r->most_rate, 2.0), 1e-6);
+    snprintf(title, sizeof title, "%s predicted, %s, %s split", g->modality, g->stage, g->split);
+    snprintf(note, sizeof note, "Expected counts in %g ms, dark 0, light %.2g and more.", r->bin_s * 1e3, cells.high);
+    loom_figure_cells(&page->html, &(struct loom_figure){title, note, "time, s", "unit", href}, &cells);
+    return LOOM_OK;
+}
+
+static int rasters(struct loom_page *page, const struct group *g, const struct loom_predictions *p,
+                   struct loom_error *e)
+{
+    struct raster r = {0};
+    int64_t first, last;
+    int rc = LOOM_OK;
+    if (!(p->bin_s > 0.0))
+        return LOOM_OK;
+    stretch(p, RASTER_COLUMNS * p->bin_s, &first, &last);
+    if (!raster_fill(&r, p, first, last))
+        rc = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for a raster; free some");
+    else if (r.units > 1)
+        rc = raster_figures(page, g, &r, e);
+    free(r.count);
+    free(r.rate);
+    return rc;
+}
+
+/* ---- all groups of the file ---- */
+
+static int one_group(struct loom_page *page, const struct group *g, const char *path, struct loom_error *e)
+{
+    struct loom_predictions p;
+    loom_predictions_init(&p);
+    int rc = loom_predictions_read(&p, path, g->stage, g->split, g->modality, e);
+    if (rc == LOOM_OK && p.n > 0 && strcmp(p.likelihood, "gaussian") == 0)
+        rc = traces(page, g, &p, path, e);
+    else if (rc == LOOM_OK && p.n > 0 && strcmp(p.likelihood, "poisson") == 0)
+        rc = rasters(page, g, &p, e);
+    loom_predictions_release(&p);
+    return rc;
+}
+
+int loom_report_predictions(struct loom_page *page, struct loom_error *e)
+{
+    char path[LOOM_REPORT_PATH];
+    struct groups g = {.n = 0};
+    const char *run = page->seeds > 0 ? page->seed[0] : page->run;
+    if (!loom_predictions_supported() || !loom_report_path(path, run, "predictions.h5") || !loom_file_exists(path))
+        return LOOM_OK;
+    int rc = loom_predictions_walk(path, note_group, &g, e);
+    if (rc == LOOM_OK && g.n > 0)
+        loom_str_add(&page->html,
+                     "<h2>Predictions</h2>\n<p class=soft><small>Stretches from the middle of each split, not "
+                     "chosen by how well they went.</small></p>\n<div class=grid>\n");
+    for (int i = 0; i < g.n && rc == LOOM_OK; i++)
+        rc = one_group(page, &g.at[i], path, e);
+    loom_str_add(&page->html, g.n > 0 ? "</div>\n" : "");
+    return rc;
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "suite.h"
+
+#include "base/io.h"
+#include "base/str.h"
+#include "eval/figure.h"
+#include "eval/predictions.h"
+
+#include <loom/report.h>
+#include <loom/rng.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static char folder[] = "/tmp/loom-report-XXXXXX";
+static struct loom_error error;
+
+static const char *in_folder(const char *name)
+{
+    static char path[256];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+static void put(const char *name, const char *text)
+{
+    ck_ok(loom_file_write(in_folder(name), text, strlen(text), &error), &error);
+}
+
+static char *get(const char *name)
+{
+    char *text;
+    size_t size;
+    ck_ok(loom_file_read(&text, &size, in_folder(name), 1 << 26, &error), &error);
+    return text;
+}
+
+static const char metrics[] =
+    "{\"evaluate\": {\"test\": {\"r2\": {\"mean\": 0.8125, \"x\": 0.85, \"y\": 0.775, \"variance_weighted\": 0.81,"
+    " \"n\": 3107}, \"bits_per_spike\": {\"mean\": 0.31, \"null\": \"train\", \"mean_split_null\": 0.28, \"n\": 81234},"
+    " \"baselines\": {\"wiener\": {\"r2\": {\"mean\": 0.783, \"x\": 0.837, \"y\": 0.729, \"n\": 3107}},"
+    " \"<smooth>\": {\"r2\": {\"mean\": null, \"x\": 0.72, \"y\": 0.54, \"n\": 3107}}}}}}";
+
+static void logs(const char *name, double shift)
+{
+    struct loom_str s = LOOM_STR_INIT;
+    for (int i = 1; i <= 900; i++) {
+        double loss = 0.4 + 2.0 * exp(-i / 80.0) + 0.05 * sin(i * 1.7) + shift;
+        loom_str_printf(&s,
+                        "{\"event\":\"step\",\"stage\":\"pretrain\",\"step\":%d,\"loss\":%g,\"lr\":1e-3,"
+                        "\"terms\":{\"mae\":%g,\"decode.handVel\":%g}}\n",
+                        i, loss, loss * 0.7, loss * 0.3);
+        if (i % 50 == 0)
+            loom_str_printf(&s,
+                            "{\"event\":\"valid\",\"stage\":\"pretrain\",\"step\":%d,\"loss\":%g,\"best\":1,"
+                            "\"best_step\":%d,\"seconds\":%d}\n",
+                            i, loss + 0.08, i, i);
+    }
+    loom_str_add(&s, "{\"event\":\"step\",\"stage\":\"pretr"); /* cut by a kill */
+    put(name, s.text);
+    loom_str_release(&s);
+}
+
+static void predictions(void)
+{
+    char x[] = "x", y[] = "y", id[] = "m1", *dims[] = {x, y}, *ids[] = {id};
+    struct loom_predictions v, c;
+    struct loom_rng g;
+    double *wiener = calloc(1600, sizeof *wiener);
+    loom_rng_init(&g, 1, "test", 0, 0);
+    loom_predictions_init(&v);
+    loom_predictions_init(&c);
+    for (int t = 0; t < 800; t++)
+        for (int d = 0; d < 2; d++) {
+            double truth = 20 * sin(t * 0.07 + d) * sin(t * 0.013);
+            struct loom_predicted row = {.element = d,
+                                         .time_ns = 620000000000 + 50000000ll * t,
+                                         .weight = 1,
+                                         .target = t % 97 == 0 ? NAN : truth,
+                                         .predicted = 0.9 * truth + 2 * loom_rng_normal(&g)};
+            ck_ok(loom_predictions_add(&v, &row, NULL, &error), &error);
+            wiener[2 * t + d] = 0.8 * truth + 3 * loom_rng_normal(&g);
+        }
+    for (int t = 0; t < 300; t++)
+        for (int u = 0; u < 60; u++) {
+            double rate = 0.4 * (1 + sin(t * 0.1 + u * 0.2));
+            struct loom_predicted row = {.element = u,
+                                         .time_ns = 620025000000 + 50000000ll * t,
+                                         .weight = 1,
+                                         .target = (double)loom_rng_poisson(&g, rate),
+                                         .predicted = rate};
+            if ((t / 7 + u) % 3 != 0)
+                ck_ok(loom_predictions_add(&c, &row, NULL, &error), &error);
+        }
+    snprintf(v.modality, sizeof v.modality, "handVel");
+    snprintf(v.likelihood, sizeof v.likelihood, "gaussian");
+    snprintf(v.unit, sizeof v.unit, "cm/s");
+    snprintf(c.modality, sizeof c.modality, "spikes");
+    snprintf(c.likelihood, sizeof c.likelihood, "poisson");
+    v.bin_s = c.bin_s = 0.05;
+    v.recordings = c.recordings = 1;
+    v.recording = c.recording = ids;
+    v.elements = 2;
+    v.element = dims;
+    struct loom_predictions_baseline b = {"wiener", wiener};
+    ck_ok(loom_predictions_write(&v, in_folder("predictions.h5"), "evaluate", "test", &b, 1, &error), &error);
+    ck_ok(loom_predictions_write(&c, in_folder("predictions.h5"), "evaluate", "test", NULL, 0, &error), &error);
+    v.recordings = c.recordings = v.elements = 0;
+    v.recording = c.recording = v.element = NULL;
+    loom_predictions_release(&v);
+    loom_predictions_release(&c);
+    free(wiener);
+}
+
+static void setup(void)
+{
+    strcpy(folder + strlen(folder) - 6, "XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    loom_error_clear(&error);
+    put("pipeline.cfg", "name = \"a <b> & c\"; # default\nseed = 1L;\n");
+    put("status", "done\n");
+}
+
+static void teardown(void)
+{
+    char command[96];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    if (getenv("LOOM_KEEP") == NULL)
+        ck_assert_int_eq(system(command), 0);
+}
+
+static int report(void)
+{
+    const char *run[] = {folder};
+    return loom_report_write(&(struct loom_report_spec){.size = sizeof(struct loom_report_spec), .runs = 1, .run = run},
+                             &error);
+}
+
+static int count(const char *text, const char *what)
+{
+    int n = 0;
+    for (const char *at = text; (at = strstr(at, what)) != NULL; at += strlen(what))
+        n++;
+    return n;
+}
+
+/* Nothing from outside, nothing that a browser would stumble over. */
+static void sound(const char *html)
+{
+    static const char *const pairs[] = {"figure", "table", "details", "svg", "div", "tr", "text"};
+    ck_assert_ptr_null(strstr(html, "http:"));
+    ck_assert_ptr_null(strstr(html, "https:"));
+    ck_assert_ptr_null(strstr(html, "<script"));
+    ck_assert_ptr_null(strstr(html, " src="));
+    ck_assert_ptr_null(strstr(html, "nan"));
+    ck_assert_ptr_null(strstr(html, "inf "));
+    ck_assert_ptr_nonnull(strstr(html, "prefers-color-scheme"));
+    ck_assert_ptr_nonnull(strstr(html, "width=device-width"));
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        char open[16], bare[16], close[16];
+        snprintf(open, sizeof open, "<%s ", pairs[i]);
+        snprintf(bare, sizeof bare, "<%s>", pairs[i]);
+        snprintf(close, sizeof close, "</%s>", pairs[i]);
+        ck_assert_msg(count(html, open) + count(html, bare) == count(html, close), "<%s> is not closed", pairs[i]);
+    }
+}
+
+START_TEST(whole_run)
+{
+    put("metrics.json", metrics);
+    logs("log.jsonl", 0);
+    if (loom_predictions_supported())
+        predictions();
+    ck_ok(report(), &error);
+    char *html = get("report.html");
+    sound(html);
+    ck_assert_int_eq(count(html, "<figure>"), loom_predictions_supported() ? 6 : 2);
+    ck_assert_ptr_nonnull(strstr(html, "0.812"));
+    ck_assert_ptr_nonnull(strstr(html, "0.783"));
+    ck_assert_ptr_nonnull(strstr(html, "&lt;smooth&gt;"));
+    ck_assert_ptr_nonnull(strstr(html, "a &lt;b&gt; &amp; c"));
+    free(html);
+    char *csv = get("report/loss-pretrain.csv");
+    ck_assert_int_eq(count(csv, "\n"), 1 + 900 + 18);
+    free(csv);
+    if (loom_predictions_supported()) {
+        csv = get("report/trace-evaluate-test-handVel-x.csv");
+        ck_assert_int_eq(count(csv, "\n"), 1 + 3 * 200);
+        ck_assert_ptr_nonnull(strstr(csv, "wiener"));
+        free(csv);
+        free(get("report/raster-evaluate-test-spikes.csv"));
+    }
+}
+END_TEST
+
+START_TEST(seeds_and_comparisons)
+{
+    put("metrics.json",
+        "{\"evaluate\": {\"test\": {\"r2\": {\"mean\": 0.8, \"sd\": 0.01, \"interval\": [0.79, 0.81],"
+        " \"seeds\": [0.79, 0.81], \"n\": 2}, \"baselines\": {\"wiener\": {\"r2\": {\"mean\": 0.78, \"sd\": 0,"
+        " \"interval\": [0.78, 0.78], \"seeds\": [0.78, 0.78], \"n\": 2}}}}}, \"compare\": [{\"mean\": 0.0205,"
+        " \"interval\": [0.0107, 0.0311], \"seeds\": [0.01, 0.03], \"n\": 2, \"a\": \"evaluate\", \"b\": \"wiener\","
+        " \"metric\": \"r2\", \"split\": \"test\"}]}");
+    mkdir(in_folder("seed-1"), 0700);
+    mkdir(in_folder("seed-2"), 0700);
+    logs("seed-1/log.jsonl", 0);
+    logs("seed-2/log.jsonl", 0.05);
+    ck_ok(report(), &error);
+    char *html = get("report.html");
+    sound(html);
+    ck_assert_ptr_nonnull(strstr(html, "seed-2"));
+    ck_assert_ptr_nonnull(strstr(html, "evaluate − wiener"));
+    ck_assert_ptr_nonnull(strstr(html, "[0.011, 0.031]"));
+    free(html);
+}
+END_TEST
+
+START_TEST(several_runs)
+{
+    const char *run[] = {folder, folder};
+    char out[256];
+    put("metrics.json", metrics);
+    snprintf(out, sizeof out, "%s", in_folder("both.html"));
+    ck_ok(loom_report_write(
+              &(struct loom_report_spec){.size = sizeof(struct loom_report_spec), .runs = 2, .run = run, .out = out},
+              &error),
+          &error);
+    char *html = get("both.html");
+    sound(html);
+    ck_assert_ptr_nonnull(strstr(html, "Side by side"));
+    free(html);
+}
+END_TEST
+
+/* A run that has only begun has a report; what is damaged is named. */
+START_TEST(what_is_missing_or_damaged)
+{
+    ck_ok(report(), &error);
+    put("metrics.json", "{\"evaluate\": ");
+    ck_fails(report(), LOOM_EDATA, &error, "metrics.json");
+    put("metrics.json", "{}");
+    put("log.jsonl", "{\"event\":\"step\"}\nrubbish\n");
+    ck_fails(report(), LOOM_EDATA, &error, "log.jsonl");
+    put("log.jsonl", "");
+    put("predictions.h5", "this is no HDF5");
+    if (loom_predictions_supported())
+        ck_assert_int_ne(report(), LOOM_OK);
+    loom_error_clear(&error);
+    remove(in_folder("pipeline.cfg"));
+    ck_fails(report(), LOOM_ECONFIG, &error, "no folder of a run");
+}
+END_TEST
+
+/* Lines that are short, flat, broken or empty still make a figure without NaN. */
+START_TEST(odd_lines)
+{
+    static const double x[] = {0, 1, 2, 3}, flat[] = {5, 5, 5, 5}, broken[] = {NAN, 1, NAN, INFINITY};
+    const struct loom_line lines[] = {{.name = "flat", .x = x, .y = flat, .n = 4},
+                                      {.name = "broken", .x = x, .y = broken, .n = 4},
+                                      {.name = "dot", .x = x, .y = flat, .n = 1},
+                                      {.name = "none", .x = x, .y = flat, .n = 0}};
+    const struct loom_figure f = {"t<i>tle", NULL, "x", "y", NULL};
+    for (int i = 0; i < 4; i++)
+        for (int n = 1; i + n <= 4; n++) {
+            struct loom_str s = LOOM_STR_INIT;
+            loom_figure_lines(&s, &f, lines + i, n);
+            ck_assert_int_eq(s.failed, 0);
+            ck_assert_ptr_null(strstr(s.text, "nan"));
+            ck_assert_ptr_null(strstr(s.text, "inf"));
+            ck_assert_ptr_null(strstr(s.text, "<i>"));
+            loom_str_release(&s);
+        }
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {whole_run, seeds_and_comparisons, several_runs, what_is_missing_or_damaged,
+                                  odd_lines};
+    Suite *s = suite_create("report");
+    TCase *t = tcase_create("report");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_set_timeout(t, 60);
+    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
+        tcase_add_test(t, tests[i]);
+    suite_add_tcase(s, t);
+    SRunner *sr = srunner_create(s);
+    srunner_set_tap(sr, "-");
+    srunner_run_all(sr, CK_SILENT);
+    int failed = srunner_ntests_failed(sr);
+    srunner_free(sr);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
