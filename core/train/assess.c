@@ -108,7 +108,7 @@ static int measure_model(struct assessment *a, const struct examinee *x, const s
         int found = 0;
         for (int i = 0; i < loom_model_modalities(x->model) && !a->done[k]; i++) {
             const struct loom_predictions *p = &x->predictions[i];
-            if (p->n == 0 || !loom_metric_fits(metric, p->likelihood))
+            if (!loom_predictions_suit(x->predictions, loom_model_modalities(x->model), i, metric))
                 continue;
             code = measure(a, metric, p, NULL, a->into, e);
             if (code != LOOM_OK)
@@ -225,7 +225,7 @@ static int measure_baseline(struct assessment *a, const struct examinee *x, cons
     for (size_t k = 0; k < loom_opt_count(a->s->options, "metrics"); k++) {
         const char *metric = loom_opt_string_at(a->s->options, "metrics", k);
         for (int i = 0; i < loom_model_modalities(x->model) && code == LOOM_OK; i++)
-            if (set->column[i] && loom_metric_fits(metric, x->predictions[i].likelihood))
+            if (set->column[i] && loom_predictions_suit(x->predictions, loom_model_modalities(x->model), i, metric))
                 code = measure(a, metric, &x->predictions[i], set->column[i], into, e);
     }
     return code;

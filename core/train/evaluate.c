@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "eval/metrics.h"
 #include "train/runner.h"
 
 #include <math.h>
@@ -48,6 +49,15 @@ void loom_predictions_free_all(struct loom_predictions *p, int n)
     for (int i = 0; p && i < n; i++)
         loom_predictions_release(&p[i]);
     free(p);
+}
+
+int loom_predictions_suit(const struct loom_predictions *p, int n, int i, const char *metric)
+{
+    int behavior = 0;
+    for (int k = 0; k < n; k++)
+        behavior |= p[k].n > 0 && strcmp(p[k].likelihood, "gaussian") == 0 && loom_metric_fits(metric, "gaussian");
+    return p[i].n > 0 && loom_metric_fits(metric, p[i].likelihood) &&
+           (!behavior || strcmp(p[i].likelihood, "gaussian") == 0);
 }
 
 /* Class probabilities of one element, and the likeliest class. */

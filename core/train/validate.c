@@ -98,7 +98,7 @@ static int measure(const struct loom_validation *v, struct loom_predictions *p, 
 {
     for (int i = 0; i < loom_model_modalities(v->model); i++) {
         json_t *metric = NULL;
-        if (p[i].n == 0 || !loom_metric_fits(v->metric, p[i].likelihood))
+        if (!loom_predictions_suit(p, loom_model_modalities(v->model), i, v->metric))
             continue;
         int code = loom_predictions_settle(&p[i], e);
         if (code == LOOM_OK)
