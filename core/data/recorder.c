@@ -22,6 +22,8 @@ enum {
     MOST_PIECES = 1 << 26
 };
 
+#define MOST_DESCRIBED ((int64_t)4 << 30)
+
 static int refuse(const struct loom_recorder *r, struct loom_error *e, const char *fmt, ...) LOOM_PRINTF(3, 4);
 static int refuse(const struct loom_recorder *r, struct loom_error *e, const char *fmt, ...)
 {
@@ -409,6 +411,10 @@ static int take_of_recording(struct loom_recorder *r, int tag, struct loom_view_
 
 int loom_recorder_take(struct loom_recorder *r, const struct loom_frame *f, const void *payload, struct loom_error *e)
 {
+    /* What stays in memory, rounded up: names and numbers of objects, not their data. */
+    if (f->tag != LOOM_MSG_OBJECT && f->tag != LOOM_MSG_WARN && f->tag != LOOM_MSG_SPIKES && f->tag != LOOM_MSG_BINS &&
+        f->tag != LOOM_MSG_SAMPLES && (r->described += 256 + (int64_t)f->bytes) > MOST_DESCRIBED)
+        return refuse(r, e, "more than %d GiB of names and tables; is the file damaged?", (int)(MOST_DESCRIBED >> 30));
     if (r->state != LOOM_RECORDER_RUNNING || f->number != r->number++ || f->tag < LOOM_MSG_OBJECT ||
         f->tag >= LOOM_MSG_KINDS || f->crc != loom_frame_crc(f, payload))
         return refuse(r, e, "the reading process sent a damaged message; the file may be damaged too");

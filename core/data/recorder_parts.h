@@ -71,7 +71,7 @@ struct loom_taken {
 struct loom_recorder {
     int spool; /* file descriptor without a name */
     char *folder;
-    int64_t spooled, limit;
+    int64_t spooled, limit, described; /* bytes */
     int state;
     uint32_t number; /* of the next frame */
     char file[256], object[512];
