@@ -7,10 +7,12 @@
 #include <string.h>
 
 static const char usage[] = "usage: loom check PIPELINE.cfg [KEY=VALUE …] [--threads N] [--plugin-path DIRS]\n"
+                            "       loom check --keys\n"
                             "\n"
                             "Resolves and validates a pipeline without training: what parts need and offer, "
                             "parameters, shapes, memory, FLOPs,\n"
-                            "sizes of splits, leaks. Writes nothing.\n";
+                            "sizes of splits, leaks. Writes nothing.\n"
+                            "  --keys     every key of a pipeline file, with type, default, range and meaning\n";
 
 struct request {
     const char *pipeline, *threads, *path, *wrong;
@@ -36,6 +38,17 @@ static int check(const struct request *q, const char **override)
     return 0;
 }
 
+static int print_keys(void)
+{
+    char *text = NULL;
+    struct loom_error e = {0};
+    if (loom_run_keys(&text, &e) != LOOM_OK)
+        return loom_report_error("loom check", &e);
+    fputs(text, stdout);
+    free(text);
+    return 0;
+}
+
 int loom_cmd_check(int argc, char **argv)
 {
     struct request q = {0};
@@ -48,6 +61,8 @@ int loom_cmd_check(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "--help") == 0) {
         fputs(usage, stdout);
         code = 0;
+    } else if (argc == 2 && strcmp(argv[1], "--keys") == 0) {
+        code = print_keys();
     } else if (loom_words_read(argc, argv, words, &q.pipeline, override, &q.overrides, &q.wrong) || !q.pipeline ||
                (q.threads && loom_words_threads(q.threads) < 0)) {
         fprintf(stderr, "loom check: %s does not fit here\n%s", q.wrong ? q.wrong : "nothing", usage);

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# docs/pipelines.md from the option tables: tools/docs.sh LOOM > docs/pipelines.md
+set -euo pipefail
+loom=${1:-loom}
+cat "$(dirname "$0")/pipelines.head.md"
+"$loom" check --keys
+printf '\n## Plugins\n\n'
+for id in sim mat nwb lfads; do "$loom" plugins describe "source/$id" --markdown; echo; done
+for id in ndt2 bins series; do "$loom" plugins describe "tokenizer/$id" --markdown; echo; done
+"$loom" plugins describe backbone/vit --markdown
+for id in mae decode; do echo; "$loom" plugins describe "objective/$id" --markdown; done
+for id in wiener smooth; do echo; "$loom" plugins describe "baseline/$id" --markdown; done
