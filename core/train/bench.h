@@ -88,8 +88,9 @@ struct loom_yardstick {
 };
 int loom_yardstick_init(struct loom_yardstick *y, struct loom_pool *pool, int side, struct loom_error *e);
 void loom_yardstick_release(struct loom_yardstick *y);
-/* Run once; seconds of wall and of processor time. Returns the FLOPs done. */
-double loom_yardstick_run(struct loom_yardstick *y, double *wall_s, double *cpu_s);
+/* Products of about `work` FLOPs in all, at least one a worker, dealt out as shards are; seconds of wall and of
+ * processor time. Returns the FLOPs done. */
+double loom_yardstick_run(struct loom_yardstick *y, double work, double *wall_s, double *cpu_s);
 
 double loom_bench_wall(void);               /* seconds of a clock that only goes forward */
 double loom_bench_thread(void);             /* processor seconds of the calling thread */

@@ -81,18 +81,19 @@ static void product(int n, loom_real *a)
 static void product_task(void *payload, int task, int worker)
 {
     struct loom_yardstick *y = payload;
-    (void)worker;
-    product(y->side, y->memory + (size_t)task * 3 * (size_t)y->side * (size_t)y->side);
+    (void)task;
+    product(y->side, y->memory + (size_t)worker * 3 * (size_t)y->side * (size_t)y->side);
 }
 
-double loom_yardstick_run(struct loom_yardstick *y, double *wall_s, double *cpu_s)
+double loom_yardstick_run(struct loom_yardstick *y, double work, double *wall_s, double *cpu_s)
 {
-    double wall = loom_bench_wall(), cpu = loom_bench_cpu(), n = y->side;
-    int workers = loom_pool_workers(y->pool);
-    loom_pool_run(y->pool, workers, product_task, y);
+    double n = y->side, one = 2 * n * n * n;
+    int workers = loom_pool_workers(y->pool), each = work > one * workers ? (int)(work / (one * workers) + 0.5) : 1;
+    double wall = loom_bench_wall(), cpu = loom_bench_cpu();
+    loom_pool_run(y->pool, each * workers, product_task, y);
     *wall_s = loom_bench_wall() - wall;
     *cpu_s = loom_bench_cpu() - cpu;
-    return 2 * n * n * n * workers;
+    return one * each * workers;
 }
 
 /* ---- bandwidth ---- */
@@ -165,7 +166,7 @@ static int measure_side(struct loom_bench_machine *m, int k, struct loom_pool *p
         t0 = loom_bench_thread();
         product(n, y.memory);
         one[at] = loom_bench_thread() - t0;
-        loom_yardstick_run(&y, &side[at], &cpu);
+        loom_yardstick_run(&y, 0, &side[at], &cpu);
     }
     loom_yardstick_release(&y);
     m->size[k] = n;

@@ -114,7 +114,8 @@ static int one_step(struct bench *b, double *optimize_s, struct loom_error *e)
     return code < 0 ? code : LOOM_OK;
 }
 
-/* Steps and products in turn, so that both meet the same machine. */
+/* Steps and products in turn, as much of the one as of the other, so that both meet the same machine: what is short may
+ * slip through between the turns of other programs. */
 static int time_steps(struct bench *b, const struct loom_bench_spec *spec, struct loom_bench_step *out,
                       struct loom_error *e)
 {
@@ -122,7 +123,7 @@ static int time_steps(struct bench *b, const struct loom_bench_spec *spec, struc
     double ignored;
     for (int i = 0; i < WARM_UP && code == LOOM_OK; i++) {
         code = one_step(b, &ignored, e);
-        loom_yardstick_run(&b->yardstick, &ignored, &ignored);
+        loom_yardstick_run(&b->yardstick, 0, &ignored, &ignored);
     }
     for (int i = 0; i < spec->steps && code == LOOM_OK; i++) {
         uint64_t heap = spec->allocations ? spec->allocations() : 0;
@@ -133,7 +134,7 @@ static int time_steps(struct bench *b, const struct loom_bench_spec *spec, struc
         b->plan[i] = b->result.plan_s;
         if (spec->allocations)
             out->heap_allocations += (int64_t)(spec->allocations() - heap);
-        double flops = loom_yardstick_run(&b->yardstick, &b->yard_wall[i], &b->yard_cpu[i]);
+        double flops = loom_yardstick_run(&b->yardstick, b->result.flops, &b->yard_wall[i], &b->yard_cpu[i]);
         b->yard_wall[i] /= flops;
         b->yard_cpu[i] /= flops;
     }

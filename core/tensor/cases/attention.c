@@ -16,6 +16,7 @@ enum {
     SPARE = 256,
     CROSS = 512, /* keys are other rows than queries */
     SAME = 1024, /* one node, one column range, three roles */
+    LONG = 2048, /* twice the rows */
 };
 
 /* What the rule needs about rows, as functions of their names. */
@@ -84,7 +85,7 @@ static struct loom_node *build_attention(struct loom_case_run *r)
 {
     const struct loom_case *c = r->c;
     struct loom_attention a = {.heads = (int32_t)c->more, .width = (int32_t)c->width};
-    int32_t most = c->flags & LOOM_CASE_TIMING ? 75 : 9;
+    int32_t most = c->flags & LOOM_CASE_TIMING ? (c->option & LONG ? 150 : 75) : 9;
     const uint64_t *q_key = NULL, *k_key;
     int64_t q_rows, k_rows;
     loom_case_groups(r, "queries", most, (c->option & SHUFFLED) != 0, &a.q_groups, &q_key, &q_rows);
@@ -134,6 +135,8 @@ const struct loom_case loom_cases_attention[] = {
     ATTENTION(3, 8, 2, SAME),
     ATTENTION(5, 64, 1, CROSS | LOOK_BACK),
     {"attention.ndt2", build_attention, 8, 256, 4, FUSED, LOOM_CASE_GROUPS | LOOM_CASE_TIMING},
+    {"attention.dropout", build_attention, 8, 256, 4, FUSED | DROPOUT, LOOM_CASE_GROUPS | LOOM_CASE_TIMING},
+    {"attention.decoder", build_attention, 8, 256, 4, FUSED | DROPOUT | LONG, LOOM_CASE_GROUPS | LOOM_CASE_TIMING},
     {"attention.causal", build_attention, 8, 256, 4, FUSED | CAUSAL, LOOM_CASE_GROUPS | LOOM_CASE_TIMING},
     {"attention.rotary", build_attention, 8, 128, 2, CROSS | ROTARY | ROTATE_VALUE,
      LOOM_CASE_GROUPS | LOOM_CASE_TIMING},

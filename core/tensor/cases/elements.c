@@ -212,8 +212,10 @@ const struct loom_case loom_cases_elements[] = {
     SIZES("dropout", build_dropout),
     SIZES("add_dropout", build_add_dropout),
     {"stop", build_stop, 3, 5, 0, 0, LOOM_CASE_ROWS | LOOM_CASE_STOPS},
+    TIMED("add", build_add, 600, 256, 0),
     TIMED("gelu", build_gelu, 600, 256, 0),
     TIMED("layer_norm", build_layer_norm, 600, 256, 3),
+    TIMED("dropout", build_dropout, 600, 256, 0),
     TIMED("add_dropout", build_add_dropout, 600, 256, 0),
     {0},
 };

@@ -132,5 +132,7 @@ const struct loom_case loom_cases_rows[] = {
     {"group_mean", build_group_mean, 1, 1, 0, 0, LOOM_CASE_GROUPS},
     {"group_mean", build_group_mean, 5, 7, 0, 0, LOOM_CASE_GROUPS},
     {"group_mean.shuffled", build_group_mean, 5, 7, 0, 1, LOOM_CASE_GROUPS},
+    {"gather.counts", build_gather, 19200, 8, 21, 0, LOOM_CASE_ROWS | LOOM_CASE_TIMING},
+    {"concat_rows", build_concat_rows, 600, 256, 0, 0, LOOM_CASE_TIMING},
     {0},
 };
