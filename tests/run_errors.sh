@@ -74,4 +74,4 @@ rm "$dir"/run/checkpoints/decode/*.safetensors
 try 1 "safetensors" eval "$dir/run"
 try 0 "leaks" check "$tiny"
 try 0 "dry run" run "$tiny" --dry
-try 1 "is not a number at step 1" run "$tiny" stages.pretrain.optimizer.lr=1e30 stages.pretrain.optimizer.schedule=constant stages.pretrain.optimizer.clip=0 --out "$dir/wild"
+try 1 "is not a number at step 1" run "$tiny" stages.pretrain.optimizer.lr=1e300 stages.pretrain.optimizer.schedule=constant stages.pretrain.optimizer.clip=0 --out "$dir/wild"
