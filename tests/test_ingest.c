@@ -158,11 +158,8 @@ START_TEST(a_bad_end_is_told)
         {"segv", "corrupted heap", {0}, LOOM_EDATA},
         {"abort", "died of signal 6", {0}, LOOM_EDATA},
         {"exit", "ended with code 0 and no word", {0}, LOOM_EDATA},
-        {"sleep",
-         "/deep/object: reading was stopped after 0.4 s without a sign of life",
-         {.silence_s = 0.4},
-         LOOM_EDATA},
-        {"chatter", "/again: reading was stopped after 0.4 s in all", {.wall_s = 0.4}, LOOM_EDATA},
+        {"sleep", "/deep/object: reading was stopped after 3 s without a sign of life", {.silence_s = 3}, LOOM_EDATA},
+        {"chatter", "/again: reading was stopped after 3 s in all", {.wall_s = 3}, LOOM_EDATA},
         {"spin", "limit 1 s of processor time", {.cpu_s = 1}, LOOM_EDATA},
         {"noise", "the file may be damaged", {0}, LOOM_EDATA},
         {"huge frame", "message of 4294967295 bytes", {0}, LOOM_EDATA},
@@ -191,7 +188,7 @@ START_TEST(a_bad_end_is_told)
         if (end[i].code != LOOM_ECONFIG)
             ck_assert_msg(strstr(e.file, "a.dat") != NULL, "%s: the error names \"%s\"", end[i].deed, e.file);
         ck_fails(status, end[i].code, &e, end[i].words);
-        ck_assert_msg(seconds() - began < 30, "%s took %g s", end[i].deed, seconds() - began);
+        ck_assert_msg(seconds() - began < 120, "%s took %g s", end[i].deed, seconds() - began);
     }
 }
 END_TEST
