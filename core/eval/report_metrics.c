@@ -23,11 +23,18 @@ static void number(struct loom_str *s, const json_t *x)
         loom_str_printf(s, "%.*f", fabs(json_number_value(x)) >= 100.0 ? 1 : 3, json_number_value(x));
 }
 
+/* A baseline without draws is the same for every seed: its interval says nothing. */
+static int spreads(const json_t *interval)
+{
+    return json_array_size(interval) == 2 &&
+           json_number_value(json_array_get(interval, 0)) < json_number_value(json_array_get(interval, 1));
+}
+
 static void with_interval(struct loom_str *s, const json_t *metric)
 {
     const json_t *interval = json_object_get(metric, "interval");
     number(s, json_object_get(metric, "mean"));
-    if (json_array_size(interval) != 2)
+    if (!spreads(interval))
         return;
     loom_str_add(s, " <small>[");
     number(s, json_array_get(interval, 0));
@@ -89,7 +96,7 @@ static void tile(struct loom_str *s, const char *stage, const char *split, const
     number(s, json_object_get(value, "mean"));
     loom_str_add(s, "</b><span>");
     const json_t *interval = json_object_get(value, "interval");
-    int summary = json_array_size(interval) == 2;
+    int summary = spreads(interval);
     if (summary) {
         loom_str_add(s, "95 % interval [");
         number(s, json_array_get(interval, 0));
@@ -221,14 +228,19 @@ void loom_report_metrics(struct loom_page *p)
 
 /* ---- seeds ---- */
 
-static void seed_rows(struct loom_str *s, const char *what, const json_t *metric, int seeds)
+static void seed_row(struct loom_str *s, const char *who, const char *split, const char *key, const json_t *metric,
+                     int seeds)
 {
     const json_t *each = json_object_get(metric, "seeds");
     if (!json_is_array(each))
         return;
     loom_str_add(s, "<tr><td>");
-    loom_str_html(s, what);
-    loom_str_add(s, "</td><td>");
+    metric_name(s, key);
+    loom_str_add(s, " <small>");
+    loom_str_html(s, who);
+    loom_str_add(s, ", ");
+    loom_str_html(s, split);
+    loom_str_add(s, "</small></td><td>");
     with_interval(s, metric);
     loom_str_add(s, "</td>");
     for (int i = 0; i < seeds; i++) {
@@ -242,23 +254,11 @@ static void seed_rows(struct loom_str *s, const char *what, const json_t *metric
 static void seeds_of_split(struct loom_str *s, const char *stage, const char *split, json_t *metrics, int seeds)
 {
     const char *key, *name;
-    json_t *value, *of;
-    char what[256];
-    json_object_foreach(metrics, key, value)
-    {
-        snprintf(what, sizeof what, "%s, %s: %s", stage, split, key);
-        if (is_metric(value))
-            seed_rows(s, what, value, seeds);
-    }
-    json_t *baselines = json_object_get(metrics, "baselines");
+    json_t *value, *of, *baselines = json_object_get(metrics, "baselines");
+    json_object_foreach(metrics, key, value) seed_row(s, stage, split, key, value, seeds);
     json_object_foreach(baselines, name, of)
     {
-        json_object_foreach(of, key, value)
-        {
-            snprintf(what, sizeof what, "%s, %s: %s", name, split, key);
-            if (is_metric(value))
-                seed_rows(s, what, value, seeds);
-        }
+        json_object_foreach(of, key, value) seed_row(s, name, split, key, value, seeds);
     }
 }
 

@@ -35,4 +35,6 @@ const char loom_report_style[] =
     "details{margin:.6em 0}summary{cursor:pointer;padding:.3em 0}"
     "pre{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:10px;overflow-x:auto;"
     "font-size:.8em;overflow-wrap:normal}\n"
+    "@media(max-width:480px){body{padding:12px}.t,.l{font-size:14px}"
+    "th:first-child,td:first-child{white-space:normal;min-width:6.5em;overflow-wrap:break-word}}\n"
     "@media print{details{display:none}}\n";

@@ -4,6 +4,8 @@
 #include "base/io.h"
 #include "train/validate.h"
 
+#include <loom/report.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -261,6 +263,16 @@ static void tell_folder(const struct loom_run_spec *spec, const struct loom_rund
         snprintf(spec->folder, spec->folder_size, "%s", d->path);
 }
 
+/* A run is done without its page: where that fails, it is said and no more. */
+static void write_report(const struct loom_running *x)
+{
+    const char *run[] = {x->dir.path};
+    struct loom_error e = {0};
+    const struct loom_report_spec spec = {.size = sizeof spec, .runs = 1, .run = run};
+    if (loom_report_write(&spec, &e) != LOOM_OK)
+        loom_runner_say(&x->runner, LOOM_NOTE_TEXT, "", "no report: %s", e.message);
+}
+
 int loom_run(const struct loom_run_spec *spec, struct loom_error *e)
 {
     struct loom_running x;
@@ -286,6 +298,8 @@ int loom_run(const struct loom_run_spec *spec, struct loom_error *e)
         code = loom_opt_count(x.pipeline.options, "seeds") > 0 ? loom_run_seeds(spec, &x.dir, &x.pipeline, e)
                                                                : run_stages(&x, e);
     end_folder(&x.dir, code, e);
+    if (code == LOOM_OK)
+        write_report(&x);
 out:
     loom_running_release(&x);
     return code;
