@@ -48,8 +48,7 @@ killed=0 failed=0 round=0
 while test $killed -lt "$kills" && test $failed -eq 0; do
     round=$((round + 1))
     threads=$((round % 3 + 1))
-    test -e "$dir/k/pipeline.cfg" || rm -rf "$dir/k"
-    if test -e "$dir/k"; then
+    if test -e "$dir/k/pipeline.cfg"; then
         exec "$LOOM_PROGRAM" run --resume "$dir/k" --threads $threads
     else
         exec "$LOOM_PROGRAM" run "$top_srcdir/tests/tiny.cfg" --out "$dir/k" --threads $threads
@@ -67,8 +66,7 @@ while test $killed -lt "$kills" && test $failed -eq 0; do
     *) failed=1 ;;
     esac
 done
-test -e "$dir/k/pipeline.cfg" || rm -rf "$dir/k"
-if test -e "$dir/k"; then "$LOOM_PROGRAM" run --resume "$dir/k" --quiet; else run --out "$dir/k"; fi
+if test -e "$dir/k/pipeline.cfg"; then "$LOOM_PROGRAM" run --resume "$dir/k" --quiet; else run --out "$dir/k"; fi
 test $? -eq 0 && test $failed -eq 0 && bytes "$dir/k" | cmp - "$dir/one.txt"
 check "killed $killed times and resumed, the same bits" $?
 found=$(grep -c "goes on from step" "$dir/said")

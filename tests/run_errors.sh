@@ -33,7 +33,7 @@ quiet() { # WHAT COMMAND...
 }
 
 fast="stages.pretrain.steps=1 stages.decode.steps=1"
-echo 1..34
+echo 1..36
 try 2 usage run
 try 2 "wrong" run "$tiny" --wrong
 try 2 "does not fit here" run "$tiny" --threads many
@@ -59,11 +59,18 @@ if test -e "$dir/a"; then echo "not ok $number - nothing is made before all is c
 try 0 "$dir/run" run "$tiny" $fast --out "$dir/run"
 quiet "a quiet run says nothing" run "$tiny" $fast --out "$dir/quiet" --quiet
 try 2 "already and not empty" run "$tiny" --out "$dir/run"
+number=$((number + 1))
+if grep -q "<svg" "$dir/run/report.html"; then echo "ok $number - it ends with a report"; else echo "not ok $number - it ends with a report"; fi
 quiet "a finished run is done" run --resume "$dir/run" --quiet
 try 0 "bits_per_spike" eval "$dir/run"
 try 0 "train" eval "$dir/run" --split train
 try 2 "no evaluation stage" eval "$dir/run" --stage nothing
 try 2 "no split" eval "$dir/run" --split tests
+number=$((number + 1))
+"$LOOM_PROGRAM" run "$tiny" $fast --seeds 1,2 --out "$dir/seeds" --quiet && cp "$dir/seeds/metrics.json" "$dir/joined.json" &&
+    rm -r "$dir/seeds/seed-2" "$dir/seeds/metrics.json" && "$LOOM_PROGRAM" run --resume "$dir/seeds" --quiet &&
+    cmp "$dir/seeds/metrics.json" "$dir/joined.json"
+if test $? -eq 0; then echo "ok $number - a run over seeds is resumed"; else echo "not ok $number - a run over seeds is resumed"; fi
 number=$((number + 1))
 if flock "$dir/run" "$LOOM_PROGRAM" run --resume "$dir/run" >"$dir/said" 2>&1 || ! grep -q "another process" "$dir/said"; then
     echo "not ok $number - one process runs in a folder"

@@ -13,10 +13,12 @@ static const struct {
     const struct loom_option *table;
 } groups[] = {
     {"", "The pipeline's own keys.", loom_root_options},
-    {"data", "Which recordings, how they are cut into bins and windows; the options of the source stand in the same group.",
+    {"data",
+     "Which recordings, how they are cut into bins and windows; the options of the source stand in the same group.",
      loom_data_options},
     {"data.split", "What is trained on, what is validated on, what is tested.", loom_split_options},
-    {"stages[]", "One training or evaluation. A stage with `objectives` trains, one with `metrics` evaluates.", loom_stage_options},
+    {"stages[]", "One training or evaluation. A stage with `objectives` trains, one with `metrics` evaluates.",
+     loom_stage_options},
     {"stages[].optimizer", "AdamW and its schedule.", loom_optimizer_options},
     {"stages[].lr_scale[]", "Learning rates by the names of parameters.", loom_lr_scale_options},
     {"compare[]", "Evaluation stages compared over seeds, pair by pair.", loom_compare_options},

@@ -13,7 +13,7 @@ static const size_t LIMIT_TEXT = 64u << 20;
 
 /* ---- opening ---- */
 
-/* The file that the pipeline of a stopped run came from: relative names in it are relative to that file's folder. */
+/* The file that the pipeline of a run came from: relative names in it are relative to that file's folder. */
 static char *origin_of(const struct loom_rundir *d, struct loom_error *e)
 {
     char path[LOOM_PATH];
@@ -28,34 +28,53 @@ static char *origin_of(const struct loom_rundir *d, struct loom_error *e)
     return origin;
 }
 
-static int open_resumed(struct loom_running *x, const struct loom_run_spec *spec, struct loom_error *e)
+/* The resolved pipeline of the run in folder `d`. */
+static int open_resolved(struct loom_running *x, const struct loom_rundir *d, const struct loom_run_spec *spec,
+                         struct loom_error *e)
 {
-    char path[LOOM_PATH], *text = NULL, *origin = NULL;
+    char path[LOOM_PATH], *text = NULL;
     size_t size;
-    int code = loom_rundir_open(&x->dir, spec->resume, e);
-    if (code != LOOM_OK)
-        return code;
-    code = loom_rundir_path(&x->dir, path, e, "pipeline.cfg");
+    int code = loom_rundir_path(d, path, e, "pipeline.cfg");
     if (code == LOOM_OK)
         code = loom_file_read(&text, &size, path, LIMIT_TEXT, e);
     if (code == LOOM_OK) {
-        origin = origin_of(&x->dir, e);
-        code = origin ? loom_config_parse(&x->config, text, origin, spec->overrides, spec->override, e) : LOOM_EDATA;
+        x->origin = origin_of(d, e);
+        code =
+            x->origin ? loom_config_parse(&x->config, text, x->origin, spec->overrides, spec->override, e) : LOOM_EDATA;
     }
     free(text);
-    free(origin);
     return code;
+}
+
+/* 1 when `pipeline` is the resolved one in a run's folder, which comes back in d. */
+static int is_resolved(const char *pipeline, struct loom_rundir *d)
+{
+    static const char name[] = "/pipeline.cfg";
+    size_t n = strlen(pipeline), tail = sizeof name - 1;
+    char path[LOOM_PATH];
+    *d = (struct loom_rundir)LOOM_RUNDIR;
+    if (n <= tail || n - tail >= sizeof d->path || strcmp(pipeline + n - tail, name) != 0)
+        return 0;
+    snprintf(d->path, sizeof d->path, "%.*s", (int)(n - tail), pipeline);
+    return loom_rundir_path(d, path, NULL, "origin.json") == LOOM_OK && loom_file_exists(path);
 }
 
 static int open_config(struct loom_running *x, const struct loom_run_spec *spec, struct loom_error *e)
 {
+    struct loom_rundir other;
     int code;
-    if (spec->resume)
-        code = open_resumed(x, spec, e);
-    else if (!spec->pipeline || !loom_file_exists(spec->pipeline))
+    if (spec->resume) {
+        code = loom_rundir_open(&x->dir, spec->resume, e);
+        if (code == LOOM_OK)
+            code = open_resolved(x, &x->dir, spec, e);
+    } else if (!spec->pipeline || !loom_file_exists(spec->pipeline)) {
         code = loom_fail(e, LOOM_ECONFIG, spec->pipeline, 0, "there is no such pipeline file: name one that is there");
-    else
+    } else if (is_resolved(spec->pipeline, &other)) {
+        code = open_resolved(x, &other, spec, e);
+    } else {
+        x->origin = realpath(spec->pipeline, NULL);
         code = loom_config_open(&x->config, spec->pipeline, spec->overrides, spec->override, e);
+    }
     if (code == LOOM_OK)
         code = loom_pipeline_init(&x->pipeline, x->config, e);
     x->runner.pipeline = &x->pipeline;
@@ -127,6 +146,7 @@ void loom_running_release(struct loom_running *x)
     if (x->runner.pool)
         loom_pool_free(x->runner.pool);
     free(x->runner.resolved);
+    free(x->origin);
     loom_rundir_release(&x->dir);
     if (x->pipeline.options)
         loom_pipeline_release(&x->pipeline);
@@ -192,18 +212,17 @@ static int run_stages(struct loom_running *x, struct loom_error *e)
     return code;
 }
 
-static int write_origin(const struct loom_rundir *d, const char *pipeline, struct loom_error *e)
+static int write_origin(const struct loom_rundir *d, const char *origin, struct loom_error *e)
 {
-    char path[LOOM_PATH], *full = realpath(pipeline, NULL);
+    char path[LOOM_PATH];
     struct loom_str s = LOOM_STR_INIT;
     int code = loom_rundir_path(d, path, e, "origin.json");
     loom_str_add(&s, "{\"pipeline\": ");
-    loom_json_string(&s, full ? full : pipeline);
+    loom_json_string(&s, origin);
     loom_str_add(&s, "}\n");
     if (code == LOOM_OK)
         code = s.failed ? loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory: free some")
                         : loom_file_write(path, s.text, s.length, e);
-    free(full);
     loom_str_release(&s);
     return code;
 }
@@ -217,7 +236,7 @@ static int begin_folder(struct loom_running *x, const struct loom_run_spec *spec
     if (code == LOOM_OK)
         code = loom_rundir_lock(&x->dir, e);
     if (code == LOOM_OK)
-        code = write_origin(&x->dir, spec->pipeline, e);
+        code = write_origin(&x->dir, x->origin ? x->origin : spec->pipeline, e);
     if (code == LOOM_OK)
         code = loom_rundir_environment(&x->dir, threads, e);
     for (int i = 0; i < x->pipeline.stages && code == LOOM_OK; i++) {

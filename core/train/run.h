@@ -11,6 +11,7 @@ struct loom_running {
     struct loom_pipeline pipeline;
     struct loom_rundir dir;
     struct loom_config *config;
+    char *origin; /* the pipeline's file, whole path; of a resolved pipeline the file it came from */
 };
 
 /* Read the pipeline, open plugins and recordings, build every stage's model and baseline once, so that whatever is

@@ -18,17 +18,21 @@
 
 static const size_t LIMIT_LOG = (size_t)4 << 30;
 
-static int is_empty(const char *path)
+/* Nothing is in the folder but what a run that died while its folder was made leaves: it has no pipeline.cfg yet. */
+static int is_free(const char *path)
 {
+    static const char *const early[] = {"log.jsonl", "origin.json", "env.json", "checkpoints", "pipeline.cfg.tmp"};
     DIR *d = opendir(path);
     struct dirent *x;
-    int found = 0;
-    if (!d)
-        return 0;
-    while (!found && (x = readdir(d)))
-        found = strcmp(x->d_name, ".") != 0 && strcmp(x->d_name, "..") != 0;
-    closedir(d);
-    return !found;
+    int ours = d != NULL;
+    while (ours && (x = readdir(d))) {
+        ours = strcmp(x->d_name, ".") == 0 || strcmp(x->d_name, "..") == 0;
+        for (size_t i = 0; i < sizeof early / sizeof *early && !ours; i++)
+            ours = strncmp(x->d_name, early[i], strlen(early[i])) == 0;
+    }
+    if (d)
+        closedir(d);
+    return ours;
 }
 
 static int open_log(struct loom_rundir *d, struct loom_error *e)
@@ -72,7 +76,7 @@ int loom_rundir_create(struct loom_rundir *d, const char *out, const char *name,
         code = make_numbered(d, name, e);
     } else if (snprintf(d->path, sizeof d->path, "%s", out) >= (int)sizeof d->path) {
         code = loom_fail(e, LOOM_EIO, NULL, 0, "the name of the run's folder is too long: shorten it");
-    } else if (loom_file_exists(out) && !is_empty(out)) {
+    } else if (loom_file_exists(out) && !is_free(out)) {
         code = loom_fail(e, LOOM_ECONFIG, out, 0,
                          "is there already and not empty: give another --out, or go on with it by --resume %s", out);
     } else {

@@ -127,32 +127,27 @@ int loom_compare(const struct loom_pipeline *p, json_t *const *metrics, int seed
 
 /* ---- running ---- */
 
-/* One seed in its own folder: resumed if it was begun. */
+/* One seed in its own folder: resumed if it was begun, else begun from the whole run's resolved pipeline. */
 static int run_seed(const struct loom_run_spec *spec, const struct loom_rundir *d, int64_t seed, struct loom_error *e)
 {
-    char folder[LOOM_PATH], whole[LOOM_PATH], number[48];
-    const char **override = calloc((size_t)spec->overrides + 2, sizeof *override);
+    char folder[LOOM_PATH], begun[LOOM_PATH], pipeline[LOOM_PATH], number[48];
+    const char *const override[] = {"seeds=()", number};
     struct loom_run_spec one = *spec;
-    int code = override ? LOOM_OK : loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory: free some");
+    int code = loom_rundir_path(d, folder, e, "seed-%lld", (long long)seed);
     if (code == LOOM_OK)
-        code = loom_rundir_path(d, folder, e, "seed-%lld", (long long)seed);
+        code = loom_rundir_path(d, begun, e, "seed-%lld/pipeline.cfg", (long long)seed);
     if (code == LOOM_OK)
-        code = loom_rundir_path(d, whole, e, "seed-%lld/pipeline.cfg", (long long)seed);
-    if (code == LOOM_OK) {
-        snprintf(number, sizeof number, "seed=%lldL", (long long)seed);
-        for (int i = 0; i < spec->overrides; i++)
-            override[i] = spec->override[i];
-        override[spec->overrides] = "seeds=()";
-        override[spec->overrides + 1] = number;
-        one.override = override;
-        one.overrides = spec->overrides + 2;
-        one.folder = NULL;
-        one.out = folder;
-        one.resume = loom_file_exists(whole) ? folder : NULL;
-        code = loom_run(&one, e);
-    }
-    free(override);
-    return code;
+        code = loom_rundir_path(d, pipeline, e, "pipeline.cfg");
+    if (code != LOOM_OK)
+        return code;
+    snprintf(number, sizeof number, "seed=%lldL", (long long)seed);
+    one.pipeline = pipeline;
+    one.resume = loom_file_exists(begun) ? folder : NULL;
+    one.override = override;
+    one.overrides = one.resume ? 0 : 2;
+    one.out = folder;
+    one.folder = NULL;
+    return loom_run(&one, e);
 }
 
 int loom_run_seeds(const struct loom_run_spec *spec, struct loom_rundir *d, const struct loom_pipeline *p,
