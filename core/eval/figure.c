@@ -52,7 +52,10 @@ static void x_axis(struct loom_str *s, const struct scale *x, const char *label)
 {
     double step = tick_step(x->to - x->from, 5);
     for (double v = ceil(x->from / step - 1e-9) * step; v <= x->to + step * 1e-9; v += step) {
-        loom_str_printf(s, "<text class=t x=\"%.1f\" y=\"%d\" text-anchor=middle>", place(x, v), HEIGHT - BOTTOM + 14);
+        double at = place(x, v);
+        int edge = at > WIDTH - 14;
+        loom_str_printf(s, "<text class=t x=\"%.1f\" y=\"%d\" text-anchor=%s>", edge ? WIDTH : at, HEIGHT - BOTTOM + 14,
+                        edge ? "end" : "middle");
         tick_text(s, v, step);
         loom_str_add(s, "</text>");
     }
@@ -121,29 +124,28 @@ static void legend(struct loom_str *s, const struct loom_line *line, int lines)
     loom_str_add(s, named > 0 ? "</div>" : "");
 }
 
-/* Means over `by` neighbours; a gap in any of them stays a gap only if all are. */
+/* Means over up to `by` neighbours, never over a gap. */
 static void draw(struct loom_str *s, const struct loom_line *l, const struct scale *x, const struct scale *y)
 {
     int64_t by = (l->n + MOST_POINTS - 1) / MOST_POINTS, drawn = 0;
     double last_x = 0.0, last_y = 0.0;
     int pen = 0;
     loom_str_printf(s, "<path class=\"%s c%d\" d=\"", stroke_class[l->stroke], l->colour);
-    for (int64_t i = 0; i < l->n; i += by) {
+    for (int64_t i = 0; i < l->n;) {
         double sum_x = 0.0, sum_y = 0.0;
         int64_t n = 0;
-        for (int64_t k = i; k < i + by && k < l->n; k++)
-            if (isfinite(l->y[k])) {
-                sum_x += l->x[k];
-                sum_y += l->y[k];
-                n++;
-            }
+        for (; i < l->n && n < by && isfinite(l->y[i]); i++, n++) {
+            sum_x += l->x[i];
+            sum_y += l->y[i];
+        }
         if (n > 0) {
             last_x = place(x, sum_x / (double)n);
             last_y = place(y, sum_y / (double)n);
             loom_str_printf(s, "%c%.1f %.1f", pen ? 'L' : 'M', last_x, last_y);
             drawn++;
         }
-        pen = n > 0;
+        pen = i < l->n && isfinite(l->y[i]);
+        i += i < l->n && !pen;
     }
     loom_str_add(s, "\"/>");
     if (drawn == 1)

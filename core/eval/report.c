@@ -52,6 +52,8 @@ void loom_report_lines_csv(struct loom_str *s, const char *x, const char *y, con
         repeat += line[i].name != NULL ? -repeat : 1;
         last[0] = line[i].name != NULL ? line[i].name : last[0];
         for (int64_t k = 0; k < line[i].n; k++) {
+            if (isnan(line[i].y[k]))
+                continue;
             csv_text(s, last[0]);
             loom_str_printf(s, ",%d,%.9g,%.9g\n", repeat, line[i].x[k], line[i].y[k]);
         }

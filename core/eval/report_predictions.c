@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TRACE_DIMS = 4, TRACE_LINES = 6, MOST_GROUPS = 24, RASTER_COLUMNS = 160 };
+enum { TRACE_DIMS = 4, TRACE_LINES = 6, MOST_GROUPS = 24, RASTER_COLUMNS = 160, GAP = 5 };
 static const double trace_s = 10.0;
+static const char time_cut[] = "s of the split, gaps cut";
 
 struct group {
     char stage[64], split[16], modality[64];
@@ -31,47 +32,73 @@ static int note_group(void *payload, const char *stage, const char *split, const
     return LOOM_OK;
 }
 
-/* Rows of a stretch that begins in the middle of what there is: neither the best nor the worst was looked for. */
-static void stretch(const struct loom_predictions *p, double seconds, int64_t *first, int64_t *last)
+/* From one row's time to the next one's as figures show it: what was not asked about, between trials say, is cut to GAP
+ * of the rows' own steps. */
+static int64_t shown_ns(const struct loom_predictions *p, int64_t row, int64_t step_ns)
 {
-    *first = p->n / 2;
-    while (*first > 0 && p->row[*first - 1].time_ns == p->row[*first].time_ns)
+    int64_t past = p->row[row].time_ns - p->row[row - 1].time_ns, most = GAP * step_ns;
+    return past > most ? most : past;
+}
+
+/* Rows that show `seconds`, and the step from one time to the next. They begin in the middle of the recording in the
+ * middle: neither the best nor the worst was looked for. */
+static int64_t stretch(const struct loom_predictions *p, double seconds, int64_t *first, int64_t *last)
+{
+    int64_t begin = p->n / 2, end = p->n / 2, step_ns = 0, left = llround(seconds * 1e9);
+    while (begin > 0 && p->row[begin - 1].recording == p->row[begin].recording)
+        begin--;
+    while (end < p->n && p->row[end].recording == p->row[begin].recording)
+        end++;
+    *first = begin + (end - begin) / 2;
+    while (*first > begin && p->row[*first - 1].time_ns == p->row[*first].time_ns)
         --*first;
-    for (*last = *first; *last < p->n && p->row[*last].recording == p->row[*first].recording &&
-                         (double)(p->row[*last].time_ns - p->row[*first].time_ns) * 1e-9 < seconds;)
+    for (int64_t i = *first + 1; i < end && step_ns == 0; i++)
+        step_ns = p->row[i].time_ns - p->row[i - 1].time_ns;
+    for (*last = *first + 1; *last < end && (left -= shown_ns(p, *last, step_ns)) > 0;)
         ++*last;
+    return step_ns;
 }
 
 /* ---- traces ---- */
 
 struct trace {
-    double *x, *y[TRACE_LINES]; /* true, decoded, baselines */
+    double *time, *shown, *y[TRACE_LINES]; /* s, without the time that was cut; true, decoded, baselines */
     int64_t n;
+    int cut;
 };
 
-static int trace_fill(struct trace *t, const struct loom_predictions *p, int32_t dimension, int64_t first, int64_t last,
-                      double *const *baseline, int baselines)
+static void trace_gap(struct trace *t, int lines, double time, double shown)
 {
-    double gap = 0.0;
-    t->x = calloc((size_t)(2 * (last - first)) + 1, sizeof *t->x);
+    for (int k = 0; k < lines; k++)
+        t->y[k][t->n] = NAN;
+    t->time[t->n] = time;
+    t->shown[t->n++] = shown;
+    t->cut = 1;
+}
+
+static int trace_fill(struct trace *t, const struct loom_predictions *p, int32_t dimension, int64_t first, int64_t last,
+                      int64_t step_ns, double *const *baseline, int baselines)
+{
+    size_t most = (size_t)(2 * (last - first)) + 1;
+    int64_t shown = 0;
+    t->time = calloc(most, sizeof *t->time);
+    t->shown = calloc(most, sizeof *t->shown);
     for (int k = 0; k < 2 + baselines; k++)
-        t->y[k] = calloc((size_t)(2 * (last - first)) + 1, sizeof *t->y[k]);
+        t->y[k] = calloc(most, sizeof *t->y[k]);
     for (int k = 0; k < 2 + baselines; k++)
-        if (t->x == NULL || t->y[k] == NULL)
+        if (t->time == NULL || t->shown == NULL || t->y[k] == NULL)
             return 0;
     for (int64_t i = first; i < last; i++) {
         const struct loom_predicted *row = &p->row[i];
-        double x = (double)row->time_ns * 1e-9;
+        int64_t past = i > first ? shown_ns(p, i, step_ns) : 0;
+        double time = (double)row->time_ns * 1e-9;
+        if (i > first && past < row->time_ns - row[-1].time_ns)
+            trace_gap(t, 2 + baselines, time, (double)shown * 1e-9);
+        shown += past;
         if (row->element != dimension)
             continue;
-        if (t->n == 1)
-            gap = 5.0 * (x - t->x[0]);
-        if (t->n > 1 && x - t->x[t->n - 1] > gap) {
-            for (int k = 0; k < 2 + baselines; k++)
-                t->y[k][t->n] = NAN;
-            t->x[t->n++] = x;
-        }
-        t->x[t->n] = x;
+        t->time[t->n] = time;
+        t->shown[t->n] = (double)shown * 1e-9;
         t->y[0][t->n] = row->target;
         t->y[1][t->n] = row->predicted;
         for (int k = 0; k < baselines; k++)
@@ -83,7 +110,8 @@ static int trace_fill(struct trace *t, const struct loom_predictions *p, int32_t
 
 static void trace_release(struct trace *t)
 {
-    free(t->x);
+    free(t->time);
+    free(t->shown);
     for (int k = 0; k < TRACE_LINES; k++)
         free(t->y[k]);
 }
@@ -98,21 +126,23 @@ static int trace_figure(struct loom_page *page, const struct group *g, const str
                         const struct trace *t, int32_t d, const char *const *name, int names, struct loom_error *e)
 {
     struct loom_line line[TRACE_LINES] = {
-        {.name = "recorded", .x = t->x, .y = t->y[0], .n = t->n, .stroke = LOOM_STROKE_TRUTH},
-        {.name = "decoded", .x = t->x, .y = t->y[1], .n = t->n}};
+        {.name = "recorded", .x = t->time, .y = t->y[0], .n = t->n, .stroke = LOOM_STROKE_TRUTH},
+        {.name = "decoded", .x = t->time, .y = t->y[1], .n = t->n}};
     char title[320], y[96], file[320], href[256], buffer[24];
     const char *dimension = dimension_name(p, d, buffer);
     struct loom_str csv = LOOM_STR_INIT;
     for (int k = 0; k < names; k++)
         line[2 + k] = (struct loom_line){
-            .name = name[k], .x = t->x, .y = t->y[2 + k], .n = t->n, .colour = 1 + k, .stroke = LOOM_STROKE_DASHED};
+            .name = name[k], .x = t->time, .y = t->y[2 + k], .n = t->n, .colour = 1 + k, .stroke = LOOM_STROKE_DASHED};
     snprintf(title, sizeof title, "%s %s, %s, %s split", g->modality, dimension, g->stage, g->split);
     snprintf(y, sizeof y, "%s%s%s", dimension, p->unit[0] != '\0' ? ", " : "", p->unit);
     snprintf(file, sizeof file, "trace-%s-%s-%s-%s", g->stage, g->split, g->modality, dimension);
     loom_report_lines_csv(&csv, "time_s", "value", line, 2 + names);
     int rc = loom_report_csv(page, file, &csv, href, e);
     loom_str_release(&csv);
-    struct loom_figure f = {title, NULL, "time, s", y, href};
+    struct loom_figure f = {title, NULL, t->cut ? time_cut : "time, s", y, href};
+    for (int k = 0; k < 2 + names && t->cut; k++)
+        line[k].x = t->shown;
     if (rc == LOOM_OK)
         loom_figure_lines(&page->html, &f, line, 2 + names);
     return rc;
@@ -142,15 +172,15 @@ static int traces(struct loom_page *page, const struct group *g, const struct lo
 {
     const char *name[TRACE_LINES] = {NULL};
     double *column[TRACE_LINES] = {NULL};
-    int64_t first, last;
+    int64_t first, last, step_ns;
     int32_t dims = 0;
     int names = baselines_of(page, g, p, path, name, column), rc = LOOM_OK;
-    stretch(p, trace_s, &first, &last);
+    step_ns = stretch(p, trace_s, &first, &last);
     for (int64_t i = first; i < last; i++)
         dims = p->row[i].element >= dims ? p->row[i].element + 1 : dims;
     for (int32_t d = 0; d < dims && d < TRACE_DIMS && rc == LOOM_OK; d++) {
         struct trace t = {0};
-        if (!trace_fill(&t, p, d, first, last, column, names))
+        if (!trace_fill(&t, p, d, first, last, step_ns, column, names))
             rc = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for a figure; free some");
         else if (t.n > 0)
             rc = trace_figure(page, g, p, &t, d, name, names, e);
@@ -165,35 +195,47 @@ static int traces(struct loom_page *page, const struct group *g, const struct lo
 
 struct raster {
     double *count, *rate; /* [units, columns] */
-    int units, columns;
-    double from_s, bin_s, most_count, most_rate;
+    double *time;         /* [columns] s, the middle of the bin */
+    int units, columns, cut;
+    double bin_s, most_count, most_rate;
 };
+
+/* Columns that row i stands behind the row before it. */
+static int columns_past(struct raster *r, const struct loom_predictions *p, int64_t i, int64_t bin_ns)
+{
+    int64_t past = shown_ns(p, i, bin_ns);
+    r->cut |= past < p->row[i].time_ns - p->row[i - 1].time_ns;
+    return (int)((past + bin_ns / 2) / bin_ns);
+}
 
 static int raster_fill(struct raster *r, const struct loom_predictions *p, int64_t first, int64_t last)
 {
-    int64_t t0 = p->row[first].time_ns, bin = llround(p->bin_s * 1e9);
+    int64_t bin = llround(p->bin_s * 1e9);
+    r->columns = 1;
     for (int64_t i = first; i < last; i++) {
-        int column = (int)((p->row[i].time_ns - t0) / bin) + 1;
+        r->columns += i > first ? columns_past(r, p, i, bin) : 0;
         r->units = p->row[i].element >= r->units ? p->row[i].element + 1 : r->units;
-        r->columns = column > r->columns ? column : r->columns;
     }
     size_t n = (size_t)r->units * (size_t)r->columns;
     r->count = malloc((n + 1) * sizeof *r->count);
     r->rate = malloc((n + 1) * sizeof *r->rate);
-    if (r->count == NULL || r->rate == NULL)
+    r->time = calloc((size_t)r->columns, sizeof *r->time);
+    if (r->count == NULL || r->rate == NULL || r->time == NULL)
         return 0;
     for (size_t i = 0; i < n; i++)
         r->count[i] = r->rate[i] = NAN;
+    size_t column = 0;
     for (int64_t i = first; i < last; i++) {
         const struct loom_predicted *row = &p->row[i];
-        size_t at = (size_t)row->element * (size_t)r->columns + (size_t)((row->time_ns - t0) / bin);
+        column += i > first ? (size_t)columns_past(r, p, i, bin) : 0;
+        size_t at = (size_t)row->element * (size_t)r->columns + column;
+        r->time[column] = (double)row->time_ns * 1e-9;
         r->count[at] = row->target;
         r->rate[at] = row->predicted;
         r->most_count = fmax(r->most_count, row->target);
         r->most_rate = fmax(r->most_rate, row->predicted);
     }
     r->bin_s = p->bin_s;
-    r->from_s = (double)t0 * 1e-9 - p->bin_s / 2;
     return 1;
 }
 
@@ -203,22 +245,22 @@ static void raster_csv(struct loom_str *s, const struct raster *r)
     for (int c = 0; c < r->columns; c++)
         for (int u = 0; u < r->units; u++) {
             size_t at = (size_t)u * (size_t)r->columns + (size_t)c;
-            if (isnan(r->rate[at]))
-                continue;
-            loom_str_printf(s, "%.6f,%d,%g,%.6g\n", r->from_s + (c + 0.5) * r->bin_s, u, r->count[at], r->rate[at]);
+            if (!isnan(r->rate[at]))
+                loom_str_printf(s, "%.6f,%d,%g,%.6g\n", r->time[c], u, r->count[at], r->rate[at]);
         }
 }
 
 static int raster_figures(struct loom_page *page, const struct group *g, const struct raster *r, struct loom_error *e)
 {
     char title[320], note[160], file[320], href[256];
+    const char *time = r->cut ? time_cut : "time, s";
     struct loom_str csv = LOOM_STR_INIT;
     struct loom_cells cells = {.value = r->count,
                                .rows = r->units,
                                .columns = r->columns,
                                .high = fmin(r->most_count, 4.0),
-                               .x_from = r->from_s,
-                               .x_to = r->from_s + r->columns * r->bin_s};
+                               .x_from = r->cut ? 0.0 : r->time[0] - r->bin_s / 2};
+    cells.x_to = cells.x_from + r->columns * r->bin_s;
     snprintf(file, sizeof file, "raster-%s-%s-%s", g->stage, g->split, g->modality);
     raster_csv(&csv, r);
     int rc = loom_report_csv(page, file, &csv, href, e);
@@ -228,12 +270,12 @@ static int raster_figures(struct loom_page *page, const struct group *g, const s
     snprintf(title, sizeof title, "%s counted, %s, %s split", g->modality, g->stage, g->split);
     snprintf(note, sizeof note, "Counts in %g ms, dark 0, light %g and more; blank: not asked.", r->bin_s * 1e3,
              cells.high);
-    loom_figure_cells(&page->html, &(struct loom_figure){title, note, "time, s", "unit", href}, &cells);
+    loom_figure_cells(&page->html, &(struct loom_figure){title, note, time, "unit", href}, &cells);
     cells.value = r->rate;
     cells.high = fmax(fmin(r->most_rate, 2.0), 1e-6);
     snprintf(title, sizeof title, "%s predicted, %s, %s split", g->modality, g->stage, g->split);
     snprintf(note, sizeof note, "Expected counts in %g ms, dark 0, light %.2g and more.", r->bin_s * 1e3, cells.high);
-    loom_figure_cells(&page->html, &(struct loom_figure){title, note, "time, s", "unit", href}, &cells);
+    loom_figure_cells(&page->html, &(struct loom_figure){title, note, time, "unit", href}, &cells);
     return LOOM_OK;
 }
 
@@ -252,6 +294,7 @@ static int rasters(struct loom_page *page, const struct group *g, const struct l
         rc = raster_figures(page, g, &r, e);
     free(r.count);
     free(r.rate);
+    free(r.time);
     return rc;
 }
 
@@ -281,7 +324,7 @@ int loom_report_predictions(struct loom_page *page, struct loom_error *e)
     if (rc == LOOM_OK && g.n > 0)
         loom_str_add(&page->html,
                      "<h2>Predictions</h2>\n<p class=soft><small>Stretches from the middle of each split, not "
-                     "chosen by how well they went.</small></p>\n<div class=grid>\n");
+                     "chosen by how well they went.</small></p>\n<div class=\"grid two\">\n");
     for (int i = 0; i < g.n && rc == LOOM_OK; i++)
         rc = one_group(page, &g.at[i], path, e);
     loom_str_add(&page->html, g.n > 0 ? "</div>\n" : "");
