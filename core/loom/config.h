@@ -74,8 +74,8 @@ LOOM_API int loom_options_parse(struct loom_options **out, const struct loom_opt
                                 const struct loom_group *group, const char *where, const char *const *reserved,
                                 struct loom_error *e);
 LOOM_API void loom_options_free(struct loom_options *o);
-/* The keys of `tables` (ends with NULL) and the names `more` (may be NULL) as one list for `reserved`, when several tables
- * read one group. NULL if out of memory; the caller frees the list alone. */
+/* The keys of `tables` (ends with NULL) and the names `more` (may be NULL) as one list for `reserved`, when several
+ * tables read one group. NULL if out of memory; the caller frees the list alone. */
 LOOM_API const char **loom_options_keys(const struct loom_option *const *tables, const char *const *more);
 /* Write a LIVE scalar (INT takes the nearest integer, BOOL value != 0). LOOM_EINVAL if it is not LIVE, LOOM_ECONFIG if
  * out of range; the old value stays then. */

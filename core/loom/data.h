@@ -88,8 +88,8 @@ LOOM_API const struct loom_column *loom_intervals_column(const struct loom_inter
 /* ---- reading a file ---- */
 /* How to read one file. Zero is the default of every member after `file`. */
 struct loom_ingest {
-    const struct loom_plugin *source; /* kind LOOM_SOURCE */
-    const char *module;               /* file that `source` was loaded from; NULL: built into the library */
+    const struct loom_plugin *source;   /* kind LOOM_SOURCE */
+    const char *module;                 /* file that `source` was loaded from; NULL: built into the library */
     const struct loom_options *options; /* of the source's table; NULL = all defaults */
     const char *file;                   /* NULL: the source makes its data itself */
     const char *cache;    /* folder; default $LOOM_CACHE, else $XDG_CACHE_HOME/loom, else ~/.cache/loom. It is made */
@@ -138,8 +138,9 @@ LOOM_API int loom_sink_intervals(struct loom_sink *s, const char *name, int32_t 
 LOOM_API int loom_sink_numbers(struct loom_sink *s, const char *column,
                                const double *value); /* of the intervals begun last */
 LOOM_API int loom_sink_texts(struct loom_sink *s, const char *column, const char *const *value);
-LOOM_API int loom_sink_observed(struct loom_sink *s, double start_s,
-                                double stop_s); /* none given: counts' blocks, else from the first to the last spike or interval */
+LOOM_API int
+loom_sink_observed(struct loom_sink *s, double start_s,
+                   double stop_s); /* none given: counts' blocks, else from the first to the last spike or interval */
 
 /* ---- windows: what a tokenizer sees of a recording [data] ---- */
 struct loom_window_series {

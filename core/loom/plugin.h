@@ -81,7 +81,7 @@ struct loom_traits {
     int32_t width;          /* backbone: W, the width of x, q and answers */
     int32_t elems;          /* tokenizer: elements a row, 0 = ragged */
     int32_t classes;        /* tokenizer, categorical: number of classes */
-    int32_t events;              /* tokenizer: 1 = wants spike times (window.spike_s), not counts alone */
+    int32_t events;         /* tokenizer: 1 = wants spike times (window.spike_s), not counts alone */
     int32_t arity;          /* objective: windows in a tuple, 0 and 1 = single windows */
 };
 
@@ -89,7 +89,7 @@ struct loom_traits {
 struct loom_part {
     uint32_t size;                                                                /* sizeof of the whole table */
     int (*create)(const struct loom_setup *s, void **self, struct loom_error *e); /* [setup] */
-    void (*destroy)(void *self);                                                  /* [setup] of NULL is a no-op; may be absent */
+    void (*destroy)(void *self); /* [setup] of NULL is a no-op; may be absent */
     int (*describe)(const void *self, struct loom_traits *t,
                     struct loom_error *e); /* [setup] after create; NULL for sources */
     /* [update] after the sums of a step or of a fitting pass are joined; NULL = none. Returns 0, 1 = one more fitting

@@ -64,8 +64,8 @@ LOOM_API int loom_run(const struct loom_run_spec *spec, struct loom_error *e);
  * sizes of splits. Uses pipeline, override, plugin_path, threads, note. */
 LOOM_API int loom_run_check(const struct loom_run_spec *spec, char **text, struct loom_error *e);
 
-/* Every key of a pipeline file with type, default, range and meaning, group by group, in Markdown. *out is malloc'ed, the
- * caller frees it. What plugins take beside these: loom plugins describe. LOOM_ENOMEM. */
+/* Every key of a pipeline file with type, default, range and meaning, group by group, in Markdown. *out is malloc'ed,
+ * the caller frees it. What plugins take beside these: loom plugins describe. LOOM_ENOMEM. */
 LOOM_API int loom_run_keys(char **out, struct loom_error *e);
 
 /* Evaluate a finished run again from its checkpoints: all its evaluation stages, or stage `stage` alone (NULL = all) on

@@ -2,10 +2,12 @@
 /* Numbers, status codes and errors: what every other header of neuroloom stands on.
  *
  * Rules that hold for the whole library:
- *  - A function that can fail returns LOOM_OK (0) or a negative enum loom_status and fills a caller-owned struct loom_error.
+ *  - A function that can fail returns LOOM_OK (0) or a negative enum loom_status and fills a caller-owned struct
+ * loom_error.
  *  - Nothing in the library prints, exits or aborts.
  *  - An object handed out through a double pointer belongs to the caller; one returned directly is borrowed.
- *  - `_init` prepares a struct in place, `_release` frees its contents, `_clear` does both, `_free` frees contents and struct.
+ *  - `_init` prepares a struct in place, `_release` frees its contents, `_clear` does both, `_free` frees contents and
+ * struct.
  */
 #ifndef LOOM_TYPES_H
 #define LOOM_TYPES_H
@@ -56,13 +58,16 @@ struct loom_error {
 
 /* Fill `e` (may be NULL) and return `code`, so that `return loom_fail(e, LOOM_EDATA, path, 0, "…")` is one line.
  * The first error stays: a second call on a filled `e` is ignored (its code is still returned). */
-LOOM_API int loom_fail(struct loom_error *e, int code, const char *file, int line, const char *fmt, ...) LOOM_PRINTF(5, 6);
-LOOM_API int loom_vfail(struct loom_error *e, int code, const char *file, int line, const char *fmt, va_list args) LOOM_PRINTF(5, 0);
+LOOM_API int loom_fail(struct loom_error *e, int code, const char *file, int line, const char *fmt, ...)
+    LOOM_PRINTF(5, 6);
+LOOM_API int loom_vfail(struct loom_error *e, int code, const char *file, int line, const char *fmt, va_list args)
+    LOOM_PRINTF(5, 0);
 LOOM_API void loom_error_clear(struct loom_error *e);
 /* "file:line: message" into `out` (always terminated); returns `out`. */
 LOOM_API const char *loom_error_text(const struct loom_error *e, char *out, size_t size);
 
-/* The candidate nearest to `word` by edit distance, or NULL if none is near enough to suggest. `candidates` ends with NULL. */
+/* The candidate nearest to `word` by edit distance, or NULL if none is near enough to suggest. `candidates` ends with
+ * NULL. */
 LOOM_API const char *loom_nearest(const char *word, const char *const *candidates);
 
 /* Messages for a person go to the host's callback, never to a stream. The default callback is NULL: silence. */
@@ -71,7 +76,8 @@ typedef void (*loom_log_fn)(void *payload, int level, const char *message);
 LOOM_API void loom_log_set(loom_log_fn fn, void *payload); /* not thread-safe: call before any other thread runs */
 LOOM_API void loom_log(int level, const char *fmt, ...) LOOM_PRINTF(2, 3);
 
-/* Library version "0.1.0", and what it was built with, one "name: value" a line ("BLAS: OpenBLAS 0.3.21 (pthread)", …). */
+/* Library version "0.1.0", and what it was built with, one "name: value" a line ("BLAS: OpenBLAS 0.3.21 (pthread)", …).
+ */
 LOOM_API const char *loom_version(void);
 LOOM_API const char *loom_build_info(void);
 
