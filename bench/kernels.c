@@ -16,6 +16,7 @@
 
 enum { MAX_ROUNDS = 101 };
 static int rounds = 21;
+static const struct loom_kernels *host;
 
 static double now(void)
 {
@@ -66,7 +67,7 @@ struct layer {
 static void forward(void *payload)
 {
     struct layer *l = payload;
-    loom_host_gemm(l->r, l->out, l->in, l->x, l->in, l->packed, l->y, l->out, NULL);
+    host->gemm(l->r, l->out, l->in, l->x, l->in, l->packed, l->y, l->out, NULL);
 }
 
 static void forward_blas(void *payload)
@@ -79,7 +80,7 @@ static void forward_blas(void *payload)
 static void dgrad(void *payload)
 {
     struct layer *l = payload;
-    loom_host_gemm(l->r, l->in, l->out, l->dy, l->out, l->packed_back, l->dx, l->in, NULL);
+    host->gemm(l->r, l->in, l->out, l->dy, l->out, l->packed_back, l->dx, l->in, NULL);
 }
 
 static void dgrad_blas(void *payload)
@@ -92,7 +93,7 @@ static void dgrad_blas(void *payload)
 static void wgrad(void *payload)
 {
     struct layer *l = payload;
-    loom_host_gemm_tn(l->r, l->out, l->in, l->dy, l->out, l->x, l->in, l->dw, l->in, 1, l->scratch);
+    host->gemm_tn(l->r, l->out, l->in, l->dy, l->out, l->x, l->in, l->dw, l->in, 1, l->scratch);
 }
 
 static void wgrad_blas(void *payload)
@@ -106,11 +107,11 @@ static void layers(int r, int in, int out)
 {
     const size_t x = (size_t)r * (size_t)in, y = (size_t)r * (size_t)out, w = (size_t)in * (size_t)out;
     struct layer l = {r, in, out, noise(x), noise(w), noise(y), noise(y), noise(x), noise(w), NULL, NULL, NULL};
-    l.packed = noise(loom_packed_size(in, out));
-    l.packed_back = noise(loom_packed_size(out, in));
-    l.scratch = noise(loom_gemm_tn_scratch(r, out, in) / sizeof(loom_real));
-    loom_host_gemm_pack(l.packed, in, out, l.w, in, 1);
-    loom_host_gemm_pack(l.packed_back, out, in, l.w, in, 0);
+    l.packed = noise(host->packed_bytes(in, out) / sizeof(loom_real));
+    l.packed_back = noise(host->packed_bytes(out, in) / sizeof(loom_real));
+    l.scratch = noise(host->gemm_tn_scratch(r, out, in) / sizeof(loom_real));
+    host->gemm_pack(l.packed, in, out, l.w, in, 1);
+    host->gemm_pack(l.packed_back, out, in, l.w, in, 0);
     static const struct {
         const char *name;
         void (*own)(void *), (*blas)(void *);
@@ -130,13 +131,13 @@ static void layers(int r, int in, int out)
 static void attend(void *payload)
 {
     void **p = payload;
-    loom_host_attention(p[0], p[1]);
+    host->attention(p[0], p[1]);
 }
 
 static void attend_back(void *payload)
 {
     void **p = payload;
-    loom_host_attention_back(p[0], p[1]);
+    host->attention_back(p[0], p[1]);
 }
 
 /* `groups` groups of t rows; causal = 2: causal with dropout 0.1. */
@@ -165,7 +166,7 @@ static void attention(int groups, int t, int heads, int dim, int causal)
     a.dq = grad;
     a.dk = grad + width;
     a.dv = grad + 2 * width;
-    void *p[] = {&a, noise(loom_attention_scratch(&rule, 1) / sizeof(loom_real))};
+    void *p[] = {&a, noise(host->attention_scratch(&rule, 1) / sizeof(loom_real))};
     const double flops = 4e-9 * groups * t * t * width;
     double forth[2], back[2];
     pair(p, attend, NULL, forth);
@@ -188,6 +189,9 @@ int main(int argc, char **argv)
     if (argc > 1)
         rounds = atoi(argv[1]);
     if (rounds < 1 || rounds > MAX_ROUNDS)
+        return 2;
+    host = loom_kernels_default(NULL);
+    if (!host)
         return 2;
     openblas_set_num_threads(1);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <loom/types.h>
+#include <loom/graph.h>
 
 static const struct command {
     const char *name;
@@ -53,6 +53,14 @@ static void say_warnings(void *payload, int level, const char *message)
         fprintf(stderr, "loom: %s\n", message);
 }
 
+static int version(void)
+{
+    struct loom_error e = {0};
+    const char *kernels = loom_kernels_name(&e);
+    printf("loom %s\n%skernels: %s\n", loom_version(), loom_build_info(), kernels ? kernels : e.message);
+    return kernels ? 0 : 2;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2) {
@@ -64,8 +72,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (strcmp(argv[1], "--version") == 0) {
-        printf("loom %s\n%s", loom_version(), loom_build_info());
-        return 0;
+        return version();
     }
     loom_log_set(say_warnings, NULL);
     for (const struct command *c = commands; c->name; c++)

@@ -5,8 +5,12 @@
 #include "kernel_data.h"
 #include "suite.h"
 
+#include <stdio.h>
+
 /* Rows shuffled over groups; queries and keys have groups of their own. */
 enum { Q = 150, K = 180, GROUPS = 5 };
+
+static const struct loom_kernels *host; /* the set under test */
 
 struct setting {
     struct loom_attention rule;
@@ -93,7 +97,7 @@ static void set(struct setting *s, int heads, int dim, int bits)
     s->args.out_ld = width;
     s->args.key[0] = 5;
     s->args.step = 9;
-    s->scratch = noise((int64_t)(loom_attention_scratch(r, 1) / sizeof(loom_real)));
+    s->scratch = noise((int64_t)(host->attention_scratch(r, 1) / sizeof(loom_real)));
 }
 
 static void unset(struct setting *s)
@@ -112,7 +116,7 @@ static void check_case(int heads, int dim, int bits)
     a.lse = noise(Q * heads);
     b.lse = noise(Q * heads);
     loom_ref_attention(&a, s.scratch);
-    loom_host_attention(&b, s.scratch);
+    host->attention(&b, s.scratch);
     check_close(b.out, a.out, Q * width, 1, "attention");
     for (int i = 0; i < Q * heads; i++)
         if (!isinf(a.lse[i]) || !isinf(b.lse[i]))
@@ -127,7 +131,7 @@ static void check_case(int heads, int dim, int bits)
     a.dk_accumulate = b.dk_accumulate = bits & 2;
     a.dv_accumulate = b.dv_accumulate = bits & 4;
     loom_ref_attention_back(&a, s.scratch);
-    loom_host_attention_back(&b, s.scratch);
+    host->attention_back(&b, s.scratch);
     check_close(b.dq, a.dq, Q * a.q_ld, 4, "dq");
     check_close(b.dk, a.dk, K * a.k_ld, 4, "dk");
     check_close(b.dv, a.dv, K * a.v_ld, 4, "dv");
@@ -157,8 +161,8 @@ START_TEST(nothing_to_see_is_zero)
     s.args.dq = noise(Q * s.args.q_ld);
     s.args.dk = noise(K * s.args.k_ld);
     s.args.dv = noise(K * s.args.v_ld);
-    loom_host_attention(&s.args, s.scratch);
-    loom_host_attention_back(&s.args, s.scratch);
+    host->attention(&s.args, s.scratch);
+    host->attention_back(&s.args, s.scratch);
     for (int i = 0; i < Q; i++)
         for (int j = 0; j < 32; j++)
             ck_assert(s.args.out[i * 32 + j] == 0 && s.args.dq[i * s.args.q_ld + j] == 0);
@@ -179,20 +183,20 @@ START_TEST(attention_obeys_the_row_law)
         loom_real *all = noise(Q * 64), *part = noise(Q * 64), *lse = noise(Q * 2);
         s.args.out = all;
         s.args.lse = lse;
-        loom_host_attention(&s.args, s.scratch);
+        host->attention(&s.args, s.scratch);
         s.args.out = part;
         int32_t first[2] = {s.q_first[4], s.q_first[5]}, *keys = s.k_first + 4;
         s.rule.q_groups = (struct loom_groups){1, first, s.q_row, s.key + 4};
         s.rule.k_groups = (struct loom_groups){1, keys, s.k_row, NULL};
         if (bits & 128)
             s.rule.q_groups.row = s.rule.k_groups.row = NULL;
-        loom_host_attention(&s.args, s.scratch);
+        host->attention(&s.args, s.scratch);
         for (int i = s.q_first[4]; i < s.q_first[5]; i++)
             ck_assert_mem_eq(part + s.q_row[i] * 64, all + s.q_row[i] * 64, 64 * sizeof *all);
         for (int i = s.q_first[4]; i < s.q_first[5]; i++) {
             first[0] = i;
             first[1] = i + 1 + i % 3 < Q ? i + 1 + i % 3 : Q;
-            loom_host_attention(&s.args, s.scratch);
+            host->attention(&s.args, s.scratch);
             ck_assert_mem_eq(part + s.q_row[i] * 64, all + s.q_row[i] * 64, 64 * sizeof *all);
         }
         release(3, all, part, lse);
@@ -212,15 +216,15 @@ START_TEST(later_keys_change_nothing)
     s.rule.k_groups = (struct loom_groups){1, k_first, NULL, NULL};
     memcpy(s.q_time, s.k_time, sizeof s.q_time);
     release(1, s.scratch);
-    s.scratch = noise((int64_t)(loom_attention_scratch(&s.rule, 0) / sizeof(loom_real)));
+    s.scratch = noise((int64_t)(host->attention_scratch(&s.rule, 0) / sizeof(loom_real)));
     s.args.lse = lse;
     s.args.out = all;
-    loom_host_attention(&s.args, s.scratch);
+    host->attention(&s.args, s.scratch);
     s.args.out = part;
     for (int i = 0; i < Q; i++) {
         q_first[0] = i;
         q_first[1] = k_first[1] = i + 1;
-        loom_host_attention(&s.args, s.scratch);
+        host->attention(&s.args, s.scratch);
     }
     ck_assert_mem_eq(part, all, Q * 64 * sizeof *all);
     release(3, all, part, lse);
@@ -249,7 +253,7 @@ START_TEST(long_groups_are_the_reference)
         a.k = k;
         a.v = v;
         a.dout = dout;
-        void *scratch = noise((int64_t)(loom_attention_scratch(&rule, 1) / sizeof(loom_real)));
+        void *scratch = noise((int64_t)(host->attention_scratch(&rule, 1) / sizeof(loom_real)));
         loom_real *want[4], *got[4];
         for (int i = 0; i < 4; i++) {
             want[i] = noise(T * W);
@@ -259,8 +263,8 @@ START_TEST(long_groups_are_the_reference)
         loom_ref_attention(&a, scratch);
         loom_ref_attention_back(&a, scratch);
         a.out = got[0], a.lse = lse_too, a.dq = got[1], a.dk = got[2], a.dv = got[3];
-        loom_host_attention(&a, scratch);
-        loom_host_attention_back(&a, scratch);
+        host->attention(&a, scratch);
+        host->attention_back(&a, scratch);
         for (int i = 0; i < 4; i++) {
             check_close(got[i], want[i], T * W, 4, "a long group");
             release(2, want[i], got[i]);
@@ -272,6 +276,12 @@ END_TEST
 
 int main(void)
 {
+    struct loom_error e = {0};
+    host = loom_kernels_default(&e);
+    if (!host) {
+        fprintf(stderr, "%s\n", e.message);
+        return EXIT_FAILURE;
+    }
     const TTest *tests[] = {attention_is_the_reference, nothing_to_see_is_zero, attention_obeys_the_row_law,
                             later_keys_change_nothing, long_groups_are_the_reference};
     return run_suite("attention", 5, tests, 60);

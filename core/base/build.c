@@ -28,7 +28,6 @@ const char *loom_build_info(void)
 {
     return "compiler: " LOOM_COMPILER "\n"
            "precision: " LOOM_PRECISION "\n"
-           "instructions: " LOOM_ISA_NAME "\n"
            "BLAS: OpenBLAS, threads: " LOOM_BLAS_THREADS "\n"
            "HDF5: " WITH_HDF5 "\n"
            "matio: " WITH_MATIO "\n"

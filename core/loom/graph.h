@@ -198,6 +198,10 @@ LOOM_API struct loom_node *loom_bce(struct loom_graph *g, struct loom_node *logi
 LOOM_API struct loom_node *loom_sum(struct loom_graph *g, struct loom_node *x); /* REAL or F64 → F64 [1] */
 
 /* ---- graphs ---- */
+/* The kernels that new graphs run: "avx512", "avx2", "baseline" (what the compiler takes for granted), or "reference"
+ * (plain loops, which define the ops). The fastest that the processor has, unless $LOOM_KERNELS names one. Graphs by
+ * different kernels differ in the last bits. NULL and LOOM_ECONFIG where $LOOM_KERNELS names none that runs here. */
+LOOM_API const char *loom_kernels_name(struct loom_error *e);
 /* A graph over an arena of `bytes` of reserved addresses (pages are touched as used). Holds no heap memory that grows.
  */
 LOOM_API int loom_graph_new(struct loom_graph **out, size_t bytes, struct loom_error *e);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tensor/node.h"
 
+#include "tensor/kernels/kernels.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,17 +13,19 @@ static const char *graph_scope(struct loom_graph *g);
 
 int loom_graph_new(struct loom_graph **out, size_t bytes, struct loom_error *e)
 {
-    struct loom_graph *g = calloc(1, sizeof(*g));
+    const struct loom_kernels *kernels = loom_kernels_default(e);
     *out = NULL;
+    if (!kernels)
+        return LOOM_ECONFIG;
+    struct loom_graph *g = calloc(1, sizeof(*g));
     if (!g)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for a graph: close other programs");
+    g->kernels = kernels;
     int status = loom_arena_init(&g->arena, bytes, e);
     if (status != LOOM_OK) {
         free(g);
         return status;
     }
-    const char *kernels = getenv("LOOM_KERNELS");
-    loom_graph_reference(g, kernels && strcmp(kernels, "ref") == 0);
     g->dummy = (struct loom_node *)g->dummy_space;
     g->dummy->graph = g;
     g->dummy->scope = "";
@@ -41,9 +45,9 @@ void loom_graph_free(struct loom_graph *g)
     free(g);
 }
 
-void loom_graph_reference(struct loom_graph *g, int on)
+void loom_graph_set_kernels(struct loom_graph *g, const struct loom_kernels *kernels)
 {
-    g->reference = on;
+    g->kernels = kernels;
 }
 
 void loom_graph_reset(struct loom_graph *g)

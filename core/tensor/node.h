@@ -23,6 +23,7 @@ enum {
 /* Which product a packed copy of a weight serves. */
 enum loom_pack_kind { LOOM_PACK_FORWARD, LOOM_PACK_BACKWARD, LOOM_PACK_KINDS };
 
+struct loom_kernels;
 struct loom_packs;
 struct loom_pack;
 
@@ -65,7 +66,7 @@ struct loom_graph {
     void *scratch;
     void *free_grad[LOOM_GRAD_CLASSES];            /* lists of gradient buffers ready for reuse */
     uint64_t run;                                  /* forward runs, never reset */
-    int32_t reference;                             /* run the kernels that define the ops instead of the fast ones */
+    const struct loom_kernels *kernels;            /* what its nodes run */
     struct loom_packs *packs;                      /* shared with other graphs, or NULL */
     struct loom_pack *pack_table[LOOM_PACK_SLOTS]; /* the graph's own, by the weight's address */
     struct loom_error error;
@@ -95,9 +96,8 @@ void loom_pack_filled(const struct loom_node *n, int i, int kind);
 /* [build] Make room for the packed copy of input i; 0, or a sticky error when the arena is full. */
 int loom_pack_reserve(const struct loom_node *n, int i, int kind, size_t bytes);
 
-/* on = 1: run the reference kernels from the next forward on. A new graph does where $LOOM_KERNELS is "ref": one run
- * then tells a numeric bug of a fast kernel from one above it. */
-void loom_graph_reference(struct loom_graph *g, int on);
+/* Run these kernels from the next reset on. A new graph runs loom_kernels_default. */
+void loom_graph_set_kernels(struct loom_graph *g, const struct loom_kernels *kernels);
 
 /* Profile: on = 1 clears the counters and starts; 0 stops. Entries in order of first use; returns how many. */
 void loom_graph_profile(struct loom_graph *g, int on);

@@ -16,6 +16,7 @@ enum { BUSY = -1 };
 struct loom_pack {
     struct loom_pack *next; /* of the same slot */
     const void *value;
+    const struct loom_kernels *kernels;
     int64_t rows, columns;
     int kind;
     struct loom_packs *owner; /* NULL: the graph's own */
@@ -82,8 +83,8 @@ static unsigned slot_of(const void *value, int kind)
 
 static struct loom_pack *find(struct loom_pack *at, const struct loom_node *w, int kind)
 {
-    while (at &&
-           (at->value != w->value || at->kind != kind || at->rows != w->shape.dim[0] || at->columns != w->shape.dim[1]))
+    while (at && (at->value != w->value || at->kernels != w->graph->kernels || at->kind != kind ||
+                  at->rows != w->shape.dim[0] || at->columns != w->shape.dim[1]))
         at = at->next;
     return at;
 }
@@ -92,6 +93,7 @@ static void link_pack(struct loom_pack **slot, struct loom_pack *pack, const str
 {
     pack->next = *slot;
     pack->value = w->value;
+    pack->kernels = w->graph->kernels;
     pack->rows = w->shape.dim[0];
     pack->columns = w->shape.dim[1];
     pack->kind = kind;
@@ -144,7 +146,7 @@ int loom_pack_reserve(const struct loom_node *n, int i, int kind, size_t bytes)
     int lasting = !w->op && !w->host && w->value;
     if (w->pack[kind])
         return LOOM_OK;
-    if (g->packs && lasting && !g->reference)
+    if (g->packs && lasting)
         w->pack[kind] = shared_pack(g->packs, w, kind, bytes);
     if (!w->pack[kind])
         w->pack[kind] = own_pack(g, w, kind, bytes);

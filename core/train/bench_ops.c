@@ -2,10 +2,12 @@
 #include "train/bench.h"
 
 #include "tensor/cases/cases.h"
+#include "tensor/kernels/kernels.h"
 #include "tensor/node.h"
 
 #include <cblas.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { GRAPH_MIB = 512, REFERENCE_ROUNDS = 3 };
@@ -47,7 +49,7 @@ static int open_series(struct series *s, const struct loom_case *c, int referenc
 {
     s->op = c->name;
     s->length = strcspn(c->name, ".");
-    loom_graph_reference(s->graph, reference);
+    loom_graph_set_kernels(s->graph, loom_kernels_named(reference ? "reference" : getenv("LOOM_KERNELS"), NULL));
     int code = loom_case_build(&s->run, s->graph, c, NULL, 0);
     if (code != LOOM_OK)
         loom_graph_error(s->graph, e);

@@ -53,7 +53,9 @@ static void cut_spans(struct loom_optimizer *o)
 int loom_optimizer_init(struct loom_optimizer *o, struct loom_store *store, const struct loom_optimizer_spec *spec,
                         struct loom_error *e)
 {
-    *o = (struct loom_optimizer){.spec = *spec, .store = store};
+    *o = (struct loom_optimizer){.spec = *spec, .store = store, .kernels = loom_kernels_default(e)};
+    if (!o->kernels)
+        return LOOM_ECONFIG;
     size_t n = (size_t)store->size[LOOM_LIFE_PARAM];
     cut_spans(o);
     o->m = calloc(n + 1, sizeof *o->m);
@@ -83,7 +85,7 @@ static void square_span(void *payload, int task, int worker)
     struct job *job = payload;
     const struct loom_span *s = &job->o->span[task];
     (void)worker;
-    job->o->partial[task] = loom_host_sum_squares(s->n, job->grad + s->first);
+    job->o->partial[task] = job->o->kernels->sum_squares(s->n, job->grad + s->first);
 }
 
 static void update_span(void *payload, int task, int worker)
@@ -95,7 +97,7 @@ static void update_span(void *payload, int task, int worker)
     (void)worker;
     rule.lr *= s->lr_scale;
     rule.decay = s->decay;
-    loom_host_adamw(&rule, s->n, job->grad + s->first, o->store->param + s->first, o->m + s->first, o->v + s->first);
+    o->kernels->adamw(&rule, s->n, job->grad + s->first, o->store->param + s->first, o->m + s->first, o->v + s->first);
     if (!o->store->shadow)
         return;
     const loom_real *value = o->store->param + s->first;

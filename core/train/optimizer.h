@@ -24,8 +24,9 @@ struct loom_span;
 struct loom_optimizer {
     struct loom_optimizer_spec spec;
     struct loom_store *store; /* borrowed */
-    loom_real *m, *v;         /* [size[PARAM]] first and second moments */
-    int64_t step;             /* steps taken */
+    const struct loom_kernels *kernels;
+    loom_real *m, *v; /* [size[PARAM]] first and second moments */
+    int64_t step;     /* steps taken */
     int spans;
     struct loom_span *span;
     double *partial; /* [spans] sums of squares */

@@ -73,7 +73,7 @@ size_t loom_attend_plan(const struct loom_attention *rule, int backward, void *s
     return used;
 }
 
-size_t loom_attention_scratch(const struct loom_attention *rule, int backward)
+size_t loom_host_attention_scratch(const struct loom_attention *rule, int backward)
 {
     struct loom_attend_room room;
     return loom_attend_plan(rule, backward, NULL, &room);

@@ -43,25 +43,30 @@ struct loom_attend {
 };
 
 /* Lay out the scratch (NULL: only count) for the largest group and return its bytes. */
-size_t loom_attend_plan(const struct loom_attention *rule, int backward, void *scratch, struct loom_attend_room *room);
-void loom_attend_init(struct loom_attend *w, const struct loom_attention_args *a, int backward, void *scratch);
-void loom_attend_group(struct loom_attend *w, int32_t group);             /* enter a group */
-void loom_attend_head(struct loom_attend *w, int32_t head, int backward); /* pack its keys and values */
-void loom_attend_tile(struct loom_attend *w, int64_t first); /* scores of queries first … into room.score */
+size_t loom_attend_plan(const struct loom_attention *rule, int backward, void *scratch, struct loom_attend_room *room)
+    LOOM_OF_SET("attend_plan");
+void loom_attend_init(struct loom_attend *w, const struct loom_attention_args *a, int backward, void *scratch)
+    LOOM_OF_SET("attend_init");
+/* enter a group */
+void loom_attend_group(struct loom_attend *w, int32_t group) LOOM_OF_SET("attend_group");
+/* pack its keys and values */
+void loom_attend_head(struct loom_attend *w, int32_t head, int backward) LOOM_OF_SET("attend_head");
+/* scores of queries first … into room.score */
+void loom_attend_tile(struct loom_attend *w, int64_t first) LOOM_OF_SET("attend_tile");
 
 /* Row number of the group's query or key i. */
-int64_t loom_attend_query(const struct loom_attend *w, int64_t i);
-int64_t loom_attend_key(const struct loom_attend *w, int64_t i);
+int64_t loom_attend_query(const struct loom_attend *w, int64_t i) LOOM_OF_SET("attend_query");
+int64_t loom_attend_key(const struct loom_attend *w, int64_t i) LOOM_OF_SET("attend_key");
 /* Hidden keys of the tile's query i, or NULL. */
-const loom_real *loom_attend_hidden(const struct loom_attend *w, int64_t i);
+const loom_real *loom_attend_hidden(const struct loom_attend *w, int64_t i) LOOM_OF_SET("attend_hidden");
 /* Dropout draws of the tile's query i over all keys of the group. */
-struct loom_draw_row loom_attend_draws(const struct loom_attend *w, int64_t i);
+struct loom_draw_row loom_attend_draws(const struct loom_attend *w, int64_t i) LOOM_OF_SET("attend_draws");
 
 /* out[dim] = by × in, each pair (2i, 2i+1) turned by the row's angle; tables NULL: not turned. in may be out. */
 void loom_turn(int32_t dim, const loom_real *cosine, const loom_real *sine, int64_t row, loom_real by,
-               const loom_real *in, loom_real *out);
+               const loom_real *in, loom_real *out) LOOM_OF_SET("turn");
 /* The same by the negative angle; accumulate = 1 adds to out. */
 void loom_turn_back(int32_t dim, const loom_real *cosine, const loom_real *sine, int64_t row, loom_real by,
-                    const loom_real *in, loom_real *out, int accumulate);
+                    const loom_real *in, loom_real *out, int accumulate) LOOM_OF_SET("turn_back");
 
 #endif

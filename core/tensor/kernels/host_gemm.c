@@ -5,13 +5,18 @@
 
 enum { EPILOGUE_ROWS = 10 * LOOM_TILE_ROWS }; /* rows of y that the activation finds in cache */
 
-void loom_host_gemm_pack(loom_real *packed, int64_t k, int64_t n, const loom_real *b, int64_t ldb, int transposed)
+size_t loom_host_packed_bytes(int64_t k, int64_t n)
+{
+    return (size_t)(loom_panels(n) * LOOM_TILE_COLS * (k > 0 ? k : 1)) * sizeof(loom_real);
+}
+
+void loom_host_gemm_pack(void *packed, int64_t k, int64_t n, const loom_real *b, int64_t ldb, int transposed)
 {
     loom_pack(packed, k, n, b, transposed ? 1 : ldb, transposed ? ldb : 1);
 }
 
-void loom_host_gemm(int64_t r, int64_t n, int64_t k, const loom_real *x, int64_t ldx, const loom_real *packed,
-                    loom_real *y, int64_t ldy, const struct loom_epilogue *e)
+void loom_host_gemm(int64_t r, int64_t n, int64_t k, const loom_real *x, int64_t ldx, const void *packed, loom_real *y,
+                    int64_t ldy, const struct loom_epilogue *e)
 {
     struct loom_block p = {
         .columns = n, .k = k, .x_row = ldx, .x_k = 1, .panels = packed, .panel_step = k * LOOM_TILE_COLS, .ldy = ldy};
@@ -47,6 +52,12 @@ static void copy_strip(loom_real *strip, int64_t depth, int64_t rows, const loom
 }
 
 /* Depth by depth: a slab of b is packed, and each tile of aᵀ passes by all its panels. */
+size_t loom_host_gemm_tn_scratch(int64_t rows, int64_t m, int64_t n)
+{
+    (void)m;
+    return loom_host_packed_bytes(rows < LOOM_TILE_DEPTH ? rows : LOOM_TILE_DEPTH, n);
+}
+
 void loom_host_gemm_tn(int64_t rows, int64_t m, int64_t n, const loom_real *a, int64_t lda, const loom_real *b,
                        int64_t ldb, loom_real *c, int64_t ldc, int accumulate, void *scratch)
 {
@@ -91,6 +102,11 @@ void loom_host_column_sums(int64_t rows, int64_t n, const loom_real *x, int64_t 
                 loom_store_part(out + column + c * LOOM_LANES, sum[c], left);
         }
     }
+}
+
+size_t loom_host_bmm_scratch(const struct loom_bmm *p)
+{
+    return loom_host_packed_bytes(p->k, p->n);
 }
 
 void loom_host_bmm(const struct loom_bmm *p, void *scratch)

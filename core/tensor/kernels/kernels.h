@@ -2,7 +2,9 @@
 /* Compute kernels of the tensor engine on raw arrays of loom_real: single-threaded, no allocation, no global state, no
  * failure.
  *
- * Each kernel exists twice with one signature: loom_ref_X, plain loops, is the definition; loom_host_X is what runs.
+ * Each kernel exists several times with one signature. loom_ref_X, plain loops, is the definition. loom_host_X is what
+ * runs: one source, compiled once for each instruction set (set.h). Callers go through a table, struct loom_kernels,
+ * whose members are the kernels by name.
  * Matrices are row-major; `ld` is the distance between rows in elements, so a column slice of a wider matrix is a
  * pointer and its ld. Where no ld is given rows are contiguous. Scratch comes from the caller, aligned to 64 bytes,
  * sizes in bytes.
@@ -18,20 +20,16 @@
 
 #include <loom/graph.h>
 
-#define LOOM_KERNEL(ret, name, args)                                                                                   \
-    ret loom_ref_##name args;                                                                                          \
-    ret loom_host_##name args
+#include "tensor/kernels/set.h"
 
 /* ---- products ---- */
 
-/* Elements of loom_real that a packed b[k,n] needs, for either kernel; a packed matrix belongs to the kernel that
- * packed it. */
-size_t loom_packed_size(int64_t k, int64_t n);
+/* Bytes that a packed b[k,n] needs; a packed matrix belongs to the table of kernels that packed it. */
+LOOM_KERNEL(size_t, packed_bytes, (int64_t k, int64_t n));
 /* Pack b[k,n]; transposed = 1: b is stored as [n,k].
  * For weights w[out,in]: forward y = x wᵀ is pack(k = in, n = out, transposed = 1), input gradient dx = dy w is pack(k
  * = out, n = in, 0). */
-LOOM_KERNEL(void, gemm_pack,
-            (loom_real * packed, int64_t k, int64_t n, const loom_real *b, int64_t ldb, int transposed));
+LOOM_KERNEL(void, gemm_pack, (void *packed, int64_t k, int64_t n, const loom_real *b, int64_t ldb, int transposed));
 
 struct loom_epilogue {
     const loom_real *bias; /* [n] or NULL */
@@ -41,12 +39,12 @@ struct loom_epilogue {
 };
 /* [row] y[r,n] = act(x[r,k] · b + bias). e = NULL: plain product. y, pre and x do not overlap. */
 LOOM_KERNEL(void, gemm,
-            (int64_t r, int64_t n, int64_t k, const loom_real *x, int64_t ldx, const loom_real *packed, loom_real *y,
+            (int64_t r, int64_t n, int64_t k, const loom_real *x, int64_t ldx, const void *packed, loom_real *y,
              int64_t ldy, const struct loom_epilogue *e));
 
 /* Weight gradient: c[m,n] (+)= aᵀ · b with a[rows,m], b[rows,n]. Sums over rows, so not row-local; same shape, same
  * bits. */
-size_t loom_gemm_tn_scratch(int64_t rows, int64_t m, int64_t n);
+LOOM_KERNEL(size_t, gemm_tn_scratch, (int64_t rows, int64_t m, int64_t n)); /* bytes */
 LOOM_KERNEL(void, gemm_tn,
             (int64_t rows, int64_t m, int64_t n, const loom_real *a, int64_t lda, const loom_real *b, int64_t ldb,
              loom_real *c, int64_t ldc, int accumulate, void *scratch));
@@ -65,7 +63,7 @@ struct loom_bmm {
     int trans_a, trans_b;                 /* a stored as [k,m], b stored as [n,k] */
     int accumulate;
 };
-size_t loom_bmm_scratch(const struct loom_bmm *p);
+LOOM_KERNEL(size_t, bmm_scratch, (const struct loom_bmm *p)); /* bytes */
 LOOM_KERNEL(void, bmm, (const struct loom_bmm *p, void *scratch));
 
 /* ---- random masks ----
@@ -103,7 +101,8 @@ struct loom_attention_args {
                                 become 0 when written */
     int dq_accumulate, dk_accumulate, dv_accumulate;
 };
-size_t loom_attention_scratch(const struct loom_attention *rule, int backward); /* bytes; linear in the largest group */
+/* Bytes; linear in the largest group. */
+LOOM_KERNEL(size_t, attention_scratch, (const struct loom_attention *rule, int backward));
 /* [row] given the group's keys: sums run over keys in the order of their index in the group. */
 LOOM_KERNEL(void, attention, (const struct loom_attention_args *a, void *scratch));
 LOOM_KERNEL(void, attention_back, (const struct loom_attention_args *a, void *scratch));
@@ -231,5 +230,32 @@ struct loom_adamw {
 LOOM_KERNEL(void, adamw,
             (const struct loom_adamw *h, int64_t n, const loom_real *grad, loom_real *value, loom_real *m,
              loom_real *v));
+
+/* ---- tables ---- */
+
+/* Every kernel above. */
+/* clang-format off */
+#define LOOM_KERNEL_NAMES(X) \
+    X(packed_bytes) X(gemm_pack) X(gemm) X(gemm_tn_scratch) X(gemm_tn) X(column_sums) X(bmm_scratch) X(bmm) \
+    X(attention_scratch) X(attention) X(attention_back) X(layer_norm) X(layer_norm_back) X(rms_norm) \
+    X(rms_norm_back) X(softmax) X(softmax_back) X(l2_normalize) X(l2_normalize_back) X(dropout) X(dropout_norm) \
+    X(dropout_norm_back) X(add_bias) X(geglu) X(geglu_back) X(gather_rows) X(scatter_add_rows) X(group_mean) \
+    X(group_mean_back) X(add) X(sub) X(mul) X(scale) X(axpy) X(clamp) X(clamp_back) X(exp) X(activate) \
+    X(activate_back) X(poisson_nll) X(poisson_nll_back) X(squared_error) X(squared_error_back) X(bce) X(bce_back) \
+    X(cross_entropy) X(cross_entropy_back) X(sum) X(sum_squares) X(adamw)
+/* clang-format on */
+
+#define LOOM_KERNEL_MEMBER(name) __typeof__(loom_ref_##name) *name;
+struct loom_kernels {
+    const char *set; /* "avx512" */
+    LOOM_KERNEL_NAMES(LOOM_KERNEL_MEMBER)
+};
+
+/* The kernels that this build holds and this processor runs, fastest first, "reference" last; NULL ends the list. */
+const struct loom_kernels *const *loom_kernels_all(void);
+/* By name; NULL or "": the fastest. NULL and LOOM_ECONFIG where there is none of that name here. */
+const struct loom_kernels *loom_kernels_named(const char *set, struct loom_error *e);
+/* What $LOOM_KERNELS names, or the fastest. */
+const struct loom_kernels *loom_kernels_default(struct loom_error *e);
 
 #endif

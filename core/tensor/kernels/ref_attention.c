@@ -174,6 +174,18 @@ static void clear(loom_real *x, int64_t rows, int64_t width, int64_t ld)
         memset(x + r * ld, 0, (size_t)width * sizeof *x);
 }
 
+/* One row of weights, for the keys of the largest group. */
+size_t loom_ref_attention_scratch(const struct loom_attention *rule, int backward)
+{
+    int64_t keys = 1;
+    (void)backward;
+    for (int32_t g = 0; g < rule->k_groups.n; g++) {
+        const int64_t k = rule->k_groups.first[g + 1] - rule->k_groups.first[g];
+        keys = k > keys ? k : keys;
+    }
+    return (size_t)keys * sizeof(double);
+}
+
 void loom_ref_attention(const struct loom_attention_args *a, void *scratch)
 {
     walk(a, scratch, forward);

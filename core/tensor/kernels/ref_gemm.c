@@ -2,21 +2,28 @@
 /* Products in plain loops: the definition. */
 #include "tensor/kernels/kernels.h"
 
-void loom_ref_gemm_pack(loom_real *packed, int64_t k, int64_t n, const loom_real *b, int64_t ldb, int transposed)
+size_t loom_ref_packed_bytes(int64_t k, int64_t n)
 {
-    for (int64_t i = 0; i < k; i++)
-        for (int64_t j = 0; j < n; j++)
-            packed[i * n + j] = transposed ? b[j * ldb + i] : b[i * ldb + j];
+    return (size_t)(k * n) * sizeof(loom_real);
 }
 
-void loom_ref_gemm(int64_t r, int64_t n, int64_t k, const loom_real *x, int64_t ldx, const loom_real *packed,
-                   loom_real *y, int64_t ldy, const struct loom_epilogue *e)
+void loom_ref_gemm_pack(void *packed, int64_t k, int64_t n, const loom_real *b, int64_t ldb, int transposed)
+{
+    loom_real *to = packed;
+    for (int64_t i = 0; i < k; i++)
+        for (int64_t j = 0; j < n; j++)
+            to[i * n + j] = transposed ? b[j * ldb + i] : b[i * ldb + j];
+}
+
+void loom_ref_gemm(int64_t r, int64_t n, int64_t k, const loom_real *x, int64_t ldx, const void *packed, loom_real *y,
+                   int64_t ldy, const struct loom_epilogue *e)
 {
     for (int64_t i = 0; i < r; i++) {
         for (int64_t j = 0; j < n; j++) {
+            const loom_real *column = (const loom_real *)packed + j;
             loom_real sum = e && e->accumulate ? y[i * ldy + j] : 0;
             for (int64_t l = 0; l < k; l++)
-                sum += x[i * ldx + l] * packed[l * n + j];
+                sum += x[i * ldx + l] * column[l * n];
             if (e && e->bias)
                 sum += e->bias[j];
             if (e && e->pre)
@@ -26,6 +33,12 @@ void loom_ref_gemm(int64_t r, int64_t n, int64_t k, const loom_real *x, int64_t 
                 loom_ref_activate(1, e->activation, &sum, &y[i * ldy + j]);
         }
     }
+}
+
+size_t loom_ref_gemm_tn_scratch(int64_t rows, int64_t m, int64_t n)
+{
+    (void)rows, (void)m, (void)n;
+    return 0;
 }
 
 void loom_ref_gemm_tn(int64_t rows, int64_t m, int64_t n, const loom_real *a, int64_t lda, const loom_real *b,
@@ -50,6 +63,12 @@ void loom_ref_column_sums(int64_t rows, int64_t n, const loom_real *x, int64_t l
             sum += x[r * ld + j];
         out[j] = sum;
     }
+}
+
+size_t loom_ref_bmm_scratch(const struct loom_bmm *p)
+{
+    (void)p;
+    return 0;
 }
 
 void loom_ref_bmm(const struct loom_bmm *p, void *scratch)

@@ -7,6 +7,7 @@
 #ifndef LOOM_TENSOR_TILE_H
 #define LOOM_TENSOR_TILE_H
 
+#include "tensor/kernels/set.h"
 #include "tensor/kernels/vec.h"
 
 enum {
@@ -34,10 +35,11 @@ struct loom_block {
     const loom_real *bias; /* [columns] or NULL */
     int accumulate;        /* chains start at y */
 };
-void loom_block(const struct loom_block *p);
+void loom_block(const struct loom_block *p) LOOM_OF_SET("block");
 
 /* Panels of b[k,n]: element (l, j) at b[l · b_k + j · b_n]; one of the steps is 1. `panels` holds loom_panels(n) · COLS
  * · k. */
-void loom_pack(loom_real *panels, int64_t k, int64_t n, const loom_real *b, int64_t b_k, int64_t b_n);
+void loom_pack(loom_real *panels, int64_t k, int64_t n, const loom_real *b, int64_t b_k, int64_t b_n)
+    LOOM_OF_SET("pack");
 
 #endif

@@ -77,7 +77,7 @@ static int attention_infer(const struct loom_node *n, struct loom_shape *out, st
 
 static size_t attention_scratch(const struct loom_node *n)
 {
-    return loom_attention_scratch(n->attr, n->wants);
+    return KERNEL(n, attention_scratch)(n->attr, n->wants);
 }
 
 static struct loom_attention_args arguments(const struct loom_node *n)

@@ -33,17 +33,17 @@ static int linear_infer(const struct loom_node *n, struct loom_shape *out, struc
     out->dim[out->rank - 1] = to;
     if (n->wants && keeps_pre(a->activation))
         out->saved = (size_t)loom_rows(x) * (size_t)to * sizeof(loom_real);
-    size_t packed = loom_packed_size(from, to) * sizeof(loom_real);
+    size_t packed = KERNEL(n, packed_bytes)(from, to);
     if (loom_pack_reserve(n, 1, LOOM_PACK_FORWARD, packed) != LOOM_OK)
         return n->graph->error.code;
-    packed = loom_packed_size(to, from) * sizeof(loom_real);
+    packed = KERNEL(n, packed_bytes)(to, from);
     return x->wants ? loom_pack_reserve(n, 1, LOOM_PACK_BACKWARD, packed) : LOOM_OK;
 }
 
 static size_t linear_scratch(const struct loom_node *n)
 {
     const struct loom_node *w = n->in[1];
-    return w->wants ? loom_gemm_tn_scratch(loom_rows(n), w->shape.dim[0], w->shape.dim[1]) : 0;
+    return w->wants ? KERNEL(n, gemm_tn_scratch)(loom_rows(n), w->shape.dim[0], w->shape.dim[1]) : 0;
 }
 
 static void linear_forward(const struct loom_node *n, void *scratch)
@@ -52,7 +52,7 @@ static void linear_forward(const struct loom_node *n, void *scratch)
     int64_t from = loom_width(n->in[0]), to = loom_width(n);
     int fill;
     (void)scratch;
-    loom_real *packed = loom_pack_take(n, 1, LOOM_PACK_FORWARD, &fill);
+    void *packed = loom_pack_take(n, 1, LOOM_PACK_FORWARD, &fill);
     if (fill) {
         KERNEL(n, gemm_pack)(packed, from, to, loom_real_in(n, 1), from, 1);
         loom_pack_filled(n, 1, LOOM_PACK_FORWARD);
@@ -80,7 +80,7 @@ static void linear_backward(const struct loom_node *n, void *scratch)
     loom_real *dx = loom_real_grad(n, 0, &fresh);
     if (!dx)
         return;
-    loom_real *packed = loom_pack_take(n, 1, LOOM_PACK_BACKWARD, &fill);
+    void *packed = loom_pack_take(n, 1, LOOM_PACK_BACKWARD, &fill);
     if (fill) {
         KERNEL(n, gemm_pack)(packed, to, from, loom_real_in(n, 1), from, 0);
         loom_pack_filled(n, 1, LOOM_PACK_BACKWARD);

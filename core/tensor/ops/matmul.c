@@ -111,10 +111,10 @@ static struct loom_bmm grad_product(const struct loom_node *n, int i, loom_real 
 static size_t matmul_scratch(const struct loom_node *n)
 {
     struct loom_bmm p = forward_product(n);
-    size_t most = loom_bmm_scratch(&p);
+    size_t most = KERNEL(n, bmm_scratch)(&p);
     for (int i = 0; i < 2; i++) {
         p = grad_product(n, i, NULL, 1);
-        size_t bytes = n->in[i]->wants ? loom_bmm_scratch(&p) : 0;
+        size_t bytes = n->in[i]->wants ? KERNEL(n, bmm_scratch)(&p) : 0;
         most = bytes > most ? bytes : most;
     }
     return most;

@@ -7,7 +7,7 @@
 #include "tensor/node.h"
 
 /* The kernel that this node's graph runs. */
-#define KERNEL(n, name) ((n)->graph->reference ? loom_ref_##name : loom_host_##name)
+#define KERNEL(n, name) ((n)->graph->kernels->name)
 
 /* ---- infer: each returns LOOM_OK or fills `e`; the graph adds the op's name, scope and all input shapes ---- */
 int loom_need_real(const struct loom_node *n, int first, int count, struct loom_error *e);
