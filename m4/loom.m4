@@ -38,7 +38,7 @@ AC_DEFUN([LOOM_PART], [
 ])
 
 # LOOM_OPENBLAS_THREADING
-# Which of its variants (serial, pthread, OpenMP) OpenBLAS is decides how processes may fork around it.
+# Which of its variants (serial, pthread, OpenMP) OpenBLAS is here, for the summary; the program asks the one it runs on.
 AC_DEFUN([LOOM_OPENBLAS_THREADING], [
     AC_MSG_CHECKING([how OpenBLAS makes threads])
     save_LIBS=$LIBS; LIBS="$OPENBLAS_LIBS $LIBS"
@@ -48,5 +48,4 @@ AC_DEFUN([LOOM_OPENBLAS_THREADING], [
     AS_CASE([$loom_status], [10], [loom_blas_threads=none], [11], [loom_blas_threads=pthread],
             [12], [loom_blas_threads=OpenMP], [loom_blas_threads=unknown])
     AC_MSG_RESULT([$loom_blas_threads])
-    AC_DEFINE_UNQUOTED([LOOM_BLAS_THREADS], ["$loom_blas_threads"], [How OpenBLAS makes threads.])
 ])

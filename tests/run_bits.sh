@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# A run's bits do not depend on the number of workers, on the kernels that OpenBLAS picks, or on being killed and resumed.
+# A run's bits do not depend on the number of workers, on whether plans are made ahead, on the kernels that OpenBLAS picks, or on being killed and resumed.
 # KILLS (20) says how often the run is killed.
 : "${LOOM_PROGRAM:?}" "${top_srcdir:?}"
 kills=${KILLS:-20}
@@ -8,7 +8,7 @@ dir=$(mktemp -d) || exit 99
 trap 'rm -rf "$dir"' EXIT
 LOOM_CACHE=$dir/cache
 export LOOM_CACHE
-echo 1..6
+echo 1..7
 
 check() { # what, status
     number=$((number + 1))
@@ -33,6 +33,8 @@ for n in 2 4; do
     run --out "$dir/t$n" --threads $n && bytes "$dir/t$n" | cmp - "$dir/one.txt"
     check "$n workers, the same bits" $?
 done
+LOOM_PREFETCH=0 run --out "$dir/p0" --threads 2 && bytes "$dir/p0" | cmp - "$dir/one.txt"
+check "plans made in turn, the same bits" $?
 
 OPENBLAS_CORETYPE=Haswell run --out "$dir/h1" --threads 1 && OPENBLAS_CORETYPE=Haswell run --out "$dir/h3" --threads 3 &&
     bytes "$dir/h1" >"$dir/h1.txt" && bytes "$dir/h3" | cmp - "$dir/h1.txt"

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/blas.h"
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/json.h"
@@ -292,7 +293,8 @@ END_TEST
 START_TEST(version_and_build)
 {
     ck_assert_ptr_nonnull(strchr(loom_version(), '.'));
-    ck_assert_ptr_nonnull(strstr(loom_build_info(), "BLAS: "));
+    ck_assert_ptr_nonnull(strstr(loom_build_info(), "BLAS: OpenBLAS "));
+    ck_assert_ptr_nonnull(strstr(loom_build_info(), loom_blas_kind()));
 }
 END_TEST
 

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Steps and checkpoints on a small real model: bits for any number of workers, no heap, everything back from a file. */
+#include "model/internal.h"
 #include "train/checkpoint.h"
 #include "train/step.h"
 
 #include <loom/config.h>
 #include <loom/rng.h>
 
+#include <cblas.h>
+#include <dirent.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/blas.h"
 #include "base/io.h"
 #include "fake.h"
 #include "suite.h"
@@ -84,7 +88,7 @@ static void open_world(struct world *w, int recordings, int with_shadow)
     ck_ok(loom_model_new(&w->model, &m, &e), &e);
     ck_ok(loom_selection_init(&w->selection, w->catalog, LOOM_TRAIN, (struct loom_words){0, NULL}, &e), &e);
     ck_ok(loom_windows_init(&w->windows, &w->selection, &(struct loom_tiling){0}, &e), &e);
-    ck_assert_int_ge(w->windows.n, WINDOWS);
+    ck_assert_int_ge(w->windows.n, WINDOWS + 8);
 }
 
 static void close_world(struct world *w)
@@ -155,8 +159,18 @@ END_TEST
 
 /* ---- steps ---- */
 
-/* Five steps from fresh weights; returns the loss of the last. */
-static double train(struct world *w, int workers, loom_real *weights, int *heap)
+enum { STEPS = 6 };
+enum announcing { NOT_AHEAD, AHEAD, WRONGLY }; /* WRONGLY: now and then another batch than the one that comes */
+
+static void announce(struct loom_stepper *stepper, const struct world *w, int t, enum announcing how)
+{
+    int wrong = how == WRONGLY && t % 2 == 1;
+    if (how != NOT_AHEAD && t + 1 < STEPS)
+        loom_stepper_announce(stepper, w->windows.sample + t + 1 + wrong, WINDOWS, 1, LOOM_STEP, (uint64_t)t + 1);
+}
+
+/* Some steps from fresh weights, each with other windows; returns the loss of the last. */
+static double train(struct world *w, int workers, enum announcing how, loom_real *weights, int *heap)
 {
     struct loom_store *store = loom_model_store(w->model);
     struct loom_stepper *stepper;
@@ -168,9 +182,10 @@ static double train(struct world *w, int workers, loom_real *weights, int *heap)
     ck_ok(loom_pool_new(&pool, workers, &e), &e);
     ck_ok(loom_stepper_new(&stepper, w->model, pool, 5, 64 << 20, &e), &e);
     ck_ok(loom_optimizer_init(&o, store, &spec, &e), &e);
-    for (int t = 0; t < 5; t++) {
+    for (int t = 0; t < STEPS; t++) {
         int before = atomic_load(&allocations);
-        ck_ok(loom_stepper_run(stepper, w->windows.sample, WINDOWS, 1, LOOM_STEP, (uint64_t)t, &result, &e), &e);
+        announce(stepper, w, t, how);
+        ck_ok(loom_stepper_run(stepper, w->windows.sample + t, WINDOWS, 1, LOOM_STEP, (uint64_t)t, &result, &e), &e);
         ck_ok(loom_optimizer_step(&o, result.root->grad, 1, 0.01, pool, &norm, &e), &e);
         if (t > 0)
             *heap += atomic_load(&allocations) - before;
@@ -183,17 +198,17 @@ static double train(struct world *w, int workers, loom_real *weights, int *heap)
     return result.loss;
 }
 
-START_TEST(steps_are_alike_for_any_workers_and_take_no_heap)
+START_TEST(steps_are_alike_for_any_workers_ahead_or_not_and_take_no_heap)
 {
     loom_real *first = NULL;
     double loss = 0;
-    for (int workers = 1; workers <= 4; workers++) {
+    for (int k = 0; k < 4 * 3; k++) {
         struct world w;
         open_world(&w, RECORDINGS, 0);
         size_t n = (size_t)loom_model_store(w.model)->size[LOOM_LIFE_PARAM];
         loom_real *weights = calloc(n, sizeof *weights);
         int heap = 0;
-        double last = train(&w, workers, weights, &heap);
+        double last = train(&w, 1 + k % 4, (enum announcing)(k / 4), weights, &heap);
         if (COUNTS_ALLOCATIONS)
             ck_assert(heap == 0 && atomic_load(&allocations) > 0);
         if (!first) {
@@ -207,6 +222,169 @@ START_TEST(steps_are_alike_for_any_workers_and_take_no_heap)
         close_world(&w);
     }
     free(first);
+}
+END_TEST
+
+/* ---- slow and failing sources ---- */
+
+static const struct loom_tokenizer *true_tokenizer;
+static atomic_uint nap_us;
+static _Atomic uint64_t bad_key;
+static atomic_int multiplies, most_threads, most_asked; /* asked: that OpenBLAS would use for a call */
+
+static void raise_to(atomic_int *most, int n)
+{
+    for (int is = atomic_load(most); n > is;)
+        if (atomic_compare_exchange_weak(most, &is, n))
+            break;
+}
+
+static int count_threads(void)
+{
+    DIR *d = opendir("/proc/self/task");
+    int n = 0;
+    for (struct dirent *f; d && (f = readdir(d));)
+        n += f->d_name[0] != '.';
+    if (d)
+        closedir(d);
+    return n;
+}
+
+/* A product that OpenBLAS would share out among threads, from whatever thread is here. */
+static void multiply(void)
+{
+    enum { N = 256 };
+    float *a = calloc(3 * (size_t)N * N, sizeof *a);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, N, N, N, 1, a, N, a + N * N, N, 0, a + 2 * N * N, N);
+    free(a);
+    raise_to(&most_threads, count_threads());
+    raise_to(&most_asked, loom_blas_threads());
+}
+
+static int odd_tokenize(const void *self, const struct loom_window *w, struct loom_rows_builder *out,
+                        struct loom_error *err)
+{
+    if (atomic_load(&nap_us))
+        usleep(atomic_load(&nap_us));
+    if (atomic_load(&multiplies))
+        multiply();
+    if (w->key == atomic_load(&bad_key))
+        return loom_fail(err, LOOM_EDATA, "disk", 7, "window %llu cannot be read: look at the disk",
+                         (unsigned long long)w->key);
+    return true_tokenizer->tokenize(self, w, out, err);
+}
+
+/* The tokenizer of the first modality, with naps and failures put before it. */
+static void make_odd(struct world *w, struct loom_tokenizer *odd)
+{
+    struct loom_modality *m = &w->model->modality[0];
+    true_tokenizer = m->tokenizer;
+    *odd = *true_tokenizer;
+    odd->tokenize = odd_tokenize;
+    m->tokenizer = odd;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Seconds that a step waited for its plan, the median over steps; between them the caller is busy for `pause_us`. */
+static double waited(struct world *w, enum announcing how, unsigned pause_us)
+{
+    struct loom_stepper *stepper;
+    struct loom_step_result result;
+    struct loom_pool *pool;
+    double s[STEPS];
+    ck_ok(loom_pool_new(&pool, 2, &e), &e);
+    ck_ok(loom_stepper_new(&stepper, w->model, pool, 5, 64 << 20, &e), &e);
+    for (int t = 0; t < STEPS; t++) {
+        announce(stepper, w, t, how);
+        ck_ok(loom_stepper_run(stepper, w->windows.sample + t, WINDOWS, 1, LOOM_STEP, (uint64_t)t, &result, &e), &e);
+        s[t] = result.plan_s;
+        usleep(pause_us);
+    }
+    loom_stepper_free(stepper);
+    loom_pool_free(pool);
+    qsort(s + 1, STEPS - 1, sizeof *s, ascending); /* the first is never announced */
+    return s[1 + (STEPS - 1) / 2];
+}
+
+/* 10 windows at 5 ms: two workers plan for 25 ms or more, the thread beside them for 50. It is done where there are
+ * 100; where there is nothing to hide behind, all three plan. */
+START_TEST(slow_sources_are_read_beside_the_step)
+{
+    struct world w;
+    struct loom_tokenizer odd;
+    open_world(&w, RECORDINGS, 0);
+    make_odd(&w, &odd);
+    atomic_store(&nap_us, 5000);
+    double in_turn = waited(&w, NOT_AHEAD, 100000), beside = waited(&w, AHEAD, 100000);
+    double rushed = waited(&w, AHEAD, 0);
+    atomic_store(&nap_us, 0);
+    ck_assert(in_turn >= 0.025);
+    ck_assert_msg(beside <= 0.25 * in_turn, "waited %g s with plans made ahead, %g s without", beside, in_turn);
+    ck_assert_msg(rushed <= 1.5 * in_turn, "waited %g s in a rush, %g s in turn", rushed, in_turn);
+    close_world(&w);
+}
+END_TEST
+
+/* Workers, and the thread beside them: whatever they call, and whichever OpenBLAS is loaded. main has the libraries
+ * told to use three threads. */
+START_TEST(libraries_make_no_threads)
+{
+    struct world w;
+    struct loom_tokenizer odd;
+    open_world(&w, RECORDINGS, 0);
+    make_odd(&w, &odd);
+    ck_assert_str_eq(getenv("OMP_NUM_THREADS"), "3");
+    openblas_set_num_threads(openblas_get_num_threads()); /* those it keeps and puts to sleep are there from here on */
+    int before = count_threads();
+    atomic_store(&multiplies, 1);
+    waited(&w, AHEAD, 1000);
+    atomic_store(&multiplies, 0);
+    ck_assert_int_ge(before, 1);
+    int most = atomic_load(&most_threads), asked = atomic_load(&most_asked);
+    ck_assert_int_eq(most, before + 2);
+    ck_assert_int_eq(asked, 1);
+    close_world(&w);
+}
+END_TEST
+
+/* The step whose window is bad fails, in the same words, and those before and after it do not. */
+START_TEST(failures_belong_to_their_step)
+{
+    struct world w;
+    struct loom_tokenizer odd;
+    struct loom_step_result result;
+    struct loom_pool *pool;
+    char said[2][1400];
+    open_world(&w, RECORDINGS, 0);
+    make_odd(&w, &odd);
+    ck_ok(loom_pool_new(&pool, 2, &e), &e);
+    atomic_store(&bad_key, w.windows.sample[WINDOWS + 2].key);
+    for (int how = NOT_AHEAD; how <= AHEAD; how++) {
+        struct loom_stepper *stepper;
+        ck_ok(loom_stepper_new(&stepper, w.model, pool, 5, 64 << 20, &e), &e);
+        for (int t = 0; t < STEPS; t++) {
+            announce(stepper, &w, t, (enum announcing)how);
+            int code = loom_stepper_run(stepper, w.windows.sample + t, WINDOWS, 1, LOOM_STEP, (uint64_t)t, &result, &e);
+            ck_assert_int_eq(code, t >= 3 ? LOOM_EDATA : LOOM_OK);
+            if (t == 3)
+                loom_error_text(&e, said[how], sizeof said[how]);
+            loom_error_clear(&e);
+        }
+        ck_ok(loom_stepper_run(stepper, w.windows.sample, WINDOWS, 1, LOOM_STEP, 0, &result, &e), &e);
+        announce(stepper, &w, 1, (enum announcing)how);
+        ck_ok(loom_stepper_run(stepper, w.windows.sample, WINDOWS, 1, LOOM_EVALUATE, 0, &result, &e), &e);
+        loom_stepper_free(stepper); /* with a plan under way */
+    }
+    atomic_store(&bad_key, 0);
+    ck_assert_str_eq(said[0], said[1]);
+    ck_assert_ptr_nonnull(strstr(said[1], "look at the disk"));
+    loom_pool_free(pool);
+    close_world(&w);
 }
 END_TEST
 
@@ -377,10 +555,20 @@ START_TEST(damaged_checkpoints_are_refused)
 }
 END_TEST
 
-int main(void)
+/* Libraries read their number of threads when they are loaded. */
+int main(int argc, char **argv)
 {
+    const char *set = getenv("OMP_NUM_THREADS");
+    if (argc == 1 && (!set || strcmp(set, "3") != 0)) {
+        setenv("OMP_NUM_THREADS", "3", 1);
+        setenv("OPENBLAS_NUM_THREADS", "3", 1);
+        execv("/proc/self/exe", argv);
+    }
     const TTest *const tests[] = {tree_joins_alike_for_any_workers,
-                                  steps_are_alike_for_any_workers_and_take_no_heap,
+                                  steps_are_alike_for_any_workers_ahead_or_not_and_take_no_heap,
+                                  slow_sources_are_read_beside_the_step,
+                                  libraries_make_no_threads,
+                                  failures_belong_to_their_step,
                                   empty_shards_do_not_count,
                                   everything_comes_back,
                                   rows_travel_by_name,

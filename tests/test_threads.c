@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
-#include "base/threads.h"
+#include "base/beside.h"
 #include "suite.h"
 
 #include <malloc.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 enum { TASKS = 64 };
 
@@ -77,6 +78,51 @@ START_TEST(run_allocates_nothing)
 }
 END_TEST
 
+static void count_slowly(void *payload, int task, int worker)
+{
+    if (worker < 0 && task % 7 == 0)
+        usleep(200);
+    count(payload, task, worker);
+}
+
+/* Every task of a set that ended once, none twice of one that was dropped; the thread beside takes some. */
+START_TEST(tasks_beside_are_done_once)
+{
+    struct loom_error e = {0};
+    struct loom_beside *b;
+    int beside = 0;
+    ck_ok(loom_beside_new(&b, &e), &e);
+    for (int workers = 1; workers <= 3; workers++) {
+        struct loom_pool *p;
+        ck_ok(loom_pool_new(&p, workers, &e), &e);
+        for (int set = 0; set < 600; set++) {
+            struct tally t = {0};
+            int tasks = set % TASKS;
+            loom_beside_begin(b, tasks, count_slowly, &t);
+            if (set % 3 == 0)
+                usleep(100);
+            if (set % 5 == 0)
+                loom_beside_drop(b);
+            else
+                loom_beside_end(b, p);
+            for (int i = 0; i < TASKS; i++) {
+                ck_assert_int_le(t.done[i], i < tasks);
+                ck_assert(set % 5 == 0 || t.done[i] == (i < tasks));
+                ck_assert(t.worker[i] >= -1 && t.worker[i] < workers);
+                beside += t.done[i] && t.worker[i] == -1;
+            }
+        }
+        loom_beside_end(b, p);
+        loom_pool_free(p);
+    }
+    ck_assert_int_gt(beside, 0);
+    struct tally t = {0};
+    loom_beside_begin(b, TASKS, count_slowly, &t);
+    loom_beside_free(b);
+    loom_beside_free(NULL);
+}
+END_TEST
+
 START_TEST(refusals)
 {
     struct loom_error e = {0};
@@ -90,6 +136,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {every_task_once, runs_are_ordered, run_allocates_nothing, refusals};
+    const TTest *const tests[] = {every_task_once, runs_are_ordered, run_allocates_nothing, tasks_beside_are_done_once,
+                                  refusals};
     return run_suite("threads", sizeof tests / sizeof *tests, tests, 60);
 }

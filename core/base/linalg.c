@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <loom/linalg.h>
 
+#include "base/blas.h"
+
 #include <cblas.h>
 #include <math.h>
 #include <string.h>
@@ -9,16 +11,16 @@
  */
 static int one_thread(void)
 {
-    int threads = openblas_get_num_threads();
+    int threads = loom_blas_threads();
     if (threads != 1)
-        openblas_set_num_threads(1);
+        loom_blas_set_threads(1);
     return threads;
 }
 
 static void threads_back(int threads)
 {
     if (threads != 1)
-        openblas_set_num_threads(threads);
+        loom_blas_set_threads(threads);
 }
 
 void loom_gram_add(double *g, int64_t n, const double *x, int64_t rows)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/threads.h"
 
+#include "base/blas.h"
+
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -49,6 +51,7 @@ static void *work(void *payload)
     struct seat *seat = payload;
     struct loom_pool *p = seat->pool;
     unsigned seen = 0;
+    loom_blas_alone();
     for (;;) {
         for (int i = 0; i < p->spins && atomic_load(&p->generation) == seen; i++)
             relax();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A fixed pool of workers that take numbered tasks. The calling thread is worker 0. */
+/* A fixed pool of workers that take numbered tasks. The calling thread is worker 0. The others never have libraries
+ * make OpenMP threads for them; for worker 0 that is the caller's to see to (base/blas.h). */
 #ifndef LOOM_BASE_THREADS_H
 #define LOOM_BASE_THREADS_H
 

@@ -65,7 +65,7 @@ struct loom_masses {
 };
 void loom_masses_add(struct loom_masses *to, const struct loom_masses *from);
 
-/* bytes: size of each of the shard's two arenas (rows, graph); reserved, touched as used. */
+/* bytes: size of each of the shard's three arenas (rows now and ahead, graph); reserved, touched as used. */
 int loom_shard_new(struct loom_shard **out, struct loom_model *m, size_t bytes, struct loom_error *e);
 void loom_shard_free(struct loom_shard *s);
 /* Share packed weights with other shards of this model (tensor/packs.h) from the next build on; NULL = pack alone. */
@@ -77,6 +77,11 @@ void loom_shard_lend(struct loom_shard *s, struct loom_graph *graph);
  * draw number. */
 int loom_shard_plan(struct loom_shard *s, const struct loom_sample *sample, int n, enum loom_mode mode, uint64_t step,
                     struct loom_error *e);
+/* [data] The same into memory of its own, while another thread builds and runs what was planned before; loom_shard_turn
+ * makes it the plan of the next build, and what was planned before is gone. */
+int loom_shard_plan_ahead(struct loom_shard *s, const struct loom_sample *sample, int n, enum loom_mode mode,
+                          uint64_t step, struct loom_error *e);
+void loom_shard_turn(struct loom_shard *s);
 const struct loom_masses *loom_shard_masses(const struct loom_shard *s);
 /* [build] Build the graph of the planned windows. `first`: this shard counts ONCE terms. block NULL: no gradients, sums
  * or terms are kept. */
@@ -84,11 +89,11 @@ int loom_shard_build(struct loom_shard *s, const struct loom_masses *joined, str
                      struct loom_error *e);
 void loom_shard_run(struct loom_shard *s); /* forward; in STEP also backward; adds terms and sums to the block */
 double loom_shard_flops(const struct loom_shard *s);
-size_t loom_shard_peak(const struct loom_shard *s);    /* bytes of both arenas, highest ever */
+size_t loom_shard_peak(const struct loom_shard *s);    /* bytes of all arenas, highest ever */
 int64_t loom_shard_tokens(const struct loom_shard *s); /* rows planned in views' inputs and questions */
 
 /* After loom_shard_run in EVALUATE: what was read, one entry for each loom_read in build order. Valid until the next
- * plan. */
+ * plan, turn or build. */
 struct loom_reading {
     int modality;
     const char *likelihood;

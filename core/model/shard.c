@@ -7,13 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct loom_shard {
-    struct loom_model *model;
+/* What reading, tokenizing and planning leave on the host. */
+struct draft {
     struct loom_arena rows;
-    struct loom_graph *own, *graph; /* graph: where it builds, its own or a lent one */
-    double flops;                   /* of the graph it built last */
     struct loom_rows full;
     struct loom_plan plan;
+};
+
+struct loom_shard {
+    struct loom_model *model;
+    struct draft draft[2], *now, *ahead; /* now: of the windows that are built and run */
+    struct loom_graph *own, *graph;      /* graph: where it builds, its own or a lent one */
+    double flops;                        /* of the graph it built last */
     struct loom_build build;
     struct loom_reading reading[LOOM_READS];
     int readings;
@@ -25,7 +30,11 @@ int loom_shard_new(struct loom_shard **out, struct loom_model *m, size_t bytes, 
     if (!s)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "out of memory for a shard");
     s->model = m;
-    int status = loom_arena_init(&s->rows, bytes, e);
+    s->now = &s->draft[0];
+    s->ahead = &s->draft[1];
+    int status = loom_arena_init(&s->now->rows, bytes, e);
+    if (status == LOOM_OK)
+        status = loom_arena_init(&s->ahead->rows, bytes, e);
     if (status == LOOM_OK)
         status = loom_graph_new(&s->own, bytes, e);
     s->graph = s->own;
@@ -42,7 +51,8 @@ void loom_shard_free(struct loom_shard *s)
     if (!s)
         return;
     loom_graph_free(s->own);
-    loom_arena_release(&s->rows);
+    loom_arena_release(&s->draft[0].rows);
+    loom_arena_release(&s->draft[1].rows);
     free(s);
 }
 
@@ -132,20 +142,18 @@ int loom_shard_tokenize(struct loom_model *m, const struct loom_sample *sample, 
     return loom_rows_finish(&b, m->axis_name, full, e);
 }
 
-int loom_shard_plan(struct loom_shard *s, const struct loom_sample *sample, int n, enum loom_mode mode, uint64_t step,
-                    struct loom_error *e)
+static int plan_into(struct loom_model *m, struct draft *d, const struct loom_sample *sample, int n,
+                     enum loom_mode mode, uint64_t step, struct loom_error *e)
 {
-    struct loom_model *m = s->model;
-    loom_arena_rewind(&s->rows, 0);
-    s->readings = 0;
-    int status = loom_shard_tokenize(m, sample, n, mode, step, &s->rows, &s->full, e);
+    loom_arena_rewind(&d->rows, 0);
+    int status = loom_shard_tokenize(m, sample, n, mode, step, &d->rows, &d->full, e);
     if (status != LOOM_OK)
         return status;
-    loom_plan_begin(&s->plan, m, &s->rows, mode, step, &s->full);
+    loom_plan_begin(&d->plan, m, &d->rows, mode, step, &d->full);
     for (int i = 0; i < m->objectives; i++) {
         const struct loom_objective *o = (const struct loom_objective *)m->objective_at[i].part;
-        s->plan.objective = i;
-        status = o->plan(m->objective_at[i].self, &s->full, &s->plan, e);
+        d->plan.objective = i;
+        status = o->plan(m->objective_at[i].self, &d->full, &d->plan, e);
         if (status < 0) {
             loom_fail(e, status, NULL, 0, "objective '%s' could not plan", m->objective_at[i].plugin->id);
             return status;
@@ -154,16 +162,36 @@ int loom_shard_plan(struct loom_shard *s, const struct loom_sample *sample, int 
     return LOOM_OK;
 }
 
+int loom_shard_plan(struct loom_shard *s, const struct loom_sample *sample, int n, enum loom_mode mode, uint64_t step,
+                    struct loom_error *e)
+{
+    return plan_into(s->model, s->now, sample, n, mode, step, e);
+}
+
+int loom_shard_plan_ahead(struct loom_shard *s, const struct loom_sample *sample, int n, enum loom_mode mode,
+                          uint64_t step, struct loom_error *e)
+{
+    return plan_into(s->model, s->ahead, sample, n, mode, step, e);
+}
+
+void loom_shard_turn(struct loom_shard *s)
+{
+    struct draft *was = s->now;
+    s->now = s->ahead;
+    s->ahead = was;
+}
+
 const struct loom_masses *loom_shard_masses(const struct loom_shard *s)
 {
-    return &s->plan.masses;
+    return &s->now->plan.masses;
 }
 
 int loom_shard_build(struct loom_shard *s, const struct loom_masses *joined, struct loom_block *block, int first,
                      struct loom_error *e)
 {
+    s->readings = 0;
     loom_graph_reset(s->graph);
-    loom_build_begin(&s->build, s->model, s->graph, &s->plan, joined, block, first);
+    loom_build_begin(&s->build, s->model, s->graph, &s->now->plan, joined, block, first);
     loom_build_objectives(&s->build);
     s->flops = loom_graph_flops(s->graph, s->build.mode == LOOM_STEP);
     return loom_graph_error(s->graph, e);
@@ -241,14 +269,14 @@ double loom_shard_flops(const struct loom_shard *s)
 
 size_t loom_shard_peak(const struct loom_shard *s)
 {
-    return s->rows.peak + loom_graph_peak(s->own);
+    return s->draft[0].rows.peak + s->draft[1].rows.peak + loom_graph_peak(s->own);
 }
 
 int64_t loom_shard_tokens(const struct loom_shard *s)
 {
     int64_t n = 0;
-    for (int v = 0; v < s->plan.views; v++) {
-        const struct loom_view *view = s->plan.view[v];
+    for (int v = 0; v < s->now->plan.views; v++) {
+        const struct loom_view *view = s->now->plan.view[v];
         n += view->in.rows;
         for (int m = 0; m < s->model->modalities; m++)
             n += view->ask[m].rows;

@@ -129,7 +129,8 @@ int loom_evaluate(struct loom_stepper *stepper, const struct loom_sample *sample
     int code = LOOM_OK;
     batch *= arity;
     for (int at = 0; at < n && code == LOOM_OK; at += batch) {
-        int here = n - at < batch ? n - at : batch;
+        int here = n - at < batch ? n - at : batch, then = n - at - here < batch ? n - at - here : batch;
+        loom_stepper_announce(stepper, sample + at + here, then, arity, LOOM_EVALUATE, (uint64_t)draw);
         code = loom_stepper_run(stepper, sample + at, here, arity, LOOM_EVALUATE, (uint64_t)draw, &result, e);
         sum += code == LOOM_OK ? result.loss * here : 0;
         for (int i = 0; out && i < loom_stepper_shards(stepper) && code == LOOM_OK; i++) {

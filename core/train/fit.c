@@ -12,9 +12,10 @@ static int one_pass(struct loom_stepper *stepper, struct loom_model *m, const st
     struct loom_step_result result;
     memset(sums, 0, (size_t)store->size[LOOM_LIFE_SUM] * sizeof *sums);
     for (int at = 0; at < w->n; at += batch) {
-        int n = w->n - at < batch ? w->n - at : batch;
+        int n = w->n - at < batch ? w->n - at : batch, then = w->n - at - n < batch ? w->n - at - n : batch;
         if (loom_runner_stopped(r))
             return loom_fail(e, LOOM_ESTOP, NULL, 0, "stopped while fitting: run again with --resume");
+        loom_stepper_announce(stepper, w->sample + at + n, then, 1, LOOM_FIT, (uint64_t)pass);
         int code = loom_stepper_run(stepper, w->sample + at, n, 1, LOOM_FIT, (uint64_t)pass, &result, e);
         if (code != LOOM_OK)
             return code;

@@ -21,7 +21,7 @@ struct trainer {
     struct loom_schedule_spec schedule;
     struct loom_selection selection;
     struct loom_sampler *sampler;
-    struct loom_sample *sample; /* [windows] of a batch */
+    struct loom_sample *sample, *next; /* [windows] of this batch; of the one after it */
     int windows, arity;
     int64_t steps, valid_every, checkpoint_every, log_every, patience;
     int accumulate;
@@ -61,7 +61,8 @@ static int open_data(struct trainer *t, struct loom_error *e)
         return code;
     t->windows = loom_sampler_batch(t->sampler) * t->arity;
     t->sample = calloc((size_t)t->windows, sizeof *t->sample);
-    return t->sample
+    t->next = calloc((size_t)t->windows, sizeof *t->next);
+    return t->sample && t->next
                ? LOOM_OK
                : loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for a batch of %d windows: make it smaller", t->windows);
 }
@@ -181,6 +182,7 @@ static void tear_down(struct trainer *t)
     loom_model_free(t->model);
     loom_str_release(&t->line);
     free(t->sample);
+    free(t->next);
 }
 
 /* ---- saving ---- */
@@ -276,6 +278,27 @@ static int log_valid(struct trainer *t, struct loom_error *e)
 
 /* ---- steps ---- */
 
+static int validates_after(const struct trainer *t, int64_t steps)
+{
+    return t->validation.windows > 0 && (steps % t->valid_every == 0 || steps == t->steps);
+}
+
+static void draw(const struct trainer *t, uint64_t batch, struct loom_sample *out)
+{
+    for (int i = 0; i < t->windows; i++)
+        loom_sampler_draw(t->sampler, batch, i / t->arity, i % t->arity, &out[i]);
+}
+
+/* Announce the batch after `batch`, which is number k of its step, unless something else takes the stepper first. */
+static void announce(struct trainer *t, uint64_t batch, int k)
+{
+    int64_t done = t->progress.step + 1;
+    if (k + 1 == t->accumulate && (done >= t->steps || validates_after(t, done)))
+        return;
+    draw(t, batch + 1, t->next);
+    loom_stepper_announce(t->stepper, t->next, t->windows, t->arity, LOOM_STEP, batch + 1);
+}
+
 /* The batch of one step, or, when batches are accumulated, all of them: the gradient's scale makes their mean. */
 static int gather(struct trainer *t, struct loom_step_result *result, const struct loom_block **sum, double *loss,
                   struct loom_error *e)
@@ -285,8 +308,8 @@ static int gather(struct trainer *t, struct loom_step_result *result, const stru
         loom_block_zero(&t->total, t->store);
     for (int k = 0; k < t->accumulate; k++) {
         uint64_t batch = (uint64_t)t->progress.step * (uint64_t)t->accumulate + (uint64_t)k;
-        for (int i = 0; i < t->windows; i++)
-            loom_sampler_draw(t->sampler, batch, i / t->arity, i % t->arity, &t->sample[i]);
+        draw(t, batch, t->sample);
+        announce(t, batch, k);
         int code = loom_stepper_run(t->stepper, t->sample, t->windows, t->arity, LOOM_STEP, batch, result, e);
         if (code != LOOM_OK)
             return code;
@@ -329,7 +352,7 @@ static int look(struct trainer *t, int64_t first, int *enough, struct loom_error
 {
     struct loom_progress *p = &t->progress;
     *enough = 0;
-    if (t->validation.windows == 0 || (p->step % t->valid_every != 0 && p->step != t->steps))
+    if (!validates_after(t, p->step))
         return LOOM_OK;
     int code = loom_validation_run(&t->validation, &p->valid, e);
     if (code != LOOM_OK)
