@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rates of the compute kernels beside OpenBLAS, one thread, in alternation: medians in GFLOP/s and their ratio.
- * Usage: bench/kernels [rounds] */
-#include "tensor/kernels/kernels.h"
+ * Usage: bench/kernels [rounds [exact|fast|bf16]] */
+#include "tensor/kernels/numerics.h"
 #include <cblas.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #ifdef LOOM_DOUBLE
@@ -190,9 +191,19 @@ int main(int argc, char **argv)
         rounds = atoi(argv[1]);
     if (rounds < 1 || rounds > MAX_ROUNDS)
         return 2;
-    host = loom_kernels_default(NULL);
-    if (!host)
+    struct loom_error e = {0};
+    const char *word = argc > 2 ? argv[2] : "exact";
+    host = loom_kernels_default(&e);
+    if (host)
+        host = loom_kernels_numeric(host,
+                                    strcmp(word, "fast") == 0   ? LOOM_NUMERICS_FAST
+                                    : strcmp(word, "bf16") == 0 ? LOOM_NUMERICS_BF16
+                                                                : LOOM_NUMERICS_EXACT,
+                                    &e);
+    if (!host) {
+        fprintf(stderr, "%s\n", e.message);
         return 2;
+    }
     openblas_set_num_threads(1);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         layers(shapes[i][0], shapes[i][1], shapes[i][2]);

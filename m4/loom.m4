@@ -49,3 +49,34 @@ AC_DEFUN([LOOM_OPENBLAS_THREADING], [
             [12], [loom_blas_threads=OpenMP], [loom_blas_threads=unknown])
     AC_MSG_RESULT([$loom_blas_threads])
 ])
+
+# LOOM_ONEDNN
+# oneDNN, which Debian ships without a .pc file: --with-onednn=auto|yes|no, HAVE_ONEDNN, ONEDNN_CFLAGS, ONEDNN_LIBS.
+# Its products run with one thread in each of ours, which is asked of OpenMP.
+AC_DEFUN([LOOM_ONEDNN], [
+    AC_ARG_VAR([ONEDNN_LIBS], [linker flags for oneDNN, default -ldnnl])
+    AC_ARG_WITH([onednn], [AS_HELP_STRING([--with-onednn=auto|yes|no], [products of numerics = "fast"])], [],
+        [with_onednn=auto])
+    AC_OPENMP
+    loom_have_onednn=no
+    AS_IF([test "x$with_onednn" != xno],
+        [save_LIBS=$LIBS; save_CFLAGS=$CFLAGS
+         LIBS="${ONEDNN_LIBS:=-ldnnl} $LIBS"; CFLAGS="$CFLAGS $OPENMP_CFLAGS"
+         AC_MSG_CHECKING([for oneDNN])
+         AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <dnnl.h>
+                                           #include <omp.h>]],
+                 [[float x = 0; omp_set_num_threads(1);
+                   return dnnl_sgemm('N', 'N', 1, 1, 1, 1, &x, 1, &x, 1, 0, &x, 1);]])],
+             [loom_have_onednn=yes])
+         AC_MSG_RESULT([$loom_have_onednn])
+         LIBS=$save_LIBS; CFLAGS=$save_CFLAGS])
+    AS_IF([test "x$with_onednn-$loom_have_onednn" = xyes-no],
+        [AC_MSG_ERROR([oneDNN is missing: install libdnnl-dev, or configure --without-onednn])])
+    AS_IF([test "x$loom_have_onednn" = xyes],
+        [AC_DEFINE([HAVE_ONEDNN], [1], [Define to 1 if oneDNN is there.])
+         ONEDNN_CFLAGS=$OPENMP_CFLAGS; ONEDNN_LIBS="$ONEDNN_LIBS $OPENMP_CFLAGS"
+         loom_onednn_summary='yes (products of numerics = "fast")'],
+        [ONEDNN_CFLAGS=; ONEDNN_LIBS=
+         loom_onednn_summary='no  (products of numerics = "fast" by OpenBLAS: install libdnnl-dev)'])
+    AC_SUBST([ONEDNN_CFLAGS])
+])

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Fast kernels against the reference, the row law bit by bit, and the accuracy of the vector functions. */
-#include "tensor/kernels/kernels.h"
+#include "tensor/kernels/numerics.h"
 
 #include <loom/rng.h>
 
@@ -11,9 +11,12 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct loom_kernels *host; /* the set under test */
+static const struct loom_kernels *host;                             /* under test */
+static const struct loom_kernels *define = &loom_kernels_reference; /* what it is compared with */
 static const int64_t lengths[] = {1, 2, 3, 7, 15, 16, 17, 31, 33, 64, 97, 131, 257};
 #define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
+
+static double slack = 1; /* libraries add in an order of their own */
 
 static void check_gemm(int64_t r, int64_t n, int64_t k, int transposed, struct loom_epilogue e)
 {
@@ -21,21 +24,21 @@ static void check_gemm(int64_t r, int64_t n, int64_t k, int transposed, struct l
     loom_real *x = noise(r * ldx), *b = noise((transposed ? n : k) * ldb), *bias = noise(n);
     loom_real *want = noise(r * ldy), *got = copy(want, r * ldy), *want_pre = noise(r * ldy),
               *got_pre = copy(want_pre, r * ldy);
-    loom_real *packed = noise((int64_t)(host->packed_bytes(k, n) / sizeof(loom_real)));
+    loom_real *packed = noise((int64_t)((host->packed_bytes(k, n) + define->packed_bytes(k, n)) / sizeof(loom_real)));
     e.bias = e.bias ? bias : NULL;
     loom_real *pre = e.pre;
     e.pre = pre ? want_pre : NULL;
-    loom_ref_gemm_pack(packed, k, n, b, ldb, transposed);
-    loom_ref_gemm(r, n, k, x, ldx, packed, want, ldy, &e);
+    define->gemm_pack(packed, k, n, b, ldb, transposed);
+    define->gemm(r, n, k, x, ldx, packed, want, ldy, &e);
     e.pre = pre ? got_pre : NULL;
     host->gemm_pack(packed, k, n, b, ldb, transposed);
     host->gemm(r, n, k, x, ldx, packed, got, ldy, &e);
-    check_close(got, want, r * ldy, 1, "gemm");
-    check_close(got_pre, want_pre, r * ldy, 1, "gemm, before the activation");
+    check_close(got, want, r * ldy, slack, "gemm");
+    check_close(got_pre, want_pre, r * ldy, slack, "gemm, before the activation");
     release(8, x, b, bias, want, got, want_pre, got_pre, packed);
 }
 
-START_TEST(gemm_is_the_reference)
+static void check_gemms(void)
 {
     loom_real wanted = 0;
     const struct loom_epilogue plain = {0},
@@ -49,6 +52,11 @@ START_TEST(gemm_is_the_reference)
     check_gemm(37, 40, 1024, 1, all); /* over slabs */
     check_gemm(2, 300, 1100, 0, all);
     check_gemm(0, 5, 5, 0, plain);
+}
+
+START_TEST(gemm_is_the_reference)
+{
+    check_gemms();
 }
 END_TEST
 
@@ -71,7 +79,7 @@ static void check_row_law(int64_t n, int64_t k, int64_t ldx)
     release(7, x, b, bias, packed, all, part, start);
 }
 
-START_TEST(gemm_obeys_the_row_law)
+static void check_row_laws(void)
 {
     check_row_law(1, 7, 7);
     check_row_law(17, 64, 64);
@@ -79,9 +87,14 @@ START_TEST(gemm_obeys_the_row_law)
     check_row_law(256, 128, 128);
     check_row_law(40, 1100, 2048);
 }
+
+START_TEST(gemm_obeys_the_row_law)
+{
+    check_row_laws();
+}
 END_TEST
 
-START_TEST(weight_gradient_is_the_reference)
+static void check_weight_gradients(void)
 {
     for (int i = 0; i < COUNT(lengths); i++)
         for (int j = 0; j < COUNT(lengths); j++) {
@@ -90,7 +103,7 @@ START_TEST(weight_gradient_is_the_reference)
                       *got = copy(want, m * (n + 3));
             loom_real *sums = noise(n), *got_sums = copy(sums, n);
             void *scratch = noise((int64_t)(host->gemm_tn_scratch(rows, m, n) / sizeof(loom_real)));
-            loom_ref_gemm_tn(rows, m, n, a, m + 1, b, n + 2, want, n + 3, j % 2, scratch);
+            define->gemm_tn(rows, m, n, a, m + 1, b, n + 2, want, n + 3, j % 2, scratch);
             host->gemm_tn(rows, m, n, a, m + 1, b, n + 2, got, n + 3, j % 2, scratch);
             check_close(got, want, m * (n + 3), 4, "gemm_tn");
             loom_ref_column_sums(rows, n, b, n + 2, sums, j % 2);
@@ -98,6 +111,64 @@ START_TEST(weight_gradient_is_the_reference)
             check_close(got_sums, sums, n, 4, "column_sums");
             release(7, a, b, want, got, sums, got_sums, scratch);
         }
+}
+
+START_TEST(weight_gradient_is_the_reference)
+{
+    check_weight_gradients();
+}
+END_TEST
+
+START_TEST(fast_products_are_the_reference)
+{
+    struct loom_error e = {0};
+    host = loom_kernels_numeric(host, LOOM_NUMERICS_FAST, &e);
+    ck_assert_msg(host != NULL, "%s", e.message);
+    slack = 4;
+    check_gemms();
+    check_weight_gradients();
+}
+END_TEST
+
+/* Rounded operands differ from plain ones in the third digit, so that the definition of one is no match for the other;
+ * where the processor has no such products the refusal says so. */
+START_TEST(bf16_products_are_the_reference)
+{
+    struct loom_error e = {0};
+    const struct loom_kernels *bf16 = loom_kernels_numeric(host, LOOM_NUMERICS_BF16, &e);
+    define = loom_kernels_numeric(define, LOOM_NUMERICS_BF16, &e);
+    ck_assert_ptr_nonnull(define);
+    if (!bf16) {
+        ck_assert_int_eq(e.code, LOOM_ECONFIG);
+        ck_assert_ptr_nonnull(strstr(e.message, "float32"));
+        return;
+    }
+    host = bf16;
+    check_gemms();
+    check_weight_gradients();
+    check_row_laws();
+}
+END_TEST
+
+/* Ties go to even; what is below half a step falls back; infinity stays, and what would round beyond becomes it. */
+START_TEST(bf16_rounds_to_the_nearest)
+{
+    const double in[] = {1, 1 + 0x1p-8, 1 + 0x3p-8, 1 + 0x1.1p-8, 1 + 0x0.ffp-8, -(1 + 0x3p-8), 0x1.ffp127, INFINITY};
+    const double out[] = {1, 1, 1 + 0x1p-6, 1 + 0x1p-7, 1, -(1 + 0x1p-6), INFINITY, INFINITY};
+    const struct loom_kernels *tables[] = {loom_kernels_numeric(host, LOOM_NUMERICS_BF16, NULL),
+                                           loom_kernels_numeric(define, LOOM_NUMERICS_BF16, NULL)};
+    loom_real one = 1, *packed = noise(4096);
+    for (int t = 0; t < 2; t++)
+        for (int i = 0; tables[t] && i < COUNT(in); i++) {
+            loom_real x = (loom_real)in[i], y;
+            tables[t]->gemm_pack(packed, 1, 1, &one, 1, 0);
+            tables[t]->gemm(1, 1, 1, &x, 1, packed, &y, 1, NULL);
+            ck_assert_msg((double)y == out[i], "%s: %a becomes %a, not %a", tables[t]->set, in[i], (double)y, out[i]);
+            tables[t]->gemm_pack(packed, 1, 1, &x, 1, 0);
+            tables[t]->gemm(1, 1, 1, &one, 1, packed, &y, 1, NULL);
+            ck_assert_msg((double)y == out[i], "%s: a weight of %a becomes %a", tables[t]->set, in[i], (double)y);
+        }
+    release(1, packed);
 }
 END_TEST
 
@@ -486,11 +557,24 @@ int main(void)
         return EXIT_FAILURE;
     }
     const TTest *tests[] = {
-        gemm_is_the_reference,         gemm_obeys_the_row_law,          weight_gradient_is_the_reference,
-        bmm_is_the_reference,          norms_are_the_reference,         dropout_is_the_reference,
-        dropout_follows_the_sample,    rows_by_index_are_the_reference, elementwise_is_the_reference,
-        elementwise_obeys_the_row_law, row_kernels_obey_the_row_law,    losses_are_the_reference,
-        adamw_is_the_reference,        vector_functions_are_accurate,   exp_knows_its_limits,
+        gemm_is_the_reference,
+        gemm_obeys_the_row_law,
+        weight_gradient_is_the_reference,
+        fast_products_are_the_reference,
+        bf16_products_are_the_reference,
+        bf16_rounds_to_the_nearest,
+        bmm_is_the_reference,
+        norms_are_the_reference,
+        dropout_is_the_reference,
+        dropout_follows_the_sample,
+        rows_by_index_are_the_reference,
+        elementwise_is_the_reference,
+        elementwise_obeys_the_row_law,
+        row_kernels_obey_the_row_law,
+        losses_are_the_reference,
+        adamw_is_the_reference,
+        vector_functions_are_accurate,
+        exp_knows_its_limits,
     };
     return run_suite("kernels", COUNT(tests), tests, 60);
 }

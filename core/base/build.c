@@ -15,6 +15,11 @@
 #else
 #define WITH_HDF5 "no (sources nwb and lfads, predictions.h5: install libhdf5-dev and configure again)"
 #endif
+#ifdef HAVE_ONEDNN
+#define WITH_ONEDNN "yes"
+#else
+#define WITH_ONEDNN "no (numerics = \"fast\" uses OpenBLAS: install libdnnl-dev and configure again)"
+#endif
 #ifdef HAVE_MATIO
 #define WITH_MATIO "yes"
 #else
@@ -44,6 +49,7 @@ static void write_info(void)
              "compiler: " LOOM_COMPILER "\n"
              "precision: " LOOM_PRECISION "\n"
              "BLAS: %.*s, threads: %s, kernels: %s\n"
+             "oneDNN: " WITH_ONEDNN "\n"
              "HDF5: " WITH_HDF5 "\n"
              "matio: " WITH_MATIO "\n"
              "zlib: " WITH_ZLIB "\n",

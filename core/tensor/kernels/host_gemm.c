@@ -51,13 +51,13 @@ static void copy_strip(loom_real *strip, int64_t depth, int64_t rows, const loom
             loom_store(strip + l * STRIP + r, loom_load_part(a + l * lda + r, rows - r));
 }
 
-/* Depth by depth: a slab of b is packed, and each tile of aᵀ passes by all its panels. */
 size_t loom_host_gemm_tn_scratch(int64_t rows, int64_t m, int64_t n)
 {
     (void)m;
     return loom_host_packed_bytes(rows < LOOM_TILE_DEPTH ? rows : LOOM_TILE_DEPTH, n);
 }
 
+/* Depth by depth: a slab of b is packed, and each tile of aᵀ passes by all its panels. */
 void loom_host_gemm_tn(int64_t rows, int64_t m, int64_t n, const loom_real *a, int64_t lda, const loom_real *b,
                        int64_t ldb, loom_real *c, int64_t ldc, int accumulate, void *scratch)
 {

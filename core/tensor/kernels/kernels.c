@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which kernels this processor runs. */
-#include "tensor/kernels/kernels.h"
-
 #include "config.h"
+
+#include "tensor/kernels/numerics.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define ENTRY(name) .name = loom_ref_##name,
-static const struct loom_kernels reference = {.set = "reference", LOOM_KERNEL_NAMES(ENTRY)};
+const struct loom_kernels loom_kernels_reference = {.set = "reference", LOOM_KERNEL_NAMES(ENTRY)};
 
-extern const struct loom_kernels loom_kernels_baseline;
 #ifdef HAVE_KERNELS_X86
-extern const struct loom_kernels loom_kernels_avx2, loom_kernels_avx512;
-
 /* Both ask the operating system as well: registers that it does not keep are of no use. */
 static int has_avx512(void)
 {
@@ -34,10 +31,10 @@ const struct loom_kernels *const *loom_kernels_all(void)
 {
 #ifdef HAVE_KERNELS_X86
     static const struct loom_kernels *const all[SETS + 1] = {&loom_kernels_avx512, &loom_kernels_avx2,
-                                                             &loom_kernels_baseline, &reference, NULL};
+                                                             &loom_kernels_baseline, &loom_kernels_reference, NULL};
     return all + (has_avx512() ? 0 : has_avx2() ? 1 : 2);
 #else
-    static const struct loom_kernels *const all[] = {&loom_kernels_baseline, &reference, NULL};
+    static const struct loom_kernels *const all[] = {&loom_kernels_baseline, &loom_kernels_reference, NULL};
     return all;
 #endif
 }
