@@ -33,7 +33,7 @@ quiet() { # WHAT COMMAND...
 }
 
 fast="stages.pretrain.steps=1 stages.decode.steps=1"
-echo 1..36
+echo 1..38
 try 2 usage run
 try 2 "wrong" run "$tiny" --wrong
 try 2 "does not fit here" run "$tiny" --threads many
@@ -48,6 +48,8 @@ try 2 "cannot be a folder" run "$tiny" stages.0.name=a/b --out "$dir/a"
 try 2 "two stages are called" run "$tiny" stages.0.name=decode --out "$dir/a"
 try 2 "there is no metric" run "$tiny" stages.evaluate.metrics=r3 --out "$dir/a"
 try 2 "neither loss nor a metric" run "$tiny" stages.decode.monitor=r3 --out "$dir/a"
+try 2 "exact.*forbids" run "$tiny" stages.pretrain.precision=bf16 --out "$dir/a"
+LOOM_KERNELS=avx2 try 2 "no bf16 products here.*float32" run "$tiny" stages.pretrain.precision=bf16 stages.pretrain.numerics=fast --out "$dir/a"
 try 2 "matches no parameter" run "$tiny" 'stages.decode.freeze=backbon.*' --out "$dir/a"
 try 2 "betas" run "$tiny" 'stages.pretrain.optimizer.betas=(0.9)' --out "$dir/a"
 try 2 "did you mean" run "$tiny" stages.pretrain.objektive.x=1 --out "$dir/a"

@@ -16,6 +16,7 @@
 
 struct loom_model;
 struct loom_shard;
+struct loom_kernels;
 struct loom_packs;
 
 enum loom_mode {
@@ -70,6 +71,8 @@ int loom_shard_new(struct loom_shard **out, struct loom_model *m, size_t bytes, 
 void loom_shard_free(struct loom_shard *s);
 /* Share packed weights with other shards of this model (tensor/packs.h) from the next build on; NULL = pack alone. */
 void loom_shard_share(struct loom_shard *s, struct loom_packs *packs);
+/* What the shard's own graph runs from the next build on (tensor/kernels/numerics.h). */
+void loom_shard_set_kernels(struct loom_shard *s, const struct loom_kernels *kernels);
 /* From the next build on use `graph` (NULL = the shard's own), which may serve other shards once this one has run:
  * loom_shard_readings is 0 then. */
 void loom_shard_lend(struct loom_shard *s, struct loom_graph *graph);

@@ -2,6 +2,7 @@
 /* A shard: windows in, rows, plan, graph, gradients out. The unit of graph, of coupling between samples and of
  * reduction. */
 #include "model/internal.h"
+#include "tensor/node.h"
 #include "tensor/packs.h"
 
 #include <stdlib.h>
@@ -59,6 +60,11 @@ void loom_shard_free(struct loom_shard *s)
 void loom_shard_share(struct loom_shard *s, struct loom_packs *packs)
 {
     loom_graph_set_packs(s->own, packs);
+}
+
+void loom_shard_set_kernels(struct loom_shard *s, const struct loom_kernels *kernels)
+{
+    loom_graph_set_kernels(s->own, kernels);
 }
 
 void loom_shard_lend(struct loom_shard *s, struct loom_graph *graph)

@@ -277,10 +277,15 @@ static int assess_model(struct assessment *a, const struct loom_stage *of, const
     struct column_set set[MOST_BASELINES] = {0};
     struct examinee x = {0};
     const struct loom_options *o = a->s->options;
+    const struct loom_kernels *kernels = NULL;
     int fresh, sets = of->index == a->s->from ? (int)loom_opt_count(o, "against") : 0;
     int code = loom_runner_model(a->r, asks, loom_opt_real(of->options, "shadow") > 0, &x.model, e);
     if (code == LOOM_OK)
         code = loom_stepper_new(&x.stepper, x.model, a->r->pool, a->r->pipeline->shards, a->r->pipeline->arena, e);
+    if (code == LOOM_OK)
+        code = loom_stage_kernels(a->s, &kernels, e);
+    if (code == LOOM_OK)
+        loom_stepper_set_kernels(x.stepper, kernels);
     if (code == LOOM_OK)
         code = loom_runner_inherit(a->r, of, loom_opt_string(o, "take"), a->s, x.model, &fresh, e);
     if (code == LOOM_OK)

@@ -64,6 +64,7 @@ static int set_up(struct bench *b, int side, struct loom_error *e)
 {
     struct loom_pipeline *p = &b->running.pipeline;
     struct loom_runner *r = &b->running.runner;
+    const struct loom_kernels *kernels = NULL;
     b->stage = first_training(p);
     if (!b->stage)
         return loom_fail(e, LOOM_ECONFIG, b->spec.pipeline, 0, "no stage of it trains: name a pipeline with one");
@@ -76,6 +77,10 @@ static int set_up(struct bench *b, int side, struct loom_error *e)
         code = loom_optimizer_init(&b->optimizer, loom_model_store(b->model), &rule, e);
     if (code == LOOM_OK)
         code = loom_stepper_new(&b->stepper, b->model, r->pool, p->shards, p->arena, e);
+    if (code == LOOM_OK)
+        code = loom_stage_kernels(b->stage, &kernels, e);
+    if (code == LOOM_OK)
+        loom_stepper_set_kernels(b->stepper, kernels);
     if (code == LOOM_OK)
         code = open_data(b, e);
     return code == LOOM_OK ? loom_yardstick_init(&b->yardstick, r->pool, side, e) : code;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "train/pipeline.h"
 
+#include "tensor/kernels/numerics.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +48,12 @@ const struct loom_option loom_stage_options[] = {
     {"freeze", LOOM_OPT_STRINGS, 0, "", NULL, NULL, "patterns of parameters that stay as they are (\"backbone.*\")"},
     {"shadow", LOOM_OPT_REAL, 0, "0", "[0,1)", NULL,
      "decay of a moving average of the weights, which objectives may encode through; 0 = keep none"},
+    {"numerics", LOOM_OPT_STRING, 0, "exact", "exact|fast", NULL,
+     "exact: results do not depend on threads, batch or place; fast: products as the machine makes them fastest"},
+    {"precision", LOOM_OPT_STRING, 0, "float32", "float32|bf16", NULL,
+     "of what products multiply; bf16 needs numerics = \"fast\" and a processor that has it; sums, weights, moments "
+     "and "
+     "losses stay float32"},
     {"metrics", LOOM_OPT_STRINGS, 0, "", NULL, NULL,
      "makes the stage an evaluation: what to compute of its predictions"},
     {"against", LOOM_OPT_STRINGS, 0, "", NULL, NULL,
@@ -326,4 +334,24 @@ struct loom_words loom_option_words(const struct loom_options *o, const char *na
     for (size_t i = 0; i < n; i++)
         word[i] = loom_opt_string_at(o, name, i);
     return (struct loom_words){(int32_t)n, word};
+}
+
+int loom_stage_kernels(const struct loom_stage *s, const struct loom_kernels **out, struct loom_error *e)
+{
+    const int fast = strcmp(loom_opt_string(s->options, "numerics"), "fast") == 0;
+    const int bf16 = strcmp(loom_opt_string(s->options, "precision"), "bf16") == 0;
+    struct loom_error why = {0};
+    const struct loom_kernels *exact = loom_kernels_default(e);
+    if (!exact)
+        return LOOM_ECONFIG;
+    if (bf16 && !fast)
+        return loom_opt_fail(s->options, "precision", e,
+                             "bf16 rounds what is multiplied to 8 bits, which numerics = \"exact\" forbids: set "
+                             "numerics = \"fast\" beside it, or precision = \"float32\"");
+    *out = loom_kernels_numeric(exact,
+                                bf16   ? LOOM_NUMERICS_BF16
+                                : fast ? LOOM_NUMERICS_FAST
+                                       : LOOM_NUMERICS_EXACT,
+                                &why);
+    return *out ? LOOM_OK : loom_opt_fail(s->options, "precision", e, "%s", why.message);
 }

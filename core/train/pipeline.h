@@ -49,6 +49,9 @@ struct loom_pipeline {
 int loom_pipeline_init(struct loom_pipeline *p, struct loom_config *config, struct loom_error *e);
 void loom_pipeline_release(struct loom_pipeline *p);
 int loom_pipeline_stage(const struct loom_pipeline *p, const char *name); /* number, or -1 */
+/* The kernels that the stage's `numerics` and `precision` ask for. LOOM_ECONFIG, at the option's place, where this
+ * processor or this build has none. */
+int loom_stage_kernels(const struct loom_stage *s, const struct loom_kernels **out, struct loom_error *e);
 /* What a training stage's options say, in the optimizer's and the schedule's words. */
 struct loom_optimizer_spec loom_stage_optimizer(const struct loom_stage *s);
 struct loom_schedule_spec loom_stage_schedule(const struct loom_stage *s, int64_t steps);

@@ -111,8 +111,11 @@ static int rehearse(const struct loom_runner *r, struct loom_error *e)
     int code = LOOM_OK;
     for (int i = 0; i < r->pipeline->stages && code == LOOM_OK; i++) {
         const struct loom_stage *s = &r->pipeline->stage[i];
+        const struct loom_kernels *kernels;
         struct loom_model *m = NULL;
-        code = s->evaluates ? loom_assess_check(s, e) : loom_validation_check(s, e);
+        code = loom_stage_kernels(s, &kernels, e);
+        if (code == LOOM_OK)
+            code = s->evaluates ? loom_assess_check(s, e) : loom_validation_check(s, e);
         if (code == LOOM_OK)
             code = loom_runner_model(r, &r->pipeline->stage[s->asks], 0, &m, e);
         if (code == LOOM_OK && !s->evaluates)

@@ -3,6 +3,7 @@
 
 #include "base/beside.h"
 #include "base/blas.h"
+#include "tensor/node.h"
 #include "tensor/packs.h"
 #include <math.h>
 #include <stdlib.h>
@@ -127,6 +128,19 @@ void loom_stepper_free(struct loom_stepper *s)
     release_batch(&s->now);
     release_batch(&s->ahead);
     free(s);
+}
+
+void loom_stepper_set_kernels(struct loom_stepper *s, const struct loom_kernels *kernels)
+{
+    for (int i = 0; i < s->shards; i++)
+        loom_shard_set_kernels(s->shard[i], kernels);
+    for (int i = 0; i < loom_pool_workers(s->pool); i++)
+        loom_graph_set_kernels(s->graph[i], kernels);
+}
+
+const struct loom_kernels *loom_stepper_kernels(const struct loom_stepper *s)
+{
+    return s->graph[0]->kernels;
 }
 
 /* ---- plans ---- */

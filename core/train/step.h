@@ -30,6 +30,10 @@ struct loom_step_result {
 int loom_stepper_new(struct loom_stepper **out, struct loom_model *model, struct loom_pool *pool, int shards,
                      size_t arena, struct loom_error *e);
 void loom_stepper_free(struct loom_stepper *s);
+/* What its graphs run from the next step on, instead of loom_kernels_default: exact, fast or bf16 products
+ * (tensor/kernels/numerics.h). */
+void loom_stepper_set_kernels(struct loom_stepper *s, const struct loom_kernels *kernels);
+const struct loom_kernels *loom_stepper_kernels(const struct loom_stepper *s);
 /* Say before a run which windows the run after it will take. `sample` is read in the run that comes next and not after
  * it. Where another batch comes instead, the plan is dropped. What a plan fails with is told by the run it was made
  * for. Options that a plan reads are those of when it is made: do not announce across a change of a LIVE one. The first

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/io.h"
+#include "tensor/kernels/kernels.h"
 #include "train/runner.h"
 #include "train/validate.h"
 
@@ -142,6 +143,7 @@ static int resume(struct trainer *t, int *found, struct loom_error *e)
 static int set_up(struct trainer *t, struct loom_error *e)
 {
     const struct loom_stage *s = t->s;
+    const struct loom_kernels *kernels = NULL;
     int states_fresh = 1, found = 0;
     struct loom_optimizer_spec rule = loom_stage_optimizer(s);
     int code = loom_runner_model(t->r, s, rule.shadow_decay > 0, &t->model, e);
@@ -155,6 +157,10 @@ static int set_up(struct trainer *t, struct loom_error *e)
         code = loom_optimizer_init(&t->optimizer, t->store, &rule, e);
     if (code == LOOM_OK)
         code = loom_stepper_new(&t->stepper, t->model, t->r->pool, t->r->pipeline->shards, t->r->pipeline->arena, e);
+    if (code == LOOM_OK)
+        code = loom_stage_kernels(s, &kernels, e);
+    if (code == LOOM_OK)
+        loom_stepper_set_kernels(t->stepper, kernels);
     if (code == LOOM_OK)
         code = open_data(t, e);
     if (code == LOOM_OK)
@@ -431,8 +437,9 @@ int loom_train(struct loom_runner *r, const struct loom_stage *s, struct loom_st
     if (code == LOOM_OK && dry) {
         code = dry_step(t, dry, e);
     } else if (code == LOOM_OK && !t->progress.done) {
-        loom_runner_say(r, LOOM_NOTE_STAGE, s->name, "%lld parameters, %lld steps of %d windows",
-                        (long long)loom_store_parameters(t->store), (long long)t->steps, t->windows * t->accumulate);
+        loom_runner_say(r, LOOM_NOTE_STAGE, s->name, "%lld parameters, %lld steps of %d windows, kernels: %s",
+                        (long long)loom_store_parameters(t->store), (long long)t->steps, t->windows * t->accumulate,
+                        loom_stepper_kernels(t->stepper)->set);
         code = run_steps(t, e);
         if (code == LOOM_OK)
             loom_runner_say(r, LOOM_NOTE_DONE, s->name, "%lld steps in %.1f s, loss %.6g, %.3g GFLOP/s",
