@@ -8,7 +8,7 @@ dir=$(mktemp -d) || exit 99
 trap 'rm -rf "$dir"' EXIT
 LOOM_CACHE=$dir/cache
 export LOOM_CACHE
-echo 1..7
+echo 1..8
 
 check() { # what, status
     number=$((number + 1))
@@ -74,3 +74,18 @@ check "killed $killed times and resumed, the same bits" $?
 found=$(grep -c "goes on from step" "$dir/said")
 test "$found" -gt $((kills / 5))
 check "stages went on from a checkpoint $found times" $?
+
+# Enough checkpoints that a kill leaves one behind.
+LOOM_KERNELS=baseline "$LOOM_PROGRAM" run "$top_srcdir/tests/tiny.cfg" --out "$dir/other" stages.pretrain.steps=100000 \
+    stages.pretrain.checkpoint_every=5 >"$dir/said" &
+pid=$!
+while test ! -e "$dir/other/checkpoints/pretrain/last.safetensors" && kill -0 $pid; do sleep 0.1; done
+kill -9 $pid
+wait $pid 2>/dev/null
+"$LOOM_PROGRAM" run --resume "$dir/other" >"$dir/said" &
+pid=$!
+while ! grep -q "goes on from step" "$dir/said" && kill -0 $pid; do sleep 0.1; done
+kill -9 $pid
+wait $pid 2>/dev/null
+grep -q "with kernels 'baseline' so far, goes on with" "$dir/said"
+check "kernels of another kind do not go on unnoticed" $?

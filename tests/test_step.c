@@ -447,10 +447,11 @@ static void write_trained(struct world *w, struct loom_optimizer *o, struct loom
     p->schedule.scale = 0.1;
     p->stopping = (struct loom_stopping){0.7, 30, 2};
     ck_ok(
-        loom_checkpoint_write(path,
-                              &(struct loom_checkpoint){
-                                  .store = store, .optimizer = o, .progress = p, .stage = "one", .pipeline = "a = 1;"},
-                              &e),
+        loom_checkpoint_write(
+            path,
+            &(struct loom_checkpoint){
+                .store = store, .optimizer = o, .progress = p, .stage = "one", .kernels = "avx2", .pipeline = "a = 1;"},
+            &e),
         &e);
 }
 

@@ -21,6 +21,7 @@ libmatio-dev        pkg-config --exists matio
 zlib1g-dev          pkg-config --exists zlib'
 NEEDED_BY_TESTS='
 check               pkg-config --exists "check >= 0.15"
+libdnnl-dev         test -e /usr/include/dnnl.h
 g++                 command -v "${CXX:-c++}"'
 
 # install_missing TABLE: with apt, through sudo unless root, and only what is missing.

@@ -177,8 +177,13 @@ int loom_checkpoint_write(const char *path, const struct loom_checkpoint *c, str
         goto out;
     }
     const struct loom_meta meta[] = {
-        {"loom.format", FORMAT},     {"loom.version", loom_version()}, {"stage", c->stage},
-        {"progress", progress.text}, {"tables", tables.text},          {"vocabularies", vocabularies.text},
+        {"loom.format", FORMAT},
+        {"loom.version", loom_version()},
+        {"stage", c->stage},
+        {"kernels", c->kernels},
+        {"progress", progress.text},
+        {"tables", tables.text},
+        {"vocabularies", vocabularies.text},
         {"pipeline", c->pipeline},
     };
     code = loom_tensors_write(path, l.tensor, l.n, meta, sizeof meta / sizeof *meta, e);

@@ -2,7 +2,8 @@
 /* Checkpoints: one safetensors file with everything that training needs to go on as if it had never stopped.
  *
  *   tensors   NAME (parameters), shadow.NAME, state.NAME, adam.m.NAME, adam.v.NAME
- *   metadata  loom.format, loom.version, loom.sha256 (whole file), stage, pipeline (resolved text), progress (JSON;
+ *   metadata  loom.format, loom.version, loom.sha256 (whole file), stage, kernels (those it was computed with),
+ *             pipeline (resolved text), progress (JSON;
  *             reals as C hexadecimal text, so that no bit is lost), tables (JSON: entry → vocabulary),
  *             vocabularies (JSON: vocabulary → names of its rows)
  *
@@ -35,7 +36,7 @@ struct loom_checkpoint {
     const struct loom_store *store;
     const struct loom_optimizer *optimizer; /* NULL: no moments (a file to evaluate or transfer from) */
     const struct loom_progress *progress;
-    const char *stage, *pipeline;
+    const char *stage, *kernels, *pipeline;
 };
 int loom_checkpoint_write(const char *path, const struct loom_checkpoint *c, struct loom_error *e);
 

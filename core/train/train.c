@@ -110,6 +110,18 @@ static int fit_parts(struct trainer *t, int states_fresh, struct loom_error *e)
 }
 
 /* The newest checkpoint that is whole: last, else previous. *found 0: there is none. */
+/* Bits are the same for the same kernels; a run may go on by others, on another machine, but not unnoticed. */
+static void say_other_kernels(const struct trainer *t, const char *before)
+{
+    const char *now = loom_stepper_kernels(t->stepper)->set;
+    if (before && strcmp(before, now) != 0)
+        loom_runner_say(
+            t->r, LOOM_NOTE_TEXT, t->s->name,
+            "was computed with kernels '%s' so far, goes on with '%s': results differ in the last bits from "
+            "a run by one of them alone (LOOM_KERNELS chooses)",
+            before, now);
+}
+
 static int resume(struct trainer *t, int *found, struct loom_error *e)
 {
     static const char *const names[] = {"last", "previous"};
@@ -129,6 +141,8 @@ static int resume(struct trainer *t, int *found, struct loom_error *e)
             continue;
         }
         code = loom_checkpoint_resume(&f, t->store, &t->optimizer, &t->progress, e);
+        if (code == LOOM_OK)
+            say_other_kernels(t, loom_tensors_meta(&f, "kernels"));
         loom_tensors_release(&f);
         if (code != LOOM_OK)
             return code;
@@ -200,6 +214,7 @@ static int save(struct trainer *t, const char *file, int with_moments, struct lo
                                 .optimizer = with_moments ? &t->optimizer : NULL,
                                 .progress = &t->progress,
                                 .stage = t->s->name,
+                                .kernels = loom_stepper_kernels(t->stepper)->set,
                                 .pipeline = t->r->resolved};
     int code = loom_runner_checkpoint(t->r, path, t->s->name, file, e);
     if (code == LOOM_OK && with_moments)
