@@ -1,342 +1,390 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "bench.h"
+
 #include "allocations.h"
 #include "commands.h"
 #include "words.h"
 
-#include "train/bench.h"
-
-#include <math.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 static const char usage[] =
-    "usage: loom bench [PIPELINE.cfg …] [--only machine|ops|steps] [--steps N] [--threads N] [--json]\n"
+    "usage: loom bench [PIPELINE.cfg [KEY=VALUE …] …] [--all] [--only machine|ops|steps|scaling]\n"
+    "                  [--steps N] [--threads N] [--quick] [--json] [--picture FILE.svg]\n"
     "\n"
-    "This machine's limits, and how close each op and the training steps of pipelines come to them.\n"
-    "Without a pipeline the reference step, bench-ndt2.cfg, is measured. Other programs on the\n"
-    "machine make all figures worse, shares less so than times.\n"
-    "  --only PART      one part alone\n"
+    "This machine's limits, how close ops and the training steps of pipelines come to them, and how\n"
+    "time and memory grow. Without a pipeline the reference step, bench-ndt2.cfg, and quickstart.cfg\n"
+    "are measured. Other programs on the machine make all figures worse, shares less so than times.\n"
+    "  PIPELINE.cfg     a file, or the name of a pipeline that came with the program\n"
+    "  KEY=VALUE        instead of what the pipeline before it says, backbone.width=512; before all\n"
+    "                   pipelines: of each that is measured\n"
+    "  --all            every pipeline that came with the program; without its data it is skipped\n"
+    "  --only PARTS     these parts alone, ',' between them\n"
     "  --steps N        timed steps of each pipeline, 1 to 1001; default 20\n"
     "  --threads N      workers; default: the pipeline's, or one for each processor\n"
+    "  --quick          fewer and smaller measurements, in a tenth of the time, less exact\n"
     "  --json           for programs\n"
+    "  --picture FILE   roofline, shares and scaling, drawn as SVG\n"
     "  --plugin-path    folders, ':' between them, searched before $LOOM_PLUGIN_PATH\n";
 
-static const char default_pipeline[] = "bench-ndt2.cfg";
+static const char *const section_name[LOOM_BENCH_SECTIONS + 1] = {"machine", "ops", "steps", "scaling", NULL};
+enum { ALL_SECTIONS = (1 << LOOM_BENCH_SECTIONS) - 1, MOST_CURVES = 16, TITLE = 256 };
 
-enum part { MACHINE = 1, OPS = 2, STEPS = 4 };
+/* A pipeline with what stands behind it on the command line. */
+struct target {
+    const char *pipeline;
+    char *path;            /* found; the target's own */
+    const char **override; /* [overrides] common ones first; the target's own array of borrowed words */
+    int overrides;
+    int shipped; /* 1: named by --all, may be skipped */
+};
 
 struct request {
-    const char *only, *steps, *threads, *path, *wrong;
-    const char **pipeline;
-    int pipelines, json, parts;
+    const char *only, *steps, *threads, *path, *picture;
+    int json, all, quick, sections;
+    struct target *target;
+    int targets;
+    const char **common; /* overrides before any pipeline */
+    int commons;
     struct loom_bench_spec spec;
+};
+
+/* What the picture is drawn from. */
+struct found {
+    const struct request *q;
+    const struct loom_bench_form *form;
+    struct loom_bench_machine machine;
+    struct loom_bench_step *step; /* [steps] measured */
+    char (*title)[TITLE];         /* [titles] of steps measured or skipped */
+    int steps, titles, ops, curves;
+    struct loom_bench_curve curve[MOST_CURVES];
 };
 
 /* ---- words ---- */
 
-static int take_text(int argc, char **argv, int *i, const char *name, const char **out)
+static int wrong(const char *word, const char *const *candidates)
 {
-    size_t n = strlen(name);
-    if (strncmp(argv[*i], name, n) != 0)
-        return 0;
-    if (argv[*i][n] == '=')
-        *out = argv[*i] + n + 1;
-    else if (argv[*i][n] == '\0' && *i + 1 < argc)
-        *out = argv[++*i];
-    else
-        return 0;
-    return 1;
+    const char *near = candidates ? loom_nearest(word, candidates) : NULL;
+    fprintf(stderr, "loom bench: '%s' does not fit here%s%s%s\n%s", word, near ? "; did you mean '" : "",
+            near ? near : "", near ? "'?" : "", usage);
+    return 2;
+}
+
+static int add_target(struct request *q, const char *pipeline, int shipped)
+{
+    struct target *more = realloc(q->target, (size_t)(q->targets + 1) * sizeof *more);
+    if (!more)
+        return 1;
+    q->target = more;
+    more[q->targets++] = (struct target){.pipeline = pipeline, .shipped = shipped};
+    return 0;
+}
+
+static int add_override(const char ***list, int *n, const char *word)
+{
+    const char **more = realloc(*list, (size_t)(*n + 1) * sizeof *more);
+    if (!more)
+        return 1;
+    *list = more;
+    more[(*n)++] = word;
+    return 0;
 }
 
 static int read_words(int argc, char **argv, struct request *q)
 {
+    const struct loom_word words[] = {
+        {"--only", &q->only, NULL},        {"--steps", &q->steps, NULL},     {"--threads", &q->threads, NULL},
+        {"--plugin-path", &q->path, NULL}, {"--picture", &q->picture, NULL}, {"--all", NULL, &q->all},
+        {"--quick", NULL, &q->quick},      {"--json", NULL, &q->json},       {NULL, NULL, NULL},
+    };
+    const char *names[sizeof words / sizeof *words] = {NULL};
+    for (size_t i = 0; words[i].name; i++)
+        names[i] = words[i].name;
     for (int i = 1; i < argc; i++) {
-        q->wrong = argv[i];
-        if (strcmp(argv[i], "--json") == 0)
-            q->json = 1;
-        else if (take_text(argc, argv, &i, "--only", &q->only) || take_text(argc, argv, &i, "--steps", &q->steps) ||
-                 take_text(argc, argv, &i, "--threads", &q->threads) ||
-                 take_text(argc, argv, &i, "--plugin-path", &q->path))
-            continue;
-        else if (argv[i][0] == '-')
+        const char *word = argv[i];
+        int taken = loom_words_take(argc, argv, words, &i), lost = 0;
+        if (taken < 0 || (!taken && word[0] == '-'))
+            return wrong(word, names);
+        struct target *last = q->targets > 0 ? &q->target[q->targets - 1] : NULL;
+        if (!taken && strchr(word, '='))
+            lost = last ? add_override(&last->override, &last->overrides, word)
+                        : add_override(&q->common, &q->commons, word);
+        else if (!taken)
+            lost = add_target(q, word, 0);
+        if (lost)
             return 1;
-        else
-            q->pipeline[q->pipelines++] = argv[i];
     }
     return 0;
 }
 
+/* "ops,steps" as bits; 0 where a word is none, which is said. */
+static int sections_of(const char *list)
+{
+    int sections = 0;
+    char word[32];
+    for (const char *at = list; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
+        int known = 0;
+        snprintf(word, sizeof word, "%.*s", (int)strcspn(at, ","), at);
+        for (int i = 0; i < LOOM_BENCH_SECTIONS; i++)
+            if (strcmp(word, section_name[i]) == 0)
+                known = 1 << i;
+        if (!known) {
+            wrong(word, section_name);
+            return 0;
+        }
+        sections |= known;
+    }
+    return sections;
+}
+
 static int understand(struct request *q)
 {
-    static const struct {
-        const char *name;
-        int parts;
-    } only[] = {{"machine", MACHINE}, {"ops", OPS}, {"steps", STEPS}};
-    int steps = q->steps ? loom_words_threads(q->steps) : 20;
-    q->parts = q->only ? 0 : MACHINE | OPS | STEPS;
-    for (size_t i = 0; q->only && i < sizeof only / sizeof *only; i++)
-        if (strcmp(q->only, only[i].name) == 0)
-            q->parts = only[i].parts;
-    q->wrong = q->parts == 0 ? q->only : NULL;
+    int steps = q->steps ? loom_words_threads(q->steps) : q->quick ? 5 : 20;
+    size_t n = q->picture ? strlen(q->picture) : 0;
+    q->sections = q->only ? sections_of(q->only) : ALL_SECTIONS;
+    if (!q->sections)
+        return 2;
     if (steps < 1 || steps > LOOM_BENCH_ROUNDS)
-        q->wrong = q->steps;
+        return wrong(q->steps, NULL);
     if (q->threads && loom_words_threads(q->threads) < 0)
-        q->wrong = q->threads;
+        return wrong(q->threads, NULL);
+    if (q->picture && (n < 5 || strcmp(q->picture + n - 4, ".svg") != 0)) {
+        fprintf(stderr, "loom bench: --picture %s: pictures are SVG, which browsers show and print: name a FILE.svg\n",
+                q->picture);
+        return 2;
+    }
     q->spec = (struct loom_bench_spec){.threads = q->threads ? loom_words_threads(q->threads) : 0,
-                                       .rounds = 9,
+                                       .rounds = q->quick ? 3 : 9,
                                        .steps = steps,
+                                       .quick = q->quick,
                                        .plugin_path = q->path,
                                        .allocations = loom_allocations()};
-    return q->wrong != NULL;
+    return 0;
 }
 
-/* ---- JSON ---- */
+/* ---- pipelines ---- */
 
-static void json_text(const char *text)
+/* Pipelines that came with the program: of the source tree, else where they were installed. */
+static const char *shipped_folder(void)
 {
-    putchar('"');
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
-        if (*c < ' ' || *c == '"' || *c == '\\')
-            printf("\\u%04x", *c);
-        else
-            putchar(*c);
-    putchar('"');
+    return access("pipelines/bench-ndt2.cfg", R_OK) == 0 ? "pipelines" : LOOM_PIPELINE_DIR;
 }
 
-/* "name": x; null where there is no such figure. */
-static void json_real(const char *name, double x, const char *behind)
+static int find_file(struct target *t, struct loom_error *e)
 {
-    if (isfinite(x))
-        printf("\"%s\": %.6g%s", name, x, behind);
-    else
-        printf("\"%s\": null%s", name, behind);
+    char path[4096];
+    snprintf(path, sizeof path, "%s", t->pipeline);
+    if (access(path, R_OK) != 0 && !strchr(t->pipeline, '/'))
+        snprintf(path, sizeof path, "%s/%s", shipped_folder(), t->pipeline);
+    if (access(path, R_OK) != 0)
+        return loom_fail(e, LOOM_ECONFIG, t->pipeline, 0,
+                         "there is no such pipeline, here or in %s: name one that is there", shipped_folder());
+    t->path = strdup(path);
+    return t->path ? LOOM_OK : loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for a name: free some");
 }
 
-static void json_machine(const struct loom_bench_machine *m)
+static int add_shipped(struct request *q, glob_t *shipped)
 {
-    printf("  \"machine\": {\"cpu\": ");
-    json_text(m->cpu);
-    printf(", \"blas\": ");
-    json_text(m->blas);
-    printf(", \"threads\": %d, ", m->threads);
-    json_real("sgemm_gflops", m->sgemm_gflops, ", ");
-    json_real("sgemm_one_gflops", m->sgemm_one_gflops, ", ");
-    json_real("bandwidth_gbs", m->bandwidth_gbs, ", ");
-    json_real("bandwidth_one_gbs", m->bandwidth_one_gbs, ", \"sgemm\": [");
-    for (int i = 0; i < LOOM_BENCH_SIZES; i++) {
-        printf("%s\n    {\"side\": %d, ", i ? "," : "", m->size[i]);
-        json_real("one_gflops", m->size_one[i], ", ");
-        json_real("blas_gflops", m->size_blas[i], ", ");
-        json_real("side_by_side_gflops", m->size_side[i], "}");
+    char pattern[4096];
+    int lost = 0;
+    snprintf(pattern, sizeof pattern, "%s/*.cfg", shipped_folder());
+    if (glob(pattern, 0, NULL, shipped) != 0)
+        return 0;
+    for (size_t i = 0; i < shipped->gl_pathc && !lost; i++)
+        lost = add_target(q, shipped->gl_pathv[i], 1);
+    return lost;
+}
+
+/* Which pipelines are measured, where they are, and what each of them is told. */
+static int choose_targets(struct request *q, glob_t *shipped, struct loom_error *e)
+{
+    int lost = q->all ? add_shipped(q, shipped) : 0, code = LOOM_OK;
+    if (!lost && q->targets == 0)
+        lost = add_target(q, "bench-ndt2.cfg", 0) || add_target(q, "quickstart.cfg", 0);
+    for (int i = 0; i < q->targets && !lost && code == LOOM_OK; i++) {
+        struct target *t = &q->target[i];
+        const char **all = calloc((size_t)(q->commons + t->overrides) + 1, sizeof *all);
+        if (!all) {
+            lost = 1;
+            break;
+        }
+        if (q->commons > 0)
+            memcpy(all, q->common, (size_t)q->commons * sizeof *all);
+        if (t->overrides > 0)
+            memcpy(all + q->commons, t->override, (size_t)t->overrides * sizeof *all);
+        free(t->override);
+        t->override = all;
+        t->overrides += q->commons;
+        code = find_file(t, e);
     }
-    printf("]},\n");
+    return lost ? loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for names of pipelines: free some") : code;
 }
 
-static void json_op(void *payload, const struct loom_bench_op *op)
+/* The pipeline's file without folder and ending. */
+static void stem_of(const char *path, char *out, size_t size)
 {
-    int *count = payload;
-    printf("%s\n    {\"op\": ", (*count)++ ? "," : "");
-    json_text(op->name);
-    printf(", \"rows\": %lld, \"width\": %lld, \"more\": %lld, ", (long long)op->rows, (long long)op->width,
-           (long long)op->more);
-    json_real("flops", op->flops, ", ");
-    json_real("bytes", op->bytes, ", ");
-    json_real("forward_us", 1e6 * op->forward_s, ", ");
-    json_real("backward_us", 1e6 * op->backward_s, ", ");
-    json_real("forward_share", op->forward_share, ", ");
-    json_real("backward_share", op->backward_share, ", ");
-    json_real("reference_forward_us", 1e6 * op->reference_forward_s, ", ");
-    json_real("reference_backward_us", 1e6 * op->reference_backward_s, "}");
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    size_t n = strlen(name);
+    snprintf(out, size, "%.*s", (int)(n > 4 && strcmp(name + n - 4, ".cfg") == 0 ? n - 4 : n), name);
 }
 
-static void json_step(const struct loom_bench_step *s)
+/* "quickstart backbone.width=512", with " #2" where that was said before: the keys of an object differ. */
+static void make_title(struct found *f, const char *name, const struct target *t)
 {
-    json_text(s->name);
-    printf(": {\"threads\": %d, \"shards\": %d, \"steps\": %d, \"parameters\": %lld, \"tokens\": %lld, ", s->threads,
-           s->shards, s->steps, (long long)s->parameters, (long long)s->tokens);
-    json_real("ms", s->ms, ", ");
-    json_real("cpu_ms", s->cpu_ms, ", ");
-    json_real("plan_ms", s->plan_ms, ", ");
-    json_real("optimizer_ms", s->optimizer_ms, ", ");
-    printf("\"flops\": %.17g, ", s->flops);
-    json_real("sgemm_gflops", s->sgemm_gflops, ", ");
-    json_real("sgemm_share", s->sgemm_share, ", ");
-    json_real("sgemm_cpu_share", s->sgemm_cpu_share, ", ");
-    json_real("tokens_per_s", s->tokens_per_s, ", ");
-    printf("\"peak_bytes\": %zu, ", s->peak_bytes);
-    if (s->heap_allocations < 0)
-        printf("\"heap_allocations\": null, ");
-    else
-        printf("\"heap_allocations\": %lld, ", (long long)s->heap_allocations);
-    printf("\"parts\": [");
-    for (int i = 0; i < s->parts; i++) {
-        printf("%s\n      {\"op\": ", i ? "," : "");
-        json_text(s->part[i].op);
-        printf(", \"calls\": %lld, ", (long long)s->part[i].calls);
-        json_real("forward_ms", 1e3 * s->part[i].forward_s, ", ");
-        json_real("backward_ms", 1e3 * s->part[i].backward_s, "}");
-    }
-    printf("]}");
+    char plain[TITLE];
+    char *out = f->title[f->titles];
+    snprintf(plain, sizeof plain, "%s", name);
+    for (int k = 0; k < t->overrides; k++)
+        snprintf(plain + strlen(plain), sizeof plain - strlen(plain), " %s", t->override[k]);
+    snprintf(out, TITLE, "%s", plain);
+    for (int k = 0, same = 2; k < f->titles; k++)
+        if (strcmp(f->title[k], out) == 0) {
+            snprintf(out, TITLE, "%.*s #%d", TITLE - 16, plain, same++);
+            k = -1;
+        }
+    f->titles++;
 }
 
-/* ---- text ---- */
+/* ---- sections ---- */
 
-static void text_machine(const struct loom_bench_machine *m)
+static void tell_op(void *payload, const struct loom_bench_op *op)
 {
-    printf("machine    %s\n", m->cpu[0] ? m->cpu : "unknown");
-    printf("BLAS       %s\n", m->blas);
-    printf("product    %.1f GFLOP/s with %d thread%s, %.1f with one\n", m->sgemm_gflops, m->threads,
-           m->threads == 1 ? "" : "s", m->sgemm_one_gflops);
-    printf("bandwidth  %.1f GB/s with %d thread%s, %.1f with one\n\n", m->bandwidth_gbs, m->threads,
-           m->threads == 1 ? "" : "s", m->bandwidth_one_gbs);
-    printf("  side  one thread  OpenBLAS, all  one each   GFLOP/s\n");
-    for (int i = 0; i < LOOM_BENCH_SIZES; i++)
-        printf("  %4d  %10.1f  %13.1f  %8.1f\n", m->size[i], m->size_one[i], m->size_blas[i], m->size_side[i]);
-    printf("\n");
+    struct found *f = payload;
+    f->form->op(op, f->ops++);
 }
 
-/* A rate in the unit that limits the op. */
-static void text_rate(const struct loom_bench_op *op, double times, double seconds, double share)
+static void tell_curve(void *payload, const struct loom_bench_curve *curve)
 {
-    if (!(seconds > 0))
-        printf("  %9s %15s %5s", "-", "", "");
-    else if (op->flops > 0)
-        printf("  %9.1f %8.1f GFLOP/s %3.0f%%", 1e6 * seconds, 1e-9 * times * op->flops / seconds, 100 * share);
-    else
-        printf("  %9.1f %8.1f GB/s    %3.0f%%", 1e6 * seconds, 1e-9 * times * op->bytes / seconds, 100 * share);
+    struct found *f = payload;
+    f->form->curve(curve, f->curves);
+    if (f->curves < MOST_CURVES)
+        f->curve[f->curves++] = *curve;
 }
 
-static void text_op(void *payload, const struct loom_bench_op *op)
+static int bench_steps(struct found *f, struct loom_error *e)
 {
-    int *count = payload;
-    char title[96];
-    if ((*count)++ == 0)
-        printf("%-36s  %-31s  %-31s  %s\n", "op (one thread)", "forward us, rate, share", "backward us, rate, share",
-               "reference us");
-    snprintf(title, sizeof title, "%s %lld x %lld x %lld", op->name, (long long)op->rows, (long long)op->width,
-             (long long)op->more);
-    printf("%-36s", title);
-    text_rate(op, 1, op->forward_s, op->forward_share);
-    text_rate(op, 2, op->backward_s, op->backward_share);
-    printf("  %9.0f %9.0f\n", 1e6 * op->reference_forward_s, 1e6 * op->reference_backward_s);
-}
-
-static void text_step(const struct loom_bench_step *s)
-{
-    printf("\n%s: %d thread%s, %d shards, %lld parameters, %lld rows, medians of %d steps\n", s->name, s->threads,
-           s->threads == 1 ? "" : "s", s->shards, (long long)s->parameters, (long long)s->tokens, s->steps);
-    printf("  step            %8.1f ms    (planning %.2f, optimizer %.2f; processor time %.1f)\n", s->ms, s->plan_ms,
-           s->optimizer_ms, s->cpu_ms);
-    printf("  work            %8.2f GFLOP, %.1f GFLOP/s\n", 1e-9 * s->flops, 1e-6 * s->flops / s->ms);
-    printf("  share of sgemm  %8.1f %%     by wall time, of %.1f GFLOP/s measured between the steps\n",
-           100 * s->sgemm_share, s->sgemm_gflops);
-    printf("                  %8.1f %%     by processor time\n", 100 * s->sgemm_cpu_share);
-    printf("  rows            %8.0f /s\n", s->tokens_per_s);
-    printf("  memory          %8.1f MiB\n", (double)s->peak_bytes / 1048576);
-    if (s->heap_allocations >= 0)
-        printf("  heap            %8lld allocations\n", (long long)s->heap_allocations);
-    double total = 0;
-    for (int i = 0; i < s->parts; i++)
-        total += s->part[i].forward_s + s->part[i].backward_s;
-    printf("\n  %-20s %6s %11s %12s %7s   processor time of a step\n", "op", "calls", "forward ms", "backward ms",
-           "share");
-    for (int i = 0; i < s->parts; i++) {
-        const struct loom_bench_part *p = &s->part[i];
-        printf("  %-20s %6lld %11.2f %12.2f %6.1f%%", p->op, (long long)p->calls, 1e3 * p->forward_s,
-               1e3 * p->backward_s, 100 * (p->forward_s + p->backward_s) / total);
-        if (p->flops > 0)
-            printf("   %.1f GFLOP/s", 1e-9 * p->flops / (p->forward_s + p->backward_s));
-        printf("\n");
-    }
-    printf("  %-20s %6s %24.2f\n", "all", "", 1e3 * total);
-}
-
-/* ---- parts ---- */
-
-/* The reference pipeline: here, in pipelines/, or where it was installed. */
-static const char *find_default(void)
-{
-    static const char *const place[] = {"pipelines/bench-ndt2.cfg", LOOM_PIPELINE_DIR "/bench-ndt2.cfg", NULL};
-    for (int i = 0; place[i]; i++)
-        if (access(place[i], R_OK) == 0)
-            return place[i];
-    return NULL;
-}
-
-static int bench_steps(struct request *q, struct loom_error *e)
-{
+    const struct request *q = f->q;
     int code = LOOM_OK;
-    if (q->pipelines == 0) {
-        q->pipeline[0] = find_default();
-        if (!q->pipeline[0])
-            return loom_fail(e, LOOM_ECONFIG, default_pipeline, 0,
-                             "the reference pipeline is neither in pipelines/ nor in %s: name a pipeline file",
-                             LOOM_PIPELINE_DIR);
-        q->pipelines = 1;
-    }
-    for (int i = 0; i < q->pipelines && code == LOOM_OK; i++) {
-        struct loom_bench_step s;
-        code = loom_bench_step(&s, q->pipeline[i], &q->spec, e);
-        if (code == LOOM_OK && q->json) {
-            printf("%s\n    ", i ? "," : "");
-            json_step(&s);
-        } else if (code == LOOM_OK) {
-            text_step(&s);
+    for (int i = 0; i < q->targets && code == LOOM_OK; i++) {
+        const struct target *t = &q->target[i];
+        struct loom_bench_step *s = &f->step[f->steps];
+        char stem[64];
+        code = loom_bench_step(s, t->path, t->override, t->overrides, &q->spec, e);
+        if (code == LOOM_OK) {
+            make_title(f, s->name, t);
+            snprintf(s->name, sizeof s->name, "%.*s", (int)sizeof s->name - 1, f->title[f->titles - 1]);
+            f->form->step(s, f->title[f->titles - 1], f->titles - 1);
+            f->steps++;
+        } else if (t->shipped && (code == LOOM_EDATA || code == LOOM_ECONFIG || code == LOOM_EPLUGIN)) {
+            stem_of(t->path, stem, sizeof stem);
+            make_title(f, stem, t);
+            f->form->skipped(f->title[f->titles - 1], e->message, f->titles - 1);
+            loom_error_clear(e);
+            code = LOOM_OK;
         }
     }
     return code;
 }
 
-static int bench(struct request *q, struct loom_error *e)
+static int bench_machine(struct found *f, struct loom_error *e)
 {
-    struct loom_bench_machine m = {0};
-    int count = 0, code = LOOM_OK;
-    if (q->parts & (MACHINE | OPS))
-        code = loom_bench_machine(&m, &q->spec, e);
-    if (code != LOOM_OK)
-        return code;
-    if (q->json) {
-        printf("{\n");
-        if (q->parts & (MACHINE | OPS))
-            json_machine(&m);
-        else
-            printf("  \"machine\": {},\n");
-        printf("  \"ops\": [");
-    } else if (q->parts & (MACHINE | OPS)) {
-        text_machine(&m);
-    }
-    if (q->parts & OPS)
-        code = loom_bench_ops(&m, &q->spec, q->json ? json_op : text_op, &count, e);
-    if (code == LOOM_OK && q->json)
-        printf("],\n  \"steps\": {");
-    if (code == LOOM_OK && (q->parts & STEPS))
-        code = bench_steps(q, e);
-    if (code == LOOM_OK && q->json)
-        printf("},\n  \"stream\": {}\n}\n");
+    int code = loom_bench_machine(&f->machine, &f->q->spec, e);
+    if (code == LOOM_OK)
+        f->form->machine(&f->machine);
     return code;
+}
+
+static int bench_ops(struct found *f, struct loom_error *e)
+{
+    return loom_bench_ops(&f->machine, &f->q->spec, tell_op, f, e);
+}
+
+static int bench_scaling(struct found *f, struct loom_error *e)
+{
+    return loom_bench_scaling(&f->q->spec, tell_curve, f, e);
+}
+
+/* Ops are judged by the machine's limits; so is a step in a picture. */
+static int wants_machine(const struct request *q)
+{
+    return (q->sections & (1 << LOOM_BENCH_MACHINE | 1 << LOOM_BENCH_OPS)) != 0 ||
+           (q->picture && q->sections & 1 << LOOM_BENCH_STEPS);
+}
+
+static int draw(const struct found *f, struct loom_error *e)
+{
+    const struct loom_bench_picture p = {.machine = wants_machine(f->q) ? &f->machine : NULL,
+                                         .step = f->step,
+                                         .steps = f->steps,
+                                         .curve = f->curve,
+                                         .curves = f->curves};
+    return loom_bench_picture(&p, f->q->picture, e);
+}
+
+static int bench(struct found *f, struct loom_error *e)
+{
+    static int (*const measure[LOOM_BENCH_SECTIONS])(struct found *, struct loom_error *) = {
+        bench_machine, bench_ops, bench_steps, bench_scaling};
+    int code = LOOM_OK;
+    for (int i = 0; i < LOOM_BENCH_SECTIONS && code == LOOM_OK; i++) {
+        int measured = i == LOOM_BENCH_MACHINE ? wants_machine(f->q) : (f->q->sections & 1 << i) != 0;
+        f->form->open((enum loom_bench_section)i, measured);
+        if (measured)
+            code = measure[i](f, e);
+        if (code == LOOM_OK)
+            f->form->close((enum loom_bench_section)i, measured);
+    }
+    return code == LOOM_OK && f->q->picture ? draw(f, e) : code;
+}
+
+/* ---- the command ---- */
+
+static int run(struct request *q)
+{
+    glob_t shipped = {0};
+    struct loom_error e = {0};
+    struct found *f = calloc(1, sizeof *f);
+    int code = f ? LOOM_OK : loom_fail(&e, LOOM_ENOMEM, NULL, 0, "no memory for figures: free some");
+    if (code == LOOM_OK && q->sections & 1 << LOOM_BENCH_STEPS)
+        code = choose_targets(q, &shipped, &e);
+    if (code == LOOM_OK) {
+        f->q = q;
+        f->form = q->json ? &loom_bench_json : &loom_bench_text;
+        f->step = calloc((size_t)q->targets + 1, sizeof *f->step);
+        f->title = calloc((size_t)q->targets + 1, sizeof *f->title);
+        code = f->step && f->title ? bench(f, &e)
+                                   : loom_fail(&e, LOOM_ENOMEM, NULL, 0, "no memory for figures: free some");
+    }
+    globfree(&shipped);
+    if (f) {
+        free(f->step);
+        free(f->title);
+    }
+    free(f);
+    fflush(stdout);
+    return code == LOOM_OK ? 0 : loom_report_error("loom bench", &e);
 }
 
 int loom_cmd_bench(int argc, char **argv)
 {
     struct request q = {0};
-    struct loom_error e = {0};
-    int code = 0;
     if (argc > 1 && strcmp(argv[1], "--help") == 0) {
         fputs(usage, stdout);
         return 0;
     }
-    q.pipeline = calloc((size_t)argc + 1, sizeof *q.pipeline);
-    if (!q.pipeline)
-        return 1;
-    if (read_words(argc, argv, &q) || understand(&q)) {
-        fprintf(stderr, "loom bench: %s does not fit here\n%s", q.wrong, usage);
-        code = 2;
-    } else if (bench(&q, &e) != LOOM_OK) {
-        fflush(stdout);
-        code = loom_report_error("loom bench", &e);
+    int code = read_words(argc, argv, &q);
+    if (code == 0)
+        code = understand(&q);
+    if (code == 0)
+        code = run(&q);
+    for (int i = 0; i < q.targets; i++) {
+        free(q.target[i].path);
+        free(q.target[i].override);
     }
-    free(q.pipeline);
+    free(q.target);
+    free(q.common);
     return code;
 }

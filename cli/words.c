@@ -12,7 +12,6 @@ volatile sig_atomic_t loom_stop_request;
 
 /* ---- words ---- */
 
-/* 1 taken, 0 not this word, -1 its value is missing. */
 static int take(const struct loom_word *w, int argc, char **argv, int *i)
 {
     size_t n = strlen(w->name);
@@ -27,15 +26,21 @@ static int take(const struct loom_word *w, int argc, char **argv, int *i)
     return *w->text ? 1 : -1;
 }
 
+int loom_words_take(int argc, char **argv, const struct loom_word *words, int *i)
+{
+    int taken = 0;
+    for (const struct loom_word *w = words; w->name && !taken; w++)
+        taken = take(w, argc, argv, i);
+    return taken;
+}
+
 int loom_words_read(int argc, char **argv, const struct loom_word *words, const char **operand, const char **override,
                     int *overrides, const char **wrong)
 {
     *overrides = 0;
     for (int i = 1; i < argc; i++) {
-        int taken = 0;
         *wrong = argv[i];
-        for (const struct loom_word *w = words; w->name && !taken; w++)
-            taken = take(w, argc, argv, &i);
+        int taken = loom_words_take(argc, argv, words, &i);
         if (taken < 0 || (!taken && argv[i][0] == '-'))
             return 1;
         if (taken)

@@ -12,6 +12,8 @@ struct loom_word {
     int *flag;
 };
 
+/* argv[*i] is one of `words`: 1 and *i at its last word; 0 it is none; -1 its value is missing, or it takes none. */
+int loom_words_take(int argc, char **argv, const struct loom_word *words, int *i);
 /* Positional words without '=' into *operand (one at most), KEY=VALUE into override [capacity of argc]. 0, or 1 with
  * *wrong naming the word that does not fit. */
 int loom_words_read(int argc, char **argv, const struct loom_word *words, const char **operand, const char **override,

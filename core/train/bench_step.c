@@ -159,16 +159,37 @@ static struct loom_bench_part *part_of(struct loom_bench_step *out, const char *
     return &out->part[out->parts++];
 }
 
+/* Bytes that one call of an op moves, and numbers it makes: means over the nodes of the graph, which holds the last
+ * shard it ran. Inputs are read once and outputs written once; backward does both twice. */
+static void mean_work(const struct loom_graph *g, const struct loom_op *op, double *bytes, double *elements)
+{
+    int64_t nodes = 0;
+    *bytes = *elements = 0;
+    for (const struct loom_node *n = g->first; n; n = n->next) {
+        if (n->op != op)
+            continue;
+        *bytes += 3 * loom_bench_node_bytes(n);
+        *elements += 3 * (double)n->size;
+        nodes++;
+    }
+    *bytes /= nodes > 0 ? (double)nodes : 1;
+    *elements /= nodes > 0 ? (double)nodes : 1;
+}
+
 static void add_profile(struct loom_bench_step *out, const struct loom_graph *g)
 {
     const struct loom_profile *entry;
     int n = loom_graph_profiled(g, &entry);
     for (int i = 0; i < n; i++) {
         struct loom_bench_part *p = part_of(out, entry[i].op->name);
+        double bytes, elements;
+        mean_work(g, entry[i].op, &bytes, &elements);
         p->calls += entry[i].calls;
         p->forward_s += entry[i].forward_s;
         p->backward_s += entry[i].backward_s;
         p->flops += 3 * entry[i].flops;
+        p->bytes += (double)entry[i].calls * bytes;
+        p->elements += (double)entry[i].calls * elements;
     }
 }
 
@@ -194,6 +215,8 @@ static int profile_steps(struct bench *b, struct loom_bench_step *out, struct lo
         out->part[i].forward_s /= PROFILED;
         out->part[i].backward_s /= PROFILED;
         out->part[i].flops /= PROFILED;
+        out->part[i].bytes /= PROFILED;
+        out->part[i].elements /= PROFILED;
     }
     qsort(out->part, (size_t)out->parts, sizeof *out->part, slower);
     return code;
@@ -226,16 +249,20 @@ static void summarise(struct bench *b, struct loom_bench_step *out, int n)
                       3 * (size_t)store->size[LOOM_LIFE_PARAM] * sizeof(loom_real); /* values and moments */
 }
 
-int loom_bench_step(struct loom_bench_step *out, const char *pipeline, const struct loom_bench_spec *spec,
-                    struct loom_error *e)
+int loom_bench_step(struct loom_bench_step *out, const char *pipeline, const char *const *override, int n,
+                    const struct loom_bench_spec *spec, struct loom_error *e)
 {
     enum { SIDE = 1024 };
     struct bench *b = calloc(1, sizeof *b);
     *out = (struct loom_bench_step){.heap_allocations = spec->allocations ? 0 : -1};
     if (!b)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory to measure a step: free some");
-    b->spec = (struct loom_run_spec){
-        .size = sizeof b->spec, .pipeline = pipeline, .plugin_path = spec->plugin_path, .threads = spec->threads};
+    b->spec = (struct loom_run_spec){.size = sizeof b->spec,
+                                     .pipeline = pipeline,
+                                     .overrides = n,
+                                     .override = override,
+                                     .plugin_path = spec->plugin_path,
+                                     .threads = spec->threads};
     int code = loom_running_open(&b->running, &b->spec, e);
     if (code == LOOM_OK)
         code = set_up(b, SIDE, e);

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-/* rows groups of up to 6 queries (timing: all of `more`), width = columns, more = heads; option bits */
+/* rows groups of up to 9 queries (or what TOKENS says), width = columns, more = heads; option bits */
 enum {
     FUSED = 1, /* q, k, v are columns of one node, which has 3 columns that nobody reads where SPARE is set */
     CAUSAL = 2,
@@ -16,8 +16,9 @@ enum {
     SPARE = 256,
     CROSS = 512, /* keys are other rows than queries */
     SAME = 1024, /* one node, one column range, three roles */
-    LONG = 2048, /* twice the rows */
+    EVEN = 2048, /* groups are equally large */
 };
+#define TOKENS(n) ((uint32_t)(n) << 16) /* largest group; of keys where they are other rows, 4 more */
 
 /* What the rule needs about rows, as functions of their names. */
 static double *row_times(struct loom_case_run *r, const uint64_t *key, int64_t rows)
@@ -85,15 +86,16 @@ static struct loom_node *build_attention(struct loom_case_run *r)
 {
     const struct loom_case *c = r->c;
     struct loom_attention a = {.heads = (int32_t)c->more, .width = (int32_t)c->width};
-    int32_t most = c->flags & LOOM_CASE_TIMING ? (c->option & LONG ? 150 : 75) : 9;
+    int32_t most = c->option >> 16 ? (int32_t)(c->option >> 16) : 9;
+    int order = (c->option & SHUFFLED ? LOOM_GROUPS_SHUFFLED : 0) | (c->option & EVEN ? LOOM_GROUPS_EVEN : 0);
     const uint64_t *q_key = NULL, *k_key;
     int64_t q_rows, k_rows;
-    loom_case_groups(r, "queries", most, (c->option & SHUFFLED) != 0, &a.q_groups, &q_key, &q_rows);
+    loom_case_groups(r, "queries", most, order, &a.q_groups, &q_key, &q_rows);
     a.k_groups = a.q_groups;
     k_key = q_key;
     k_rows = q_rows;
     if (c->option & CROSS)
-        loom_case_groups(r, "keys", most + 4, (c->option & SHUFFLED) != 0, &a.k_groups, &k_key, &k_rows);
+        loom_case_groups(r, "keys", most + 4, order, &a.k_groups, &k_key, &k_rows);
     fill_rule(r, &a, q_key, q_rows, k_key, k_rows);
     r->out_key = q_key;
     if (c->option & SAME) {
@@ -117,6 +119,11 @@ static struct loom_node *build_attention(struct loom_case_run *r)
         "attention", build_attention, groups, width, heads, option, LOOM_CASE_GROUPS                                   \
     }
 
+#define TIMED(title, groups, width, heads, option)                                                                     \
+    {                                                                                                                  \
+        title, build_attention, groups, width, heads, option, LOOM_CASE_GROUPS | LOOM_CASE_TIMING                      \
+    }
+
 const struct loom_case loom_cases_attention[] = {
     ATTENTION(0, 4, 1, 0),
     ATTENTION(1, 1, 1, 0),
@@ -134,11 +141,18 @@ const struct loom_case loom_cases_attention[] = {
     ATTENTION(5, 8, 2, SHUFFLED | CROSS | DROPOUT | CAUSAL),
     ATTENTION(3, 8, 2, SAME),
     ATTENTION(5, 64, 1, CROSS | LOOK_BACK),
-    {"attention.ndt2", build_attention, 8, 256, 4, FUSED, LOOM_CASE_GROUPS | LOOM_CASE_TIMING},
-    {"attention.dropout", build_attention, 8, 256, 4, FUSED | DROPOUT, LOOM_CASE_GROUPS | LOOM_CASE_TIMING},
-    {"attention.decoder", build_attention, 8, 256, 4, FUSED | DROPOUT | LONG, LOOM_CASE_GROUPS | LOOM_CASE_TIMING},
-    {"attention.causal", build_attention, 8, 256, 4, FUSED | CAUSAL, LOOM_CASE_GROUPS | LOOM_CASE_TIMING},
-    {"attention.rotary", build_attention, 8, 128, 2, CROSS | ROTARY | ROTATE_VALUE,
-     LOOM_CASE_GROUPS | LOOM_CASE_TIMING},
+    TIMED("attention.75", 8, 256, 4, FUSED | EVEN | TOKENS(75)),
+    TIMED("attention.75.dropout", 8, 256, 4, FUSED | EVEN | DROPOUT | TOKENS(75)),
+    TIMED("attention.150.dropout", 8, 256, 4, FUSED | EVEN | DROPOUT | TOKENS(150)),
+    TIMED("attention.21.context", 4, 128, 4, FUSED | EVEN | DROPOUT | CONTEXT | TOKENS(21)),
+    TIMED("attention.41.context", 4, 128, 4, FUSED | EVEN | DROPOUT | CONTEXT | TOKENS(41)),
+    TIMED("attention.60.dropout", 4, 128, 4, FUSED | EVEN | DROPOUT | TOKENS(60)),
+    TIMED("attention.120.dropout", 4, 128, 4, FUSED | EVEN | DROPOUT | TOKENS(120)),
+    TIMED("attention.ragged.75", 16, 256, 4, FUSED | SHUFFLED | DROPOUT | TOKENS(75)),
+    TIMED("attention.causal.75", 8, 256, 4, FUSED | EVEN | CAUSAL | TOKENS(75)),
+    TIMED("attention.back.150", 8, 256, 4, FUSED | EVEN | LOOK_BACK | TOKENS(150)),
+    TIMED("attention.cross.75", 8, 256, 4, CROSS | EVEN | TOKENS(75)),
+    TIMED("attention.rotary.75", 8, 128, 2, CROSS | EVEN | ROTARY | ROTATE_VALUE | TOKENS(75)),
+    TIMED("attention.1024", 1, 256, 4, FUSED | EVEN | TOKENS(1024)),
     {0},
 };

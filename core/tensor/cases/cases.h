@@ -77,10 +77,13 @@ struct loom_node *loom_case_input(struct loom_case_run *r, const char *name, int
 int32_t loom_case_row(const struct loom_case_run *r, int64_t i);
 int64_t loom_case_rows(const struct loom_case_run *r);
 void *loom_case_alloc(struct loom_case_run *r, size_t bytes); /* zeroed; NULL when the graph is full */
+enum loom_case_order {
+    LOOM_GROUPS_SHUFFLED = 1, /* rows stand in another order in memory, and one belongs to no group */
+    LOOM_GROUPS_EVEN = 2,     /* every group has `most` rows */
+};
 /* Groups of a run that selects groups: whole group i has loom_case_draw(name, i, most + 1) rows, or `most` for i = 0.
- * Their rows are named in *key. shuffled = 1: they stand in another order in memory, and one row belongs to no group.
- */
-void loom_case_groups(struct loom_case_run *r, const char *name, int32_t most, int shuffled, struct loom_groups *groups,
+ * Their rows are named in *key. order: bits of enum loom_case_order. */
+void loom_case_groups(struct loom_case_run *r, const char *name, int32_t most, int order, struct loom_groups *groups,
                       const uint64_t **key, int64_t *rows);
 /* A draw in 0 … n-1 as a function of (name, i). */
 int32_t loom_case_draw(const char *name, int64_t i, int32_t n);

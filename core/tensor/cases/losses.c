@@ -78,5 +78,7 @@ const struct loom_case loom_cases_losses[] = {
     LOSS("cross_entropy.smooth", build_cross_entropy, 7, 13, WEIGHTED | SMOOTH),
     SIZES("sum", build_sum),
     {"poisson_nll", build_poisson, 600, 32, 0, WEIGHTED, LOOM_CASE_TIMING},
+    {"poisson_nll", build_poisson, 80, 32, 0, WEIGHTED, LOOM_CASE_TIMING},
+    {"squared_error", build_squared_error, 400, 2, 0, WEIGHTED, LOOM_CASE_TIMING},
     {0},
 };

@@ -133,6 +133,12 @@ const struct loom_case loom_cases_rows[] = {
     {"group_mean", build_group_mean, 5, 7, 0, 0, LOOM_CASE_GROUPS},
     {"group_mean.shuffled", build_group_mean, 5, 7, 0, 1, LOOM_CASE_GROUPS},
     {"gather.counts", build_gather, 19200, 8, 21, 0, LOOM_CASE_ROWS | LOOM_CASE_TIMING},
+    {"gather.counts", build_gather, 2560, 4, 21, 0, LOOM_CASE_ROWS | LOOM_CASE_TIMING},
+    {"gather.seen", build_gather, 6945, 1, 7680, 0, LOOM_CASE_ROWS | LOOM_CASE_TIMING},
+    {"gather.mask", build_gather, 600, 256, 1, 0, LOOM_CASE_ROWS | LOOM_CASE_TIMING},
+    {"scatter", build_scatter, 600, 256, 1200, 0, LOOM_CASE_TIMING},
     {"concat_rows", build_concat_rows, 600, 256, 0, 0, LOOM_CASE_TIMING},
+    {"concat_rows", build_concat_rows, 80, 128, 4, 0, LOOM_CASE_TIMING},
+    {"group_mean", build_group_mean, 80, 128, 0, 0, LOOM_CASE_GROUPS | LOOM_CASE_TIMING},
     {0},
 };

@@ -130,9 +130,10 @@ static int32_t shuffle_stride(int64_t rows)
     return 1;
 }
 
-void loom_case_groups(struct loom_case_run *r, const char *name, int32_t most, int shuffled, struct loom_groups *groups,
+void loom_case_groups(struct loom_case_run *r, const char *name, int32_t most, int order, struct loom_groups *groups,
                       const uint64_t **key, int64_t *rows)
 {
+    int shuffled = (order & LOOM_GROUPS_SHUFFLED) != 0, even = (order & LOOM_GROUPS_EVEN) != 0;
     int64_t n = loom_case_rows(r), used = 0;
     int32_t *first = loom_case_alloc(r, (size_t)(n + 1) * sizeof(*first));
     int32_t *row = loom_case_alloc(r, (size_t)(n * most + 1) * sizeof(*row));
@@ -145,7 +146,7 @@ void loom_case_groups(struct loom_case_run *r, const char *name, int32_t most, i
     for (int64_t g = 0; g < n; g++) {
         int32_t whole = loom_case_row(r, g);
         group_key[g] = (uint64_t)whole + 1000;
-        used += whole == 0 ? most : loom_case_draw(name, whole, most + 1);
+        used += whole == 0 || even ? most : loom_case_draw(name, whole, most + 1);
         first[g + 1] = (int32_t)used;
     }
     *rows = used + (shuffled ? 1 : 0); /* the stranger is the row that nothing names */
