@@ -13,39 +13,60 @@ typedef loom_real vec __attribute__((vector_size(64)));
 typedef uint64_t bits __attribute__((vector_size(64)));
 enum { LINE = 64 };
 
+/* a = b + 3 c; and the bits of a, in four chains so that no load waits for the one before. Once for every instruction
+ * set that moves more bytes at a time. */
+#define STREAMS(set, attribute)                                                                                        \
+    attribute static void triad_##set(char *a, const char *b, const char *c, size_t lines)                             \
+    {                                                                                                                  \
+        vec *x = (vec *)(void *)a;                                                                                     \
+        const vec *y = (const vec *)(const void *)b, *z = (const vec *)(const void *)c;                                \
+        for (size_t i = 0; i < lines; i++)                                                                             \
+            x[i] = y[i] + 3 * z[i];                                                                                    \
+    }                                                                                                                  \
+    attribute static uint64_t read_##set(const char *a, size_t lines)                                                  \
+    {                                                                                                                  \
+        const bits *x = (const bits *)(const void *)a;                                                                 \
+        bits s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};                                                                   \
+        for (size_t i = 0; i + 4 <= lines; i += 4) {                                                                   \
+            s0 ^= x[i];                                                                                                \
+            s1 ^= x[i + 1];                                                                                            \
+            s2 ^= x[i + 2];                                                                                            \
+            s3 ^= x[i + 3];                                                                                            \
+        }                                                                                                              \
+        s0 ^= s1 ^ s2 ^ s3;                                                                                            \
+        return s0[0] ^ s0[1] ^ s0[2] ^ s0[3] ^ s0[4] ^ s0[5] ^ s0[6] ^ s0[7];                                          \
+    }
+
+STREAMS(plain, )
+#if defined(__x86_64__)
+STREAMS(avx2, __attribute__((target("avx2"))))
+STREAMS(avx512, __attribute__((target("avx512f"))))
+#endif
+
+struct streams {
+    void (*triad)(char *a, const char *b, const char *c, size_t lines);
+    uint64_t (*read)(const char *a, size_t lines);
+};
+
+static struct streams best_streams(void)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f"))
+        return (struct streams){triad_avx512, read_avx512};
+    if (__builtin_cpu_supports("avx2"))
+        return (struct streams){triad_avx2, read_avx2};
+#endif
+    return (struct streams){triad_plain, read_plain};
+}
+
 /* Three arrays, cut into a stretch for each worker. */
 struct arrays {
+    struct streams streams;
     int workers, repeats;
     size_t lines; /* in each array */
     char *a, *b, *c;
     uint64_t *sink; /* [workers] what reading found, so that nobody leaves it out */
 };
-
-static void triad(char *a, const char *b, const char *c, size_t lines)
-{
-    vec *x = (vec *)(void *)a;
-    const vec *y = (const vec *)(const void *)b, *z = (const vec *)(const void *)c;
-    for (size_t i = 0; i < lines; i++)
-        x[i] = y[i] + 3 * z[i];
-}
-
-/* Four chains, so that no load waits for the one before. */
-static uint64_t read_all(const char *a, size_t lines)
-{
-    const bits *x = (const bits *)(const void *)a;
-    bits s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
-    size_t i = 0;
-    for (; i + 4 <= lines; i += 4) {
-        s0 ^= x[i];
-        s1 ^= x[i + 1];
-        s2 ^= x[i + 2];
-        s3 ^= x[i + 3];
-    }
-    for (; i < lines; i++)
-        s0 ^= x[i];
-    s0 ^= s1 ^ s2 ^ s3;
-    return s0[0] ^ s0[1] ^ s0[2] ^ s0[3] ^ s0[4] ^ s0[5] ^ s0[6] ^ s0[7];
-}
 
 static void triad_task(void *payload, int task, int worker)
 {
@@ -54,7 +75,7 @@ static void triad_task(void *payload, int task, int worker)
            last = t->lines * ((size_t)task + 1) / (size_t)t->workers;
     (void)worker;
     for (int i = 0; i < t->repeats; i++)
-        triad(t->a + first * LINE, t->b + first * LINE, t->c + first * LINE, last - first);
+        t->streams.triad(t->a + first * LINE, t->b + first * LINE, t->c + first * LINE, last - first);
 }
 
 /* The three arrays stand one behind the other. */
@@ -65,7 +86,7 @@ static void read_task(void *payload, int task, int worker)
     size_t first = all * (size_t)task / (size_t)t->workers, last = all * ((size_t)task + 1) / (size_t)t->workers;
     (void)worker;
     for (int i = 0; i < t->repeats; i++)
-        t->sink[task] ^= read_all(t->a + first * LINE, last - first);
+        t->sink[task] ^= t->streams.read(t->a + first * LINE, last - first);
 }
 
 /* Every page is touched by the worker that will use it. */
@@ -94,7 +115,8 @@ static int measure(size_t bytes, int repeats, struct loom_pool *pool, int rounds
                    struct loom_error *e)
 {
     double write[LOOM_BENCH_ROUNDS], read[LOOM_BENCH_ROUNDS];
-    struct arrays t = {.workers = loom_pool_workers(pool), .repeats = repeats, .lines = bytes / (3 * LINE)};
+    struct arrays t = {
+        .streams = best_streams(), .workers = loom_pool_workers(pool), .repeats = repeats, .lines = bytes / (3 * LINE)};
     void *memory = NULL;
     t.sink = calloc((size_t)t.workers, sizeof *t.sink);
     if (!t.sink || posix_memalign(&memory, 4096, 3 * t.lines * LINE) != 0) {
