@@ -5,6 +5,7 @@
 #define LOOM_CLI_COMMANDS_H
 
 int loom_cmd_bench(int argc, char **argv);
+int loom_cmd_conform(int argc, char **argv);
 int loom_cmd_check(int argc, char **argv);
 int loom_cmd_data(int argc, char **argv);
 int loom_cmd_eval(int argc, char **argv);

@@ -18,6 +18,7 @@ static const struct command {
     {"bench", loom_cmd_bench, "this machine's limits, and how close ops and training steps come"},
     {"report", loom_cmd_report, "report.html of one run, or of several side by side"},
     {"data", loom_cmd_data, "look into recordings"},
+    {"conform", loom_cmd_conform, "hold plugins to their promises"},
     {"plugins", loom_cmd_plugins, "what there is and what it takes"},
     {NULL, NULL, NULL},
 };

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "conform_print.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int is_bad(int outcome)
+{
+    return outcome == LOOM_FAILED || outcome == LOOM_CRASHED || outcome == LOOM_HUNG || outcome == LOOM_UNEXPECTED;
+}
+
+static void json_text(const char *text)
+{
+    putchar('"');
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+        if (*c < ' ' || *c == '"' || *c == '\\')
+            printf("\\u%04x", *c);
+        else
+            putchar(*c);
+    putchar('"');
+}
+
+static void xml_text(const char *text)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+        if (*c == '<')
+            fputs("&lt;", stdout);
+        else if (*c == '&')
+            fputs("&amp;", stdout);
+        else if (*c == '"')
+            fputs("&quot;", stdout);
+        else
+            putchar(*c < ' ' && *c != '\n' && *c != '\t' ? '?' : *c);
+}
+
+/* Words of `text` from column `indent` to 96. */
+static void paragraph(const char *text, int indent)
+{
+    int column = indent;
+    printf("%*s", indent, "");
+    while (*text) {
+        int n = (int)strcspn(text, " \n");
+        if (column > indent && column + 1 + n > 96) {
+            printf("\n%*s", indent, "");
+            column = indent;
+        } else if (column > indent) {
+            putchar(' ');
+            column++;
+        }
+        printf("%.*s", n, text);
+        column += n;
+        text += n;
+        text += strspn(text, " \n");
+    }
+    putchar('\n');
+}
+
+/* ---- the list ---- */
+
+static void kinds_of(const struct loom_check *c, char *out, size_t size)
+{
+    static const char *const names[] = {"", "source", "tokenizer", "backbone", "objective", "baseline"};
+    out[0] = '\0';
+    for (unsigned k = LOOM_SOURCE; k <= LOOM_BASELINE; k++)
+        if (c->kinds & 1u << k) {
+            strncat(out, out[0] ? ", " : "", size - strlen(out) - 1);
+            strncat(out, names[k], size - strlen(out) - 1);
+        }
+}
+
+void conform_print_list(int format, int level)
+{
+    char kinds[96];
+    int n = 0;
+    for (const struct loom_check *const *c = loom_checks(); *c; c++) {
+        if ((*c)->level > level && format != CONFORM_JSON)
+            continue;
+        kinds_of(*c, kinds, sizeof kinds);
+        if (format == CONFORM_JSON) {
+            printf("%s\n  {\"id\": \"%s\", \"level\": \"%s\", \"kinds\": \"%s\", \"what\": ", n++ ? "," : "[", (*c)->id,
+                   loom_level_name((*c)->level), kinds);
+            json_text((*c)->what);
+            putchar('}');
+        } else {
+            printf("%s%s  (%s; %s)\n", n++ ? "\n" : "", (*c)->id, loom_level_name((*c)->level), kinds);
+            paragraph((*c)->what, 4);
+        }
+    }
+    if (format == CONFORM_JSON)
+        puts(n ? "\n]" : "[]");
+}
+
+/* ---- verdicts ---- */
+
+void conform_print_plan(void *printer, int checks)
+{
+    const struct conform_printer *p = printer;
+    if (p->format == CONFORM_TAP)
+        printf("1..%d\n", checks);
+    else if (p->format == CONFORM_JSON)
+        printf("{\"checks\": [");
+    else if (p->format == CONFORM_JUNIT)
+        printf("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"loom conform\" tests=\"%d\">\n", checks);
+}
+
+static void tap(const struct conform_printer *p, const struct loom_verdict *v)
+{
+    const char *directive = v->outcome == LOOM_SKIPPED ? " # SKIP " : v->outcome == LOOM_EXPECTED ? " # TODO " : "";
+    if (v->reason[0] && !*directive) {
+        printf("# %s\n", v->reason);
+        if (is_bad(v->outcome))
+            printf("# again: %s\n", v->command);
+    }
+    printf("%s %d - %s %s: %s%s%s\n", is_bad(v->outcome) || v->outcome == LOOM_EXPECTED ? "not ok" : "ok", p->count,
+           v->kind, v->plugin, v->check->id, directive, *directive ? v->reason : "");
+}
+
+static void json(const struct conform_printer *p, const struct loom_verdict *v)
+{
+    printf("%s\n  {\"plugin\": \"%s\", \"kind\": \"%s\", \"file\": ", p->count > 1 ? "," : "", v->plugin, v->kind);
+    json_text(v->file);
+    printf(", \"check\": \"%s\", \"level\": \"%s\", \"outcome\": \"%s\", \"seconds\": %.3f, \"reason\": ", v->check->id,
+           loom_level_name(v->check->level), loom_outcome_name(v->outcome), v->seconds);
+    json_text(v->reason);
+    printf(", \"output\": ");
+    json_text(v->output);
+    printf(", \"command\": ");
+    json_text(v->command);
+    putchar('}');
+}
+
+static void junit(const struct loom_verdict *v)
+{
+    printf("  <testcase classname=\"%s.%s\" name=\"%s\" time=\"%.3f\"", v->kind, v->plugin, v->check->id, v->seconds);
+    if (v->outcome == LOOM_PASSED || v->outcome == LOOM_WARNED) {
+        puts("/>");
+        return;
+    }
+    const char *tag = v->outcome == LOOM_SKIPPED || v->outcome == LOOM_EXPECTED ? "skipped"
+                      : v->outcome == LOOM_CRASHED || v->outcome == LOOM_HUNG   ? "error"
+                                                                                : "failure";
+    printf("><%s message=\"", tag);
+    xml_text(v->reason);
+    printf("\">");
+    xml_text(v->command);
+    printf("</%s></testcase>\n", tag);
+}
+
+static void text(struct conform_printer *p, const struct loom_verdict *v)
+{
+    char name[256];
+    snprintf(name, sizeof name, "%s%s%s", v->kind, *v->kind ? "/" : "", v->plugin);
+    if (strcmp(name, p->plugin) != 0) {
+        printf("%s%s  %s\n", p->plugin[0] ? "\n" : "", name, v->file[0] ? v->file : "(built in)");
+        snprintf(p->plugin, sizeof p->plugin, "%s", name);
+    }
+    printf("  %-10s %-26s %5.2f s\n", loom_outcome_name(v->outcome), v->check->id, v->seconds);
+    if (v->reason[0])
+        paragraph(v->reason, 13);
+    if (is_bad(v->outcome)) {
+        if (v->output[0]) {
+            printf("             it wrote: ");
+            printf("%.*s%s\n", (int)strcspn(v->output, "\n"), v->output, strchr(v->output, '\n') ? " …" : "");
+        }
+        printf("             again: %s\n", v->command);
+    }
+}
+
+void conform_print_verdict(void *printer, const struct loom_verdict *v)
+{
+    struct conform_printer *p = printer;
+    p->count++;
+    if (p->format == CONFORM_TAP)
+        tap(p, v);
+    else if (p->format == CONFORM_JSON)
+        json(p, v);
+    else if (p->format == CONFORM_JUNIT)
+        junit(v);
+    else
+        text(p, v);
+    fflush(stdout);
+}
+
+void conform_print_end(struct conform_printer *p, const struct loom_conform_counts *counts)
+{
+    if (p->format == CONFORM_JSON && p->count) {
+        printf("\n], \"counts\": {");
+        for (int i = 0; i < LOOM_OUTCOMES; i++)
+            printf("%s\"%s\": %d", i ? ", " : "", loom_outcome_name(i), counts->of[i]);
+        puts("}}");
+    } else if (p->format == CONFORM_JUNIT) {
+        puts("</testsuite>");
+    } else if (p->format == CONFORM_TEXT && p->count) {
+        putchar('\n');
+        for (int i = 0; i < LOOM_OUTCOMES; i++)
+            if (counts->of[i] || i <= LOOM_FAILED)
+                printf("%s%d %s", i ? ", " : "", counts->of[i], loom_outcome_name(i));
+        putchar('\n');
+    }
+}

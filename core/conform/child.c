@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The process of one check. It may die at any line: what it has to say is on its channel by then, or never. */
+#include "conform/child.h"
+
+#include "base/io.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *at)
+{
+    (void)st, (void)flag, (void)at;
+    return remove(path);
+}
+
+static int make_folder(struct loom_trial *t)
+{
+    const char *tmp = getenv("TMPDIR");
+    snprintf(t->folder, sizeof t->folder, "%s/loom-conform-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    return mkdtemp(t->folder)
+               ? LOOM_OK
+               : loom_fail(&t->e, LOOM_EIO, t->folder, 0, "cannot be made: set TMPDIR to a folder that can");
+}
+
+static void set_paths(struct loom_trial *t)
+{
+    const char *given = t->spec->plugin_path, *slash = t->file ? strrchr(t->file, '/') : NULL;
+    snprintf(t->plugin_path, sizeof t->plugin_path, "%.*s%s%s", slash ? (int)(slash - t->file) : 0,
+             t->file ? t->file : "", slash && given ? ":" : "", given ? given : "");
+    snprintf(t->baseline_prefix, sizeof t->baseline_prefix, "stages.1.baselines.%s", t->id);
+}
+
+int loom_trial_run(struct loom_trial *t)
+{
+    int outcome;
+    set_paths(t);
+    if (make_folder(t) != LOOM_OK)
+        return loom_trial_fail_error(t, "a folder to work in");
+    outcome = t->check->run(t);
+    loom_registry_free(t->registry);
+    nftw(t->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return outcome;
+}
+
+/* ---- as a process ---- */
+
+static void confine(const struct loom_conform_spec *spec)
+{
+    struct rlimit none = {0, 0};
+    (void)spec;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    setrlimit(RLIMIT_CORE, &none);
+}
+
+/* KEY=VALUE words of the child's command line, see runner.c. */
+struct words {
+    const char *check, *file, *kind, *id, *set[32];
+    struct loom_conform_spec spec;
+};
+
+static void read_words(int argc, char **argv, struct words *w)
+{
+    for (int i = 1; i < argc; i++) {
+        char *value = strchr(argv[i], '=');
+        size_t n = value ? (size_t)(value - argv[i]) : 0;
+        if (!value)
+            continue;
+        value++;
+        if (strncmp(argv[i], "check", n) == 0)
+            w->check = value;
+        else if (strncmp(argv[i], "file", n) == 0)
+            w->file = *value ? value : NULL;
+        else if (strncmp(argv[i], "kind", n) == 0)
+            w->kind = value;
+        else if (strncmp(argv[i], "id", n) == 0)
+            w->id = value;
+        else if (strncmp(argv[i], "path", n) == 0)
+            w->spec.plugin_path = value;
+        else if (strncmp(argv[i], "data", n) == 0)
+            w->spec.data = value;
+        else if (strncmp(argv[i], "seed", n) == 0)
+            w->spec.seed = strtoull(value, NULL, 10);
+        else if (strncmp(argv[i], "set", n) == 0 && w->spec.sets < 32)
+            w->set[w->spec.sets++] = value;
+    }
+    w->spec.set = w->set;
+}
+
+static void tell(const char *text, size_t n)
+{
+    while (n > 0) {
+        ssize_t k = write(LOOM_CONFORM_CHANNEL, text, n);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k <= 0)
+            return;
+        text += k;
+        n -= (size_t)k;
+    }
+}
+
+/* "KIND ID" a line, of every descriptor in a file. */
+static int list(const struct words *w)
+{
+    struct loom_error e = {0};
+    struct loom_loaded *all;
+    int n;
+    char line[512];
+    int code = loom_module_load(w->file, &all, &n, &e);
+    if (code != LOOM_OK) {
+        snprintf(line, sizeof line, "%.500s", e.message);
+        tell(line, strlen(line));
+        return 1;
+    }
+    for (int i = 0; i < n; i++) {
+        snprintf(line, sizeof line, "%s %s\n", loom_kind_name(all[i].plugin.kind), all[i].plugin.id);
+        tell(line, strlen(line));
+    }
+    free(all);
+    return 0;
+}
+
+int loom_conform_child(int argc, char **argv)
+{
+    static struct words w;
+    static struct loom_trial t;
+    read_words(argc, argv, &w);
+    confine(&w.spec);
+    if (!w.check)
+        return w.file ? list(&w) : 2;
+    t = (struct loom_trial){.spec = &w.spec, .file = w.file, .kind = w.kind, .id = w.id, .seed = w.spec.seed};
+    t.check = loom_check_named(w.check);
+    if (!t.check || !t.kind || !t.id)
+        return 2;
+    int outcome = loom_trial_run(&t);
+    tell(t.reason, strlen(t.reason));
+    return LOOM_CONFORM_EXIT + outcome;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A child with two streams, which are read while it runs: a full pipe would look like a hang. */
+#ifndef LOOM_CONFORM_PROCESS_H
+#define LOOM_CONFORM_PROCESS_H
+
+#include <loom/types.h>
+
+#include <sys/types.h>
+
+enum { LOOM_PROCESS_TEXT = 4096 };
+struct loom_process {
+    pid_t pid;     /* 0: none */
+    int stream[2]; /* channel, output; -1 once closed */
+    int outcome;   /* enum loom_outcome, once it ended */
+    double began, seconds;
+    char channel[LOOM_PROCESS_TEXT]; /* what it said */
+    char output[LOOM_PROCESS_TEXT];  /* the end of what it wrote to its standard streams */
+    size_t used[2];
+    char why[256]; /* how it ended, when not by itself */
+};
+/* argv[0] is the program; NULL-ended. In a process group of its own, with one thread for BLAS. LOOM_EIO. */
+int loom_process_start(struct loom_process *p, const char *const *argv, struct loom_error *e);
+/* Read what is there, waiting `wait_ms` at most; 1 = it has ended, by itself or because `limit_s` are over. */
+int loom_process_poll(struct loom_process *p, double limit_s, int wait_ms);
+void loom_process_wait(struct loom_process *p, double limit_s);
+void loom_process_release(struct loom_process *p); /* kills what still runs; may be all zero */
+
+#endif
