@@ -12,10 +12,6 @@
 
 static int open_elf(struct loom_trial *t, struct loom_elf *f, int *outcome)
 {
-    if (!t->file) {
-        *outcome = loom_trial_skip(t, "built into the library: there is no file to look at");
-        return 0;
-    }
     if (loom_elf_open(f, t->file, &t->e) != LOOM_OK) {
         *outcome = loom_trial_fail_error(t, "the file");
         return 0;
@@ -54,6 +50,7 @@ const struct loom_check loom_check_abi_symbols = {
     .what = "Reads the file's table of dynamic symbols without loading it. loom_plugin_entry must be the only symbol "
             "that it "
             "shows: any other can take the place of one of the same name in another plugin.",
+    .file = 1,
     .run = symbols,
 };
 
@@ -99,13 +96,12 @@ const struct loom_check loom_check_abi_needed = {
     .what =
         "Reads what the file asks of the loader. It must not ask for an executable stack, nor look for libraries in a "
         "folder of the build, which is not there on another machine.",
+    .file = 1,
     .run = needed,
 };
 
 static int now_local(struct loom_trial *t)
 {
-    if (!t->file)
-        return loom_trial_skip(t, "built into the library: there is no file to load");
     void *module = dlopen(t->file, RTLD_NOW | RTLD_LOCAL);
     if (!module)
         return loom_trial_fail(t, "dlopen: %s", dlerror());
@@ -119,6 +115,7 @@ const struct loom_check loom_check_load_now_local = {
     .what = "Opens the file with RTLD_NOW | RTLD_LOCAL, as the host does. Every symbol it refers to must be there at "
             "once, so "
             "that nothing is missed in the middle of a run.",
+    .file = 1,
     .run = now_local,
 };
 
@@ -177,8 +174,6 @@ const struct loom_check loom_check_desc_complete = {
 static int stable(struct loom_trial *t)
 {
     const struct loom_plugin *(*entry)(uint32_t);
-    if (!t->file)
-        return loom_trial_skip(t, "built into the library: it has no entry");
     void *module = dlopen(t->file, RTLD_NOW | RTLD_LOCAL);
     *(void **)&entry = module ? dlsym(module, "loom_plugin_entry") : NULL;
     if (!entry)
@@ -205,5 +200,6 @@ const struct loom_check loom_check_desc_stable = {
     .what =
         "loom_plugin_entry is asked again and again, and far behind the end. It must give the same static descriptors "
         "each time, and NULL behind the last.",
+    .file = 1,
     .run = stable,
 };

@@ -32,6 +32,7 @@ struct loom_check {
     const char *id;                   /* "grad-fd-dir" */
     unsigned kinds;                   /* bit 1 << enum loom_kind for each kind it is for */
     int level;                        /* enum loom_level */
+    int file;                         /* 1: looks at the file, which built-ins have none of */
     double seconds;                   /* usual limit; 0 = LOOM_CHECK_SECONDS */
     const char *what;                 /* what is done and what must hold, as a paragraph */
     int (*run)(struct loom_trial *t); /* in the child; enum loom_outcome */

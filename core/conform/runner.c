@@ -194,7 +194,7 @@ static int check_patterns(const char *patterns, struct loom_error *e)
 
 static int wants(const struct loom_conform_spec *spec, const struct subject *x, const struct loom_check *c)
 {
-    return c->level <= spec->level && (c->kinds & 1u << loom_kind_of(x->kind)) &&
+    return c->level <= spec->level && (c->kinds & 1u << loom_kind_of(x->kind)) && (x->file[0] || !c->file) &&
            (!spec->only || matches(spec->only, c->id)) && !matches(spec->skip, c->id);
 }
 
