@@ -240,6 +240,46 @@ START_TEST(steps_are_alike_for_any_workers_ahead_or_not_and_take_no_heap)
 }
 END_TEST
 
+/* Blocks are not zeroed between steps: what stands in them from the last one must not show. */
+START_TEST(blocks_forget_the_last_step)
+{
+    struct world w;
+    struct loom_pool *pool;
+    struct loom_stepper *stepper;
+    struct loom_step_result result;
+    struct loom_block block;
+    struct loom_shard *shard;
+    open_world(&w, RECORDINGS, 0);
+    const struct loom_store *store = loom_model_store(w.model);
+    ck_ok(loom_pool_new(&pool, 1, &e), &e);
+    ck_ok(loom_stepper_new(&stepper, w.model, pool, 1, 64 << 20, &e), &e);
+    ck_ok(loom_shard_new(&shard, w.model, 64 << 20, &e), &e);
+    ck_ok(loom_block_init(&block, store, &e), &e);
+    for (int t = 0; t < 3; t++) {
+        double norm = 0;
+        ck_ok(loom_stepper_run(stepper, w.windows.sample + t, 4, 1, LOOM_STEP, (uint64_t)t, &result, &e), &e);
+        loom_block_zero(&block, store);
+        ck_ok(loom_shard_plan(shard, w.windows.sample + t, 4, LOOM_STEP, (uint64_t)t, &e), &e);
+        ck_ok(loom_shard_build(shard, loom_shard_masses(shard), &block, 1, &e), &e);
+        loom_shard_run(shard);
+        for (int64_t i = 0; i < store->size[LOOM_LIFE_PARAM]; i++) {
+            ck_assert_msg(result.root->grad[i] == block.grad[i], "gradient %lld of step %d: %g, zeroed first %g",
+                          (long long)i, t, (double)result.root->grad[i], (double)block.grad[i]);
+            norm += fabs((double)block.grad[i]);
+        }
+        ck_assert(norm > 0);
+        for (int i = 0; i < store->count; i++)
+            for (int64_t k = 0; store->entry[i].lifetime == LOOM_LIFE_PARAM && k < store->entry[i].size; k++)
+                result.root->grad[store->entry[i].offset + k] = (loom_real)NAN;
+    }
+    loom_block_release(&block);
+    loom_shard_free(shard);
+    loom_stepper_free(stepper);
+    loom_pool_free(pool);
+    close_world(&w);
+}
+END_TEST
+
 /* ---- slow and failing sources ---- */
 
 static const struct loom_tokenizer *true_tokenizer;
@@ -582,6 +622,7 @@ int main(int argc, char **argv)
     }
     const TTest *const tests[] = {tree_joins_alike_for_any_workers,
                                   steps_are_alike_for_any_workers_ahead_or_not_and_take_no_heap,
+                                  blocks_forget_the_last_step,
                                   slow_sources_are_read_beside_the_step,
                                   libraries_make_no_threads,
                                   failures_belong_to_their_step,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Memory by name, while a graph is built. */
 #include "model/internal.h"
+#include "tensor/node.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -104,8 +105,11 @@ static struct loom_node *param_leaf(struct loom_build *b, const struct loom_entr
         return loom_leaf(b->graph, "?", 0, NULL, NULL, NULL);
     const loom_real *value = b->shadow && s->shadow ? s->shadow : s->param;
     int gradient = b->mode == LOOM_STEP && b->block && !b->stop && !b->shadow && n->lr_scale != 0.0;
-    return loom_leaf(b->graph, n->name, n->rank, n->dim, value ? value + n->offset : NULL,
-                     gradient ? b->block->grad + n->offset : NULL);
+    struct loom_node *leaf = loom_leaf(b->graph, n->name, n->rank, n->dim, value ? value + n->offset : NULL,
+                                       gradient ? b->block->grad + n->offset : NULL);
+    if (gradient)
+        loom_leaf_unwritten(leaf, &b->block->written[n - s->entry]);
+    return leaf;
 }
 
 struct loom_node *loom_param(struct loom_build *b, const char *name, int rank, const int64_t *dim, const char *init,

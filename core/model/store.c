@@ -245,10 +245,12 @@ int loom_block_init(struct loom_block *b, const struct loom_store *s, struct loo
     b->grad = block_of(s->size[LOOM_LIFE_PARAM]);
     b->sum = calloc((size_t)s->size[LOOM_LIFE_SUM] + 1, sizeof(double));
     b->term = calloc((size_t)s->size[LOOM_LIFE_TERM] + 1, sizeof(double));
-    if (!b->grad || !b->sum || !b->term) {
+    b->written = malloc((size_t)s->count + 1);
+    if (!b->grad || !b->sum || !b->term || !b->written) {
         loom_block_release(b);
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "out of memory for the gradients of a shard; use fewer threads");
     }
+    memset(b->written, 1, (size_t)s->count);
     return LOOM_OK;
 }
 
@@ -257,15 +259,33 @@ void loom_block_release(struct loom_block *b)
     free(b->grad);
     free(b->sum);
     free(b->term);
+    free(b->written);
     b->grad = NULL;
+    b->written = NULL;
     b->sum = b->term = NULL;
 }
 
 void loom_block_zero(struct loom_block *b, const struct loom_store *s)
 {
-    memset(b->grad, 0, (size_t)s->size[LOOM_LIFE_PARAM] * sizeof(*b->grad));
+    loom_block_start(b, s);
+    loom_block_finish(b, s);
+}
+
+void loom_block_start(struct loom_block *b, const struct loom_store *s)
+{
+    memset(b->written, 0, (size_t)s->count);
     memset(b->sum, 0, (size_t)s->size[LOOM_LIFE_SUM] * sizeof(*b->sum));
     memset(b->term, 0, (size_t)s->size[LOOM_LIFE_TERM] * sizeof(*b->term));
+}
+
+void loom_block_finish(struct loom_block *b, const struct loom_store *s)
+{
+    for (int i = 0; i < s->count; i++) {
+        const struct loom_entry *n = &s->entry[i];
+        if (n->lifetime == LOOM_LIFE_PARAM && !b->written[i])
+            memset(b->grad + n->offset, 0, (size_t)n->size * sizeof(*b->grad));
+        b->written[i] = 1;
+    }
 }
 
 void loom_block_join(struct loom_block *left, const struct loom_block *right, const struct loom_store *s)

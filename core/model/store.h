@@ -40,9 +40,10 @@ struct loom_store {
 
 /* What one shard adds to: gradients, sums and terms. Joined pairwise over a fixed tree: left += right. */
 struct loom_block {
-    loom_real *grad; /* [size[PARAM]] */
-    double *sum;     /* [size[SUM]] */
-    double *term;    /* [size[TERM]] */
+    loom_real *grad;  /* [size[PARAM]] */
+    double *sum;      /* [size[SUM]] */
+    double *term;     /* [size[TERM]] */
+    uint8_t *written; /* [entries] 0: the gradient of this one holds rubbish */
 };
 
 int loom_store_new(struct loom_store **out, uint64_t seed, struct loom_error *e);
@@ -59,6 +60,10 @@ int64_t loom_store_parameters(const struct loom_store *s); /* count without padd
 int loom_block_init(struct loom_block *b, const struct loom_store *s, struct loom_error *e); /* zeroed */
 void loom_block_release(struct loom_block *b);
 void loom_block_zero(struct loom_block *b, const struct loom_store *s);
+/* The same for a block that shards will write to, without touching gradients: what is added to one first is written in
+ * its place, and loom_block_finish zeroes those that nothing was added to. */
+void loom_block_start(struct loom_block *b, const struct loom_store *s);
+void loom_block_finish(struct loom_block *b, const struct loom_store *s);
 void loom_block_join(struct loom_block *left, const struct loom_block *right,
                      const struct loom_store *s); /* left += right, in index order */
 

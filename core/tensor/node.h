@@ -33,6 +33,7 @@ struct loom_node {
     struct loom_node *prev, *next; /* order of creation */
     const char *scope;             /* "vit/block3"; of a leaf: its name */
     void *value, *grad, *saved;
+    uint8_t *written; /* of a leaf whose gradient buffer holds rubbish until this is 1; NULL: it holds what was there */
     const void *attr;
     struct loom_pack *pack[LOOM_PACK_KINDS]; /* of a weight; found when its first product is appended */
     struct loom_shape shape;
@@ -86,6 +87,9 @@ const char *loom_shape_text(const struct loom_node *n, char *out, size_t size);
 struct loom_node *loom_apply_view(struct loom_graph *g, const struct loom_op *op, struct loom_node *x, int64_t offset,
                                   const void *attr, size_t attr_size);
 int loom_node_wants(const struct loom_node *n);
+/* The gradient buffer of `leaf` holds rubbish until *written is 1, which the first op that adds to it makes it, writing
+ * all of it. Leaves of the same buffer share `written`. */
+void loom_leaf_unwritten(struct loom_node *leaf, uint8_t *written);
 /* Hand the gradient of `n` itself to input i when that has none yet (same size, not a leaf): saves a copy. Returns 1
  * when done; the op must not touch its output's gradient afterwards. 0: nothing happened, use loom_node_grad_in. */
 int loom_node_grad_pass(const struct loom_node *n, int i);

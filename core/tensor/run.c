@@ -126,8 +126,17 @@ void *loom_node_grad_in(const struct loom_node *n, int i, int *fresh)
     if (!x->grad) {
         x->grad = loom_grad_get(x->graph, loom_node_bytes(x));
         *fresh = 1;
+    } else if (x->written && !*x->written) {
+        *x->written = 1;
+        *fresh = 1;
     }
     return x->grad;
+}
+
+void loom_leaf_unwritten(struct loom_node *leaf, uint8_t *written)
+{
+    if (!leaf->op && leaf->wants)
+        leaf->written = written;
 }
 
 int loom_node_grad_pass(const struct loom_node *n, int i)

@@ -270,6 +270,7 @@ static void run_shard(void *payload, int i, int worker)
         if (now->code[i] == LOOM_OK)
             loom_shard_run(s->shard[i]);
     }
+    loom_block_finish(b, loom_model_store(s->model));
     loom_tree_give(&s->tree, i, b);
 }
 

@@ -67,7 +67,7 @@ struct loom_block *loom_tree_take(struct loom_tree *t)
         b = t->free_block[--t->free_count];
     pthread_mutex_unlock(&t->lock);
     if (b)
-        loom_block_zero(b, t->store);
+        loom_block_start(b, t->store);
     return b;
 }
 

@@ -29,7 +29,8 @@ struct loom_tree {
 int loom_tree_init(struct loom_tree *t, const struct loom_store *store, int shards, int workers, struct loom_error *e);
 void loom_tree_release(struct loom_tree *t);
 void loom_tree_start(struct loom_tree *t); /* before each step: all blocks free */
-/* Any worker: a zeroed block for a shard about to start. Never NULL while shards are taken in ascending order. */
+/* Any worker: a block for a shard about to start (loom_block_start); finish it before it is given. Never NULL while
+ * shards are taken in ascending order. */
 struct loom_block *loom_tree_take(struct loom_tree *t);
 /* Any worker: shard `i` is done. Joins upwards as far as neighbours are there. */
 void loom_tree_give(struct loom_tree *t, int i, struct loom_block *b);
