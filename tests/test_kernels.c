@@ -470,20 +470,29 @@ END_TEST
 START_TEST(adamw_is_the_reference)
 {
     enum { N = 133 };
-    loom_real *g = noise(N), *p = noise(N), *m = noise(N), *v = noise(N);
-    for (int i = 0; i < N; i++)
-        v[i] *= v[i];
-    loom_real *wp = copy(p, N), *wm = copy(m, N), *wv = copy(v, N);
-    for (int step = 1; step < 4; step++) {
-        const struct loom_adamw h = {
-            .lr = 1e-2, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .decay = 0.1, .grad_scale = 0.5, .step = step};
-        loom_ref_adamw(&h, N, g, wp, wm, wv);
-        host->adamw(&h, N, g, p, m, v);
+    for (int with_shadow = 0; with_shadow < 2; with_shadow++) {
+        loom_real *g = noise(N), *p = noise(N), *m = noise(N), *v = noise(N), *s = noise(N);
+        for (int i = 0; i < N; i++)
+            v[i] *= v[i];
+        loom_real *wp = copy(p, N), *wm = copy(m, N), *wv = copy(v, N), *ws = copy(s, N);
+        for (int step = 1; step < 4; step++) {
+            const struct loom_adamw h = {.lr = 1e-2,
+                                         .beta1 = 0.9,
+                                         .beta2 = 0.99,
+                                         .eps = 1e-8,
+                                         .decay = 0.1,
+                                         .grad_scale = 0.5,
+                                         .keep = 0.75,
+                                         .step = step};
+            loom_ref_adamw(&h, N, g, wp, wm, wv, with_shadow ? ws : NULL);
+            host->adamw(&h, N, g, p, m, v, with_shadow ? s : NULL);
+        }
+        check_close(p, wp, N, 4, "value");
+        check_close(m, wm, N, 1, "m");
+        check_close(v, wv, N, 1, "v");
+        check_close(s, ws, N, 4, "shadow");
+        release(9, g, p, m, v, s, wp, wm, wv, ws);
     }
-    check_close(p, wp, N, 4, "value");
-    check_close(m, wm, N, 1, "m");
-    check_close(v, wv, N, 1, "v");
-    release(7, g, p, m, v, wp, wm, wv);
 }
 END_TEST
 

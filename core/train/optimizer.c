@@ -97,14 +97,9 @@ static void update_span(void *payload, int task, int worker)
     (void)worker;
     rule.lr *= s->lr_scale;
     rule.decay = s->decay;
-    o->kernels->adamw(&rule, s->n, job->grad + s->first, o->store->param + s->first, o->m + s->first, o->v + s->first);
-    if (!o->store->shadow)
-        return;
-    const loom_real *value = o->store->param + s->first;
-    loom_real *shadow = o->store->shadow + s->first;
-    const loom_real keep = (loom_real)o->spec.shadow_decay;
-    for (int64_t i = 0; i < s->n; i++)
-        shadow[i] = keep * shadow[i] + (1 - keep) * value[i];
+    rule.keep = o->spec.shadow_decay;
+    o->kernels->adamw(&rule, s->n, job->grad + s->first, o->store->param + s->first, o->m + s->first, o->v + s->first,
+                      o->store->shadow ? o->store->shadow + s->first : NULL);
 }
 
 static int fail_span(const struct loom_optimizer *o, struct loom_error *e)

@@ -6,7 +6,8 @@
  * lr_scale multiplies lr, and 0 leaves it, its moments and the norm alone.
  *
  * The block is cut into fixed spans that workers take in any order; the norm adds the spans' sums in span order. So the
- * bits do not depend on how many workers there are. No heap after init. */
+ * bits do not depend on how many workers there are. The norm reads the gradient once; one pass over each span then does
+ * all the rest, the moving average too. No heap after init. */
 #ifndef LOOM_TRAIN_OPTIMIZER_H
 #define LOOM_TRAIN_OPTIMIZER_H
 

@@ -221,15 +221,16 @@ LOOM_KERNEL(double, sum_squares, (int64_t n, const loom_real *x));
 
 /* ---- optimizer ---- */
 /* AdamW (Loshchilov & Hutter 2019): decay is decoupled and multiplied by lr. One span of a parameter block with one lr
- * and decay. */
+ * and decay. The kernel goes over all of it once; shadow may be NULL. */
 struct loom_adamw {
     double lr, beta1, beta2, eps, decay;
     double grad_scale; /* multiplies the gradient first: clipping */
+    double keep;       /* of the moving average: shadow ← keep·shadow + (1−keep)·value */
     int64_t step;      /* 1 at the first step */
 };
 LOOM_KERNEL(void, adamw,
-            (const struct loom_adamw *h, int64_t n, const loom_real *grad, loom_real *value, loom_real *m,
-             loom_real *v));
+            (const struct loom_adamw *h, int64_t n, const loom_real *grad, loom_real *value, loom_real *m, loom_real *v,
+             loom_real *shadow));
 
 /* ---- tables ---- */
 

@@ -113,7 +113,7 @@ void loom_ref_activate_back(int64_t n, int activation, const loom_real *x, const
 }
 
 void loom_ref_adamw(const struct loom_adamw *h, int64_t n, const loom_real *grad, loom_real *value, loom_real *m,
-                    loom_real *v)
+                    loom_real *v, loom_real *shadow)
 {
     const double c1 = 1 - pow(h->beta1, (double)h->step), c2 = 1 - pow(h->beta2, (double)h->step);
     for (int64_t i = 0; i < n; i++) {
@@ -122,5 +122,7 @@ void loom_ref_adamw(const struct loom_adamw *h, int64_t n, const loom_real *grad
         v[i] = (loom_real)(h->beta2 * v[i] + (1 - h->beta2) * g * g);
         double kept = value[i] * (1 - h->lr * h->decay);
         value[i] = (loom_real)(kept - h->lr / c1 * m[i] / (sqrt(v[i] / c2) + h->eps));
+        if (shadow)
+            shadow[i] = (loom_real)(h->keep * shadow[i] + (1 - h->keep) * value[i]);
     }
 }
