@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
 #include "train/bench.h"
 
 #include "base/threads.h"
@@ -6,6 +8,11 @@
 #include <cblas.h>
 #include <stdio.h>
 #include <stdlib.h>
+#if defined HAVE_ONEDNN && !defined LOOM_DOUBLE
+#define WITH_ONEDNN 1
+#include <dnnl.h>
+#include <omp.h>
+#endif
 
 #ifdef LOOM_DOUBLE
 #define cblas_gemm cblas_dgemm
@@ -44,8 +51,40 @@ static void openblas_text(char *out, size_t size)
     snprintf(out, size, "%s, %s", openblas_get_config(), openblas_get_corename());
 }
 
+#ifdef WITH_ONEDNN
+
+/* OpenMP keeps its number of threads for each calling thread; this one is for all of ours. */
+static int onednn_team = 1;
+
+static void onednn_product(int n, const loom_real *a, const loom_real *b, loom_real *c)
+{
+    omp_set_num_threads(onednn_team);
+    dnnl_sgemm('N', 'N', n, n, n, 1, a, n, b, n, 0, c, n);
+}
+
+static void onednn_threads(int threads)
+{
+    onednn_team = threads;
+}
+
+static int onednn_threads_now(void)
+{
+    return onednn_team;
+}
+
+static void onednn_text(char *out, size_t size)
+{
+    const dnnl_version_t *v = dnnl_version();
+    snprintf(out, size, "oneDNN %d.%d.%d", v->major, v->minor, v->patch);
+}
+
+#endif
+
 static const struct provider provider[] = {
     {openblas_product, openblas_threads, openblas_threads_now, openblas_text},
+#ifdef WITH_ONEDNN
+    {onednn_product, onednn_threads, onednn_threads_now, onednn_text},
+#endif
 };
 enum { PROVIDERS = sizeof provider / sizeof *provider };
 

@@ -14,14 +14,6 @@
 
 #if defined HAVE_ONEDNN && !defined LOOM_DOUBLE
 
-#define TEXT_(x) #x
-#define TEXT(x) TEXT_(x)
-
-const char *loom_fast_provider(void)
-{
-    return "oneDNN " TEXT(DNNL_VERSION_MAJOR) "." TEXT(DNNL_VERSION_MINOR) "." TEXT(DNNL_VERSION_PATCH);
-}
-
 /* c[m,n] = op(a) · b + beta c, row-major. OpenMP keeps its number of threads for each calling thread. */
 static void sgemm(int trans_a, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
                   int64_t ldb, int accumulate, float *c, int64_t ldc)
@@ -37,11 +29,6 @@ static void sgemm(int trans_a, int64_t m, int64_t n, int64_t k, const float *a, 
 #else
 #define cblas_gemm cblas_sgemm
 #endif
-
-const char *loom_fast_provider(void)
-{
-    return openblas_get_config();
-}
 
 static void sgemm(int trans_a, int64_t m, int64_t n, int64_t k, const loom_real *a, int64_t lda, const loom_real *b,
                   int64_t ldb, int accumulate, loom_real *c, int64_t ldc)

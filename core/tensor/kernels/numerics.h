@@ -16,8 +16,6 @@ enum loom_numerics { LOOM_NUMERICS_EXACT, LOOM_NUMERICS_FAST, LOOM_NUMERICS_BF16
  * set instead, where this processor or this build has none. */
 const struct loom_kernels *loom_kernels_numeric(const struct loom_kernels *exact, enum loom_numerics numerics,
                                                 struct loom_error *e);
-/* "oneDNN 2.6.3" or "OpenBLAS 0.3.21": who makes the products of LOOM_NUMERICS_FAST. */
-const char *loom_fast_provider(void);
 
 /* Kernels that only tables of numerics hold; as those of their name in kernels.h. */
 #define LOOM_PRODUCT_NAMES(X) X(packed_bytes) X(gemm_pack) X(gemm) X(gemm_tn_scratch) X(gemm_tn)
