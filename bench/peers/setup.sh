@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A virtual environment with the PyTorch that bench/peers compares with, outside the repository.
 #     bench/peers/setup.sh [FOLDER]      default: $XDG_CACHE_HOME/loom/peers, else ~/.cache/loom/peers
-# PYTHON names the interpreter (3.10 or newer). Where pytorch.org cannot be reached, PyPI's larger package serves.
+# PYTHON names the interpreter (3.11 or newer). Where pytorch.org cannot be reached, PyPI's larger package serves.
 set -eu
 
 TORCH=2.15.0
@@ -13,7 +13,7 @@ folder=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/loom/peers}
 pip() { "$folder/bin/python" -m pip --quiet --disable-pip-version-check "$@"; }
 
 pip install "numpy==$NUMPY"
-pip install --index-url https://download.pytorch.org/whl/cpu "torch==$TORCH" ||
+pip install --retries 1 --index-url https://download.pytorch.org/whl/cpu "torch==$TORCH" ||
     { echo "setup.sh: no CPU package from pytorch.org; taking PyPI's, which is several GB" >&2
       pip install "torch==$TORCH"; }
 
