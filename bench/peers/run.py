@@ -79,9 +79,9 @@ class Comparison:
 # ---- what is compared ----
 
 NUMERICS = {
-    "loom float32": "",
-    "loom fast": 'numerics = "fast";',
-    "loom bf16": 'numerics = "fast"; precision = "bf16";',
+    "loom float32": {},
+    "loom fast": {"stages.pretrain.numerics": "fast"},
+    "loom bf16": {"stages.pretrain.numerics": "fast", "stages.pretrain.precision": "bf16"},
 }
 STEP = "training step, 64 windows of 150 rows, width"
 
@@ -97,30 +97,15 @@ class Setting:
     steps: int | None
     folder: pathlib.Path  # for files of this run
 
-    def pipeline(self, name: str, keys: dict, stage: str, data: str | None) -> pathlib.Path:
-        """The reference pipeline with other values of keys, more keys in its stage, other data."""
-        text = (PIPELINES / "bench-ndt2.cfg").read_text()
-        for key, value in keys.items():
-            text, found = re.subn(rf"\b{key} = [^;]*;", f"{key} = {value};", text)
-            assert found == 1, f"bench-ndt2.cfg has {key} {found} times: adapt run.py"
-        text = text.replace("steps = 1000;", f"{stage} steps = 1000;")
-        if data:
-            text = re.sub(r"^data: \{.*?^\};", lambda _: data, text, flags=re.S | re.M)
-        path = self.folder / f"{name}.cfg"
-        path.write_text(text)
-        return path
-
     def compare(self, name: str, title: str, sides: list, quick: tuple, full: tuple) -> Comparison:
         rounds, steps = quick if self.quick else full
         return Comparison(name, title, self.rounds or rounds, self.steps or steps, sides)
 
-    def training(self, name: str, title: str, variants: tuple, full: tuple, *, keys=None, lengths=None, data=None):
-        """keys: of pipeline and of model.Shape alike; lengths: bins of the trials in data, None: all windows full."""
-        keys = keys or {}
-        sides = []
-        for label, stage in NUMERICS.items():
-            pipeline = self.pipeline(f"{name}-{label[5:]}", keys, stage, data)
-            sides.append(Loom(label, self.loom, self.threads, pipeline))
+    def training(self, name: str, title: str, variants: tuple, full: tuple, *, keys=None, lengths=None, pipeline=None):
+        """keys: of the backbone and of model.Shape alike; lengths: bins of the trials, None: all windows are full."""
+        keys, pipeline = keys or {}, pipeline or PIPELINES / "bench-ndt2.cfg"
+        backbone = {f"backbone.{key}": value for key, value in keys.items()}
+        sides = [Loom(label, self.loom, self.threads, pipeline, backbone | more) for label, more in NUMERICS.items()]
         shape = keys | ({"bins": max(lengths)} if lengths else {})
         for variant in variants:
             job = {"work": "train", "variant": variant, "threads": self.threads, "shape": shape, "lengths": lengths}
@@ -139,6 +124,7 @@ class Setting:
         return self.training("no-weight-dropout", title, ("eager", "compile"), (2, 4), keys=keys)
 
     def ragged(self, distribution: str):
+        """The reference pipeline on a recording with trials of these lengths."""
         bins = recording.lengths(distribution)
         file = self.folder / f"{distribution}.mat"
         recording.write(file, bins, 96, 20.0)
@@ -147,12 +133,16 @@ class Setting:
             f'        window = "trial"; window_ms = {20 * max(bins)}.0;\n'
             '        split: { by = "trial"; train = 1.0; valid = 0.0; test = 0.0; }; };'
         )
+        text = (PIPELINES / "bench-ndt2.cfg").read_text()
+        pipeline = self.folder / f"{distribution}.cfg"
+        pipeline.write_text(re.sub(r"^data: \{.*?^\};", lambda _: data, text, flags=re.S | re.M))
         title = f"training step, 64 trials of {min(bins)} to {max(bins)} bins, mean {np.mean(bins):.0f}, times 3 rows"
-        return self.training(f"ragged-{distribution}", title, ("eager", "bf16"), (3, 3), lengths=bins, data=data)
+        name, variants = f"ragged-{distribution}", ("eager", "bf16")
+        return self.training(name, title, variants, (3, 3), lengths=bins, pipeline=pipeline)
 
     def decode(self):
         variants = ("eager", "bf16") if self.quick else ("eager", "compile", "bf16", "bf16 compile")
-        sides = [Loom("loom float32", self.loom, self.threads, PIPELINES / "bench-stream-encoder.cfg", "stream")]
+        sides = [Loom("loom float32", self.loom, self.threads, PIPELINES / "bench-stream-encoder.cfg", part="stream")]
         for variant in variants:
             job = {"work": "decode", "variant": variant, "threads": self.threads, "windows": 1}
             sides.append(Peer(f"torch {variant}", job))
