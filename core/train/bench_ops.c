@@ -173,14 +173,15 @@ static int measure_optimizer(const struct loom_bench_machine *m, int rounds, str
         double began = loom_bench_thread();
         code = loom_optimizer_step(&o.rule, o.grad, 1.0, 1e-3, o.one, &norm, e);
         double between = loom_bench_thread();
-        const struct loom_adamw h = {1e-3, 0.9, 0.999, 1e-8, 0.01, 1.0, 1};
+        const struct loom_adamw h = {
+            .lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 0.01, .grad_scale = 1, .step = 1};
         if (i >= 0)
             fast[i] = between - began;
         if (code != LOOM_OK || i < 0 || i >= slow_rounds)
             continue;
         between = loom_bench_thread();
         sum += loom_ref_sum_squares(OPTIMIZED, o.grad);
-        loom_ref_adamw(&h, OPTIMIZED, o.grad, o.store->param, o.rule.m, o.rule.v);
+        loom_ref_adamw(&h, OPTIMIZED, o.grad, o.store->param, o.rule.m, o.rule.v, NULL);
         reference[i] = loom_bench_thread() - between;
     }
     *op = (struct loom_bench_op){
