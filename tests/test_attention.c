@@ -2,6 +2,8 @@
 /* Attention against its reference, under every part of the rule, and the row law bit by bit. */
 #include "tensor/kernels/kernels.h"
 
+#include <loom/rng.h>
+
 #include "kernel_data.h"
 #include "suite.h"
 
@@ -274,6 +276,99 @@ START_TEST(long_groups_are_the_reference)
 }
 END_TEST
 
+/* Where rows lie changes no bit: in order, where kernels read them in place, and shuffled, where they are copied. */
+START_TEST(place_changes_no_bit)
+{
+    enum { HEADS = 2, DIM = 64, WIDTH = HEADS * DIM };
+    struct setting s;
+    set(&s, HEADS, DIM, 64 | 128);
+    static int32_t row[Q];
+    shuffle(row, Q, 3);
+    static const int32_t first[] = {0, 3, 40, 41, 120, Q};
+    memcpy(s.q_first, first, sizeof first);
+    s.rule.k_groups = s.rule.q_groups;
+    loom_real *in[2] = {noise(Q * 4 * WIDTH), noise(Q * 4 * WIDTH)}; /* q, k, v, dout side by side */
+    loom_real *out[2], *lse = noise(Q * HEADS), *grad[2];
+    release(1, s.scratch);
+    s.scratch = noise((int64_t)(host->attention_scratch(&s.rule, 1) / sizeof(loom_real)));
+    for (int i = 0; i < Q; i++)
+        memcpy(in[1] + row[i] * 4 * WIDTH, in[0] + i * 4 * WIDTH, 4 * WIDTH * sizeof(loom_real));
+    for (int shuffled = 0; shuffled < 2; shuffled++) {
+        struct loom_attention_args a = s.args;
+        out[shuffled] = noise(Q * 4 * WIDTH);
+        grad[shuffled] = noise(Q * 4 * WIDTH);
+        s.rule.q_groups.row = s.rule.k_groups.row = shuffled ? row : NULL;
+        a.k_rows = Q;
+        a.q = in[shuffled], a.k = a.q + WIDTH, a.v = a.k + WIDTH, a.dout = a.v + WIDTH;
+        a.q_ld = a.k_ld = a.v_ld = a.out_ld = 4 * WIDTH;
+        a.out = out[shuffled], a.lse = lse;
+        a.dq = grad[shuffled], a.dk = a.dq + WIDTH, a.dv = a.dk + WIDTH;
+        host->attention(&a, s.scratch);
+        host->attention_back(&a, s.scratch);
+    }
+    for (int i = 0; i < Q; i++) {
+        ck_assert_mem_eq(out[0] + i * 4 * WIDTH, out[1] + row[i] * 4 * WIDTH, WIDTH * sizeof(loom_real));
+        ck_assert_mem_eq(grad[0] + i * 4 * WIDTH, grad[1] + row[i] * 4 * WIDTH, 3 * WIDTH * sizeof(loom_real));
+    }
+    release(7, in[0], in[1], out[0], out[1], grad[0], grad[1], lse);
+    unset(&s);
+}
+END_TEST
+
+/* Whether the weight of a query and a key is dropped, by the address in tensor/kernels/kernels.h. */
+static int dropped(const struct setting *s, int group, int head, int query, int key)
+{
+    const int queries = s->q_first[group + 1] - s->q_first[group], keys = s->k_first[group + 1] - s->k_first[group];
+    const uint64_t sample = s->key[group];
+    const uint32_t block = (uint32_t)((head * queries + query) * ((keys + 7) / 8) + key / 8);
+    const uint32_t counter[4] = {block, s->args.step, (uint32_t)sample, (uint32_t)(sample >> 32)};
+    uint32_t word[4];
+    loom_philox(s->args.key, counter, word);
+    return (word[key % 8 / 2] >> (key % 2 ? 16 : 0) & 0xffff) < 65536 * 0.25;
+}
+
+/* Queries of 0 weigh all keys alike; values and output gradients of unit vectors then show each single weight. */
+START_TEST(draws_are_where_the_header_says)
+{
+    enum { HEADS = 2, DIM = 64, WIDTH = HEADS * DIM };
+    for (int causal = 0; causal < 2; causal++) {
+        struct setting s;
+        set(&s, HEADS, DIM, 64 | 128);
+        static const int32_t first[] = {0, 9, 49, 50, 113, Q};
+        memcpy(s.q_first, first, sizeof first);
+        memcpy(s.k_first, first, sizeof first);
+        s.rule.causal = causal;
+        memcpy(s.q_time, s.k_time, sizeof s.q_time);
+        s.rule.q_time = s.q_time, s.rule.k_time = s.k_time;
+        memset(s.q, 0, sizeof(loom_real) * (size_t)(Q * s.args.q_ld));
+        memset(s.v, 0, sizeof(loom_real) * (size_t)(K * s.args.v_ld));
+        memset(s.dout, 0, sizeof(loom_real) * (size_t)(Q * WIDTH));
+        for (int g = 0; g < GROUPS; g++)
+            for (int i = first[g]; i < first[g + 1]; i++)
+                for (int h = 0; h < HEADS; h++)
+                    s.v[i * s.args.v_ld + h * DIM + i - first[g]] = s.dout[i * WIDTH + h * DIM + i - first[g]] = 1;
+        s.args.out = noise(Q * WIDTH), s.args.lse = noise(Q * HEADS), s.args.dv = noise(K * s.args.v_ld);
+        release(1, s.scratch);
+        s.scratch = noise((int64_t)(host->attention_scratch(&s.rule, 1) / sizeof(loom_real)));
+        host->attention(&s.args, s.scratch);
+        host->attention_back(&s.args, s.scratch);
+        for (int g = 0; g < GROUPS; g++)
+            for (int i = 0; i < first[g + 1] - first[g]; i++)
+                for (int j = 0; j < first[g + 1] - first[g]; j++)
+                    for (int h = 0; h < HEADS; h++) {
+                        const int seen = causal ? i + 1 : first[g + 1] - first[g];
+                        const double want = j >= seen || dropped(&s, g, h, i, j) ? 0 : 1 / 0.75 / seen;
+                        const double got[] = {s.args.out[(first[g] + i) * WIDTH + h * DIM + j],
+                                              s.args.dv[(first[g] + j) * s.args.v_ld + h * DIM + i]};
+                        for (int k = 0; k < 2; k++)
+                            ck_assert_msg(fabs(got[k] - want) <= 1e-5 * want, "%g for %g", got[k], want);
+                    }
+        release(3, s.args.out, s.args.lse, s.args.dv);
+        unset(&s);
+    }
+}
+END_TEST
+
 int main(void)
 {
     struct loom_error e = {0};
@@ -282,7 +377,8 @@ int main(void)
         fprintf(stderr, "%s\n", e.message);
         return EXIT_FAILURE;
     }
-    const TTest *tests[] = {attention_is_the_reference, nothing_to_see_is_zero, attention_obeys_the_row_law,
-                            later_keys_change_nothing, long_groups_are_the_reference};
-    return run_suite("attention", 5, tests, 60);
+    const TTest *tests[] = {attention_is_the_reference,     nothing_to_see_is_zero,        attention_obeys_the_row_law,
+                            later_keys_change_nothing,      long_groups_are_the_reference, place_changes_no_bit,
+                            draws_are_where_the_header_says};
+    return run_suite("attention", 7, tests, 60);
 }

@@ -198,26 +198,33 @@ void loom_host_l2_normalize_back(int64_t rows, int64_t width, const loom_real *y
 /* The draws of one row. */
 static struct loom_draw_row draw_row(const struct loom_draw *draw, const struct loom_group_walk *walk, int64_t width)
 {
-    struct loom_draw_row d = {.key = {draw->key[0], draw->key[1]}, .step = draw->step, .sample = walk->key};
-    d.block = (uint32_t)(walk->ordinal * ((width + 7) / 8));
-    d.threshold = loom_draw_threshold(draw->p);
-    d.scale = loom_draw_scale(d.threshold);
-    return d;
+    return loom_draw_row(draw->key, draw->step, walk->key, (uint32_t)(walk->ordinal * ((width + 7) / 8)),
+                         loom_draw_threshold(draw->p));
+}
+
+enum { DRAWN = 512 }; /* elements whose draws are made at once */
+
+/* The draws of elements first … of a row, DRAWN or what is left of it. */
+static void draw_bits(const struct loom_draw_row *d, int64_t first, int64_t width, uint8_t *bits)
+{
+    const int64_t n = width - first < DRAWN ? width - first : DRAWN;
+    if (d->threshold)
+        loom_draw_bits(d, first / 8, (n + 7) / 8, bits);
+    else
+        memset(bits, 0xff, (size_t)(n + 7) / 8);
 }
 
 /* y = from + x ∘ keep; from NULL = 0. */
 static void drop_row(const struct loom_draw_row *d, int64_t width, const loom_real *from, const loom_real *x,
                      loom_real *y)
 {
-    loom_real keep[LOOM_DRAWS];
-    for (int64_t first = 0; first < width; first += LOOM_DRAWS) {
-        if (d->threshold)
-            loom_draw_keep(d, first, keep);
-        for (int64_t j = 0, left = width - first; j < LOOM_DRAWS && left > 0; j += LOOM_LANES, left -= LOOM_LANES) {
-            const loom_vec by = d->threshold ? loom_load(keep + j) : loom_splat(1);
-            loom_store_part(y + first + j, loom_load_part(x + first + j, left) * by + load_or(from, first + j, left, 0),
-                            left);
-        }
+    uint8_t bits[DRAWN / 8 + LOOM_DRAW_BLOCKS];
+    EACH_VECTOR
+    {
+        if (i % DRAWN == 0)
+            draw_bits(d, i, width, bits);
+        const loom_vec kept = loom_draw_keep(bits, i % DRAWN, loom_load_part(x + i, left), d->scale);
+        loom_store_part(y + i, kept + load_or(from, i, left, 0), left);
     }
 }
 
@@ -250,7 +257,7 @@ static void norm_drop_row(const struct loom_draw_row *draws, int64_t width, cons
                           loom_real mean, loom_real rstd, const struct loom_dropout_norm_grad *d, int64_t at,
                           const loom_real sums[2])
 {
-    loom_real keep[LOOM_DRAWS];
+    uint8_t bits[DRAWN / 8 + LOOM_DRAW_BLOCKS];
     EACH_VECTOR
     {
         loom_vec v = norm_slope(loom_load_part(sum + at + i, left), load_or(gain, i, left, 1), mean, rstd,
@@ -261,10 +268,10 @@ static void norm_drop_row(const struct loom_draw_row *draws, int64_t width, cons
                             v + load_or(d->dresidual_accumulate ? d->dresidual : NULL, at + i, left, 0), left);
         if (!d->dx)
             continue;
-        if (draws->threshold && i % LOOM_DRAWS == 0)
-            loom_draw_keep(draws, i, keep);
-        const loom_vec by = draws->threshold ? loom_load(keep + i % LOOM_DRAWS) : loom_splat(1);
-        loom_store_part(d->dx + at + i, v * by + load_or(d->dx_accumulate ? d->dx : NULL, at + i, left, 0), left);
+        if (i % DRAWN == 0)
+            draw_bits(draws, i, width, bits);
+        const loom_vec kept = loom_draw_keep(bits, i % DRAWN, v, draws->scale);
+        loom_store_part(d->dx + at + i, kept + load_or(d->dx_accumulate ? d->dx : NULL, at + i, left, 0), left);
     }
 }
 

@@ -7,6 +7,7 @@ enum {
     WIDE_ROWS = 3, /* so few rows take several panels at once: there reading b is what costs */
     WIDE_PANELS = LOOM_VEC_BYTES == 64 ? 4 : 2,
     WIDE_COLS = WIDE_PANELS * LOOM_TILE_COLS,
+    AHEAD_ROWS = 8,                  /* asked for beside one tile */
     CACHE_ROWS = 4 * LOOM_TILE_ROWS, /* rows of x that are kept in second-level cache while the panels pass */
 };
 
@@ -16,44 +17,45 @@ struct spot {
     const loom_real *x;
     int64_t step; /* the step of x that is not 1 */
     const loom_real *panel;
-    int64_t panel_step;
+    int64_t panel_k, panel_step;
     loom_real *y;
     int64_t ldy;
     const loom_real *bias;
     int accumulate;
 };
 
-/* `rows`, `panels` and `by_k` are constants where this is expanded, so `sum` lives in registers. */
-LOOM_INLINE void tile(const int rows, const int panels, const int by_k, const struct spot *s)
+/* `rows`, `vectors` (to a row) and `by_k` are constants where this is expanded, so `sum` lives in registers. */
+LOOM_INLINE void tile(const int rows, const int vectors, const int by_k, const struct spot *s)
 {
     loom_vec sum[LOOM_TILE_ROWS][2 * WIDE_PANELS];
-    const int64_t x_row = by_k ? 1 : s->step, x_k = by_k ? s->step : 1, panel_step = s->panel_step;
+    const int64_t x_row = by_k ? 1 : s->step, x_k = by_k ? s->step : 1;
+    const int64_t panel_k = s->panel_k, panel_step = s->panel_step;
     const loom_real *x = s->x, *panel = s->panel;
     for (int r = 0; r < rows; r++)
-        for (int c = 0; c < 2 * panels; c += 64 / LOOM_VEC_BYTES)
+        for (int c = 0; c < vectors; c += 64 / LOOM_VEC_BYTES)
             __builtin_prefetch(s->y + r * s->ldy + c * LOOM_LANES, 1);
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
-        for (int c = 0; c < 2 * panels; c++)
+        for (int c = 0; c < vectors; c++)
             sum[r][c] = s->accumulate ? loom_load(s->y + r * s->ldy + c * LOOM_LANES) : loom_splat(0);
-    for (int64_t l = s->k; l > 0; l--, x += x_k, panel += LOOM_TILE_COLS) {
+    for (int64_t l = s->k; l > 0; l--, x += x_k, panel += panel_k) {
         loom_vec b[2 * WIDE_PANELS];
 #pragma GCC unroll 8
-        for (int c = 0; c < 2 * panels; c++)
+        for (int c = 0; c < vectors; c++)
             b[c] = loom_load(panel + c / 2 * panel_step + c % 2 * LOOM_LANES);
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++) {
             const loom_vec a = loom_splat(x[r * x_row]);
 #pragma GCC unroll 8
-            for (int c = 0; c < 2 * panels; c++)
+            for (int c = 0; c < vectors; c++)
                 sum[r][c] = loom_fma(a, b[c], sum[r][c]);
         }
     }
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
-        for (int c = 0; c < 2 * panels; c++) {
+        for (int c = 0; c < vectors; c++) {
             if (s->bias)
                 sum[r][c] += loom_load(s->bias + c * LOOM_LANES);
             loom_store(s->y + r * s->ldy + c * LOOM_LANES, sum[r][c]);
@@ -63,16 +65,24 @@ LOOM_INLINE void tile(const int rows, const int panels, const int by_k, const st
 #define TILE(n)                                                                                                        \
     static void tile_##n(const struct spot *s)                                                                         \
     {                                                                                                                  \
-        tile(n, 1, 0, s);                                                                                              \
+        tile(n, 2, 0, s);                                                                                              \
     }                                                                                                                  \
     static void by_k_##n(const struct spot *s)                                                                         \
+    {                                                                                                                  \
+        tile(n, 2, 1, s);                                                                                              \
+    }                                                                                                                  \
+    static void half_##n(const struct spot *s)                                                                         \
+    {                                                                                                                  \
+        tile(n, 1, 0, s);                                                                                              \
+    }                                                                                                                  \
+    static void half_by_k_##n(const struct spot *s)                                                                    \
     {                                                                                                                  \
         tile(n, 1, 1, s);                                                                                              \
     }
 #define WIDE(n)                                                                                                        \
     static void wide_##n(const struct spot *s)                                                                         \
     {                                                                                                                  \
-        tile(n, WIDE_PANELS, 0, s);                                                                                    \
+        tile(n, 2 * WIDE_PANELS, 0, s);                                                                                \
     }
 TILE(1)
 TILE(2)
@@ -86,26 +96,29 @@ WIDE(3)
 #if defined __AVX512F__
 TILE(7)
 TILE(8)
-TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
+TILE(9)
+TILE(10)
+TILE(11)
+TILE(12)
+TILE(13)
+TILE(14)
 #define UP_TO_TOP(f) f##1, f##2, f##3, f##4, f##5, f##6, f##7, f##8, f##9, f##10, f##11, f##12, f##13, f##14
 #else
 #define UP_TO_TOP(f) f##1, f##2, f##3, f##4, f##5, f##6
 #endif
 
-    typedef void (*tile_fn)(const struct spot *s);
-static const tile_fn tiles[2][LOOM_TILE_ROWS] = {{UP_TO_TOP(tile_)}, {UP_TO_TOP(by_k_)}};
+typedef void (*tile_fn)(const struct spot *s);
+/* By half (one vector to a row instead of two) and by_k. */
+static const tile_fn tiles[2][2][LOOM_TILE_ROWS] = {{{UP_TO_TOP(tile_)}, {UP_TO_TOP(by_k_)}},
+                                                    {{UP_TO_TOP(half_)}, {UP_TO_TOP(half_by_k_)}}};
 static const tile_fn wide[WIDE_ROWS] = {wide_1, wide_2, wide_3};
 
 /* A tile of which the last columns do not exist goes through a buffer in which they do. */
-static void run(int rows, int64_t columns, int by_k, const struct spot *s)
+static void run_part(int rows, int64_t columns, tile_fn sum, const struct spot *s)
 {
     loom_real buffer[LOOM_TILE_ROWS + 1][LOOM_TILE_COLS] __attribute__((aligned(LOOM_VEC_BYTES)));
     const size_t bytes = (size_t)columns * sizeof(loom_real);
     struct spot t = *s;
-    if (columns >= LOOM_TILE_COLS) {
-        tiles[by_k][rows - 1](s);
-        return;
-    }
     memset(buffer, 0, sizeof buffer);
     t.y = buffer[0];
     t.ldy = LOOM_TILE_COLS;
@@ -115,9 +128,18 @@ static void run(int rows, int64_t columns, int by_k, const struct spot *s)
     }
     for (int r = 0; r < rows && s->accumulate; r++)
         memcpy(buffer[r], s->y + r * s->ldy, bytes);
-    tiles[by_k][rows - 1](&t);
+    sum(&t);
     for (int r = 0; r < rows; r++)
         memcpy(s->y + r * s->ldy, buffer[r], bytes);
+}
+
+static void run(int rows, int64_t columns, int by_k, const struct spot *s)
+{
+    const tile_fn sum = tiles[columns <= LOOM_LANES][by_k][rows - 1];
+    if (columns >= LOOM_TILE_COLS || columns == LOOM_LANES)
+        sum(s);
+    else
+        run_part(rows, columns, sum, s);
 }
 
 /* Rows [row, row + rows) of the block by the columns from `column` on that fit in `columns`. */
@@ -128,6 +150,7 @@ static struct spot spot_of(const struct loom_block *p, int64_t row, int64_t colu
         .x = p->x + row * p->x_row,
         .step = p->x_k == 1 ? p->x_row : p->x_k,
         .panel = p->panels + column / LOOM_TILE_COLS * p->panel_step,
+        .panel_k = p->panel_k ? p->panel_k : LOOM_TILE_COLS,
         .panel_step = p->panel_step,
         .y = p->y + row * p->ldy + column,
         .ldy = p->ldy,
@@ -178,6 +201,8 @@ static void many_rows(const struct loom_block *p)
             for (int64_t t = 0; t < count; t++) {
                 const int64_t from = rows * t / count, to = rows * (t + 1) / count;
                 const struct spot s = spot_of(p, first + from, column);
+                if (p->ahead)
+                    loom_ahead(p->ahead, AHEAD_ROWS);
                 if (crowded)
                     copied((int)(to - from), p->columns - column, &s);
                 else
@@ -203,7 +228,7 @@ void loom_block(const struct loom_block *p)
         part.accumulate = p->accumulate || top;
         many_rows(&part);
         part.x += SLAB * p->x_k;
-        part.panels += SLAB * LOOM_TILE_COLS;
+        part.panels += SLAB * (p->panel_k ? p->panel_k : LOOM_TILE_COLS);
     }
 }
 

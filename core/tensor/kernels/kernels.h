@@ -92,8 +92,9 @@ struct loom_attention_args {
     int64_t out_ld;
     loom_real
         *lse; /* [q_rows, heads] log Σ exp(score): kept from forward to backward; +inf where a query sees no key */
-    uint32_t
-        key[2]; /* of the dropout draw; head, query and key are the address, the query group's key names the sample */
+    /* of the dropout draws: the query group's key names the sample; query i and key j of the group in a head have draw
+     * j % 8 of block (head · queries + i) · ceil(keys/8) + j/8 */
+    uint32_t key[2];
     uint32_t step;
     /* backward only */
     const loom_real *dout;   /* [q_rows, width], ld = out_ld */

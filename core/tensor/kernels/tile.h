@@ -22,6 +22,36 @@ static inline int64_t loom_panels(int64_t n)
     return (n + LOOM_TILE_COLS - 1) / LOOM_TILE_COLS;
 }
 
+/* Rows that a later step reads or writes: products ask for them in passing, so that they come while the machine
+ * multiplies. Row i of a run stands `row[first + i]` (row NULL: first + i) steps behind `at`. */
+struct loom_ahead {
+    struct loom_ahead_run {
+        const char *at;
+        int64_t step, bytes; /* from row to row; of a row */
+        const int32_t *row;
+        int64_t first, count;
+    } run[8];
+    int runs;
+    int64_t next; /* row of run[runs − 1] that is asked for next */
+};
+
+/* Ask for up to n rows. */
+LOOM_INLINE void loom_ahead(struct loom_ahead *a, int n)
+{
+    for (; n && a->runs; n--) {
+        const struct loom_ahead_run *r = &a->run[a->runs - 1];
+        if (a->next >= r->count) {
+            a->runs--;
+            a->next = 0;
+            continue;
+        }
+        const int64_t i = r->first + a->next++;
+        const char *row = r->at + (r->row ? r->row[i] : i) * r->step;
+        for (int64_t b = 0; b < r->bytes; b += 64)
+            __builtin_prefetch(row + b, 0, 2);
+    }
+}
+
 /* y[rows, columns] = x · b (+ bias): element l of row r of x stands at x[r · x_row + l · x_k]; one of the two steps
  * is 1. */
 struct loom_block {
@@ -29,11 +59,13 @@ struct loom_block {
     const loom_real *x;
     int64_t x_row, x_k;
     const loom_real *panels; /* first panel; it has k rows of LOOM_TILE_COLS, or more than are summed */
+    int64_t panel_k;         /* elements from one row of a panel to the next; 0: LOOM_TILE_COLS, as packed */
     int64_t panel_step;      /* elements from one panel to the next */
     loom_real *y;
     int64_t ldy;
-    const loom_real *bias; /* [columns] or NULL */
-    int accumulate;        /* chains start at y */
+    const loom_real *bias;    /* [columns] or NULL */
+    int accumulate;           /* chains start at y */
+    struct loom_ahead *ahead; /* or NULL */
 };
 void loom_block(const struct loom_block *p) LOOM_OF_SET("block");
 

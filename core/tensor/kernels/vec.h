@@ -173,25 +173,39 @@ LOOM_INLINE loom_vec loom_copysign(loom_vec magnitude, loom_vec sign)
     return (loom_vec)((loom_veci)magnitude | ((loom_veci)sign & bit));
 }
 
+/* v joined with itself turned by half of its lanes, by a quarter … by one: lane 0 then holds all. */
+#if LOOM_LANES == 16
+#define LOOM_FOLD(v, join)                                                                                             \
+    join(v, __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));                      \
+    join(v, __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11));                      \
+    join(v, __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));                      \
+    join(v, __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14))
+#elif LOOM_LANES == 8
+#define LOOM_FOLD(v, join)                                                                                             \
+    join(v, __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3));                                                    \
+    join(v, __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5));                                                    \
+    join(v, __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6))
+#elif LOOM_LANES == 4
+#define LOOM_FOLD(v, join)                                                                                             \
+    join(v, __builtin_shufflevector(v, v, 2, 3, 0, 1));                                                                \
+    join(v, __builtin_shufflevector(v, v, 1, 0, 3, 2))
+#else
+#define LOOM_FOLD(v, join) join(v, __builtin_shufflevector(v, v, 1, 0))
+#endif
+#define LOOM_JOIN_SUM(v, w) v += (w)
+#define LOOM_JOIN_MAX(v, w) v = loom_max(v, w)
+
 /* Sum of the lanes by halves: one fixed order. */
 LOOM_INLINE loom_real loom_lanes_sum(loom_vec v)
 {
-    loom_real x[LOOM_LANES];
-    memcpy(x, &v, sizeof x);
-    for (int half = LOOM_LANES / 2; half; half /= 2)
-        for (int i = 0; i < half; i++)
-            x[i] += x[i + half];
-    return x[0];
+    LOOM_FOLD(v, LOOM_JOIN_SUM);
+    return v[0];
 }
 
 LOOM_INLINE loom_real loom_lanes_max(loom_vec v)
 {
-    loom_real x[LOOM_LANES];
-    memcpy(x, &v, sizeof x);
-    for (int half = LOOM_LANES / 2; half; half /= 2)
-        for (int i = 0; i < half; i++)
-            x[i] = x[i] > x[i + half] ? x[i] : x[i + half];
-    return x[0];
+    LOOM_FOLD(v, LOOM_JOIN_MAX);
+    return v[0];
 }
 
 #endif
