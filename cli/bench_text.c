@@ -22,13 +22,13 @@ static void cell(int width, double x)
 static void open_section(enum loom_bench_section section, int measured)
 {
     if (measured && section == LOOM_BENCH_OPS)
-        printf(
-            "ops of one thread; rates in GFLOP/s where compute bounds, else in GB/s, with their share of that bound\n\n"
-            "%-35s %-7s %8s %7s %5s %9s %7s %5s  %s\n",
-            "op", "bound", "forward", "rate", "", "backward", "rate", "", "reference");
+        printf("ops of one thread: times in us; rates in GFLOP/s where compute bounds, in GB/s elsewhere, and their\n"
+               "share of that bound; how many times as long the reference kernel takes\n\n"
+               "%-33s %-7s %9s %6s %5s %9s %6s %5s %9s\n",
+               "op", "bound", "forward", "rate", "", "backward", "rate", "", "reference");
     if (measured && section == LOOM_BENCH_SCALING)
-        printf("scaling: forward and backward; exponents of least squares between logarithms, and how far points lie "
-               "off\n");
+        printf("scaling of forward and backward: exponents by least squares between logarithms, over the upper half\n"
+               "of the points, and how far these lie off\n");
 }
 
 static void close_section(enum loom_bench_section section, int measured)
@@ -92,13 +92,13 @@ static void machine(const struct loom_bench_machine *m)
 /* ---- ops ---- */
 
 /* A time in us, and the rate in the unit that bounds the op. */
-static void rate(const struct loom_bench_op *o, double times, double seconds, double share, int width)
+static void rate(const struct loom_bench_op *o, double times, double seconds, double share)
 {
     double work = o->bound[0] == 'c' ? o->flops : o->bytes;
     if (!(seconds > 0))
-        printf(" %*s %6s %5s", width, "-", "", "");
+        printf(" %9s %6s %5s", "-", "", "");
     else
-        printf(" %*.1f %6.1f %4.0f%%", width, 1e6 * seconds, 1e-9 * times * work / seconds, 100 * share);
+        printf(" %9.1f %6.1f %4.0f%%", 1e6 * seconds, 1e-9 * times * work / seconds, 100 * share);
 }
 
 static void op(const struct loom_bench_op *o, int number)
@@ -108,11 +108,11 @@ static void op(const struct loom_bench_op *o, int number)
     (void)number;
     snprintf(title, sizeof title, o->more ? "%s %lld x %lld x %lld" : "%s %lld x %lld", o->name, (long long)o->rows,
              (long long)o->width, (long long)o->more);
-    printf("%-34s %-7s", title, o->bound);
-    rate(o, 1, o->forward_s, o->forward_share, 10);
-    rate(o, 2, o->backward_s, o->backward_share, 11);
+    printf("%-33s %-7s", title, o->bound);
+    rate(o, 1, o->forward_s, o->forward_share);
+    rate(o, 2, o->backward_s, o->backward_share);
     if (slow > 0)
-        printf("  %4.1f times", slow / fast);
+        printf(" %8.1fx", slow / fast);
     printf("\n");
     fflush(stdout);
 }
