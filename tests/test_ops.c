@@ -462,6 +462,60 @@ START_TEST(computed_indices)
 }
 END_TEST
 
+/* One node or three: residual + dropout(x) and its norm have the same bits, and give the same gradients. */
+enum { CHAIN_ROWS = 21, CHAIN_WIDTH = 19, CHAIN = CHAIN_ROWS * CHAIN_WIDTH };
+struct chain {
+    loom_real norm[CHAIN], sum[CHAIN], grad[2][CHAIN], dgain[CHAIN_WIDTH], dbias[CHAIN_WIDTH];
+};
+
+static void run_chain(struct chain *out, int fused, loom_real *residual, loom_real *x, loom_real *gain, loom_real *bias)
+{
+    const int64_t dim[2] = {CHAIN_ROWS, CHAIN_WIDTH}, width = CHAIN_WIDTH;
+    const int32_t first[] = {0, 5, 5, 21};
+    const uint64_t key[] = {7, 8, 9};
+    const struct loom_groups groups = {3, first, NULL, key};
+    const double one = 1;
+    struct loom_node *sum, *norm;
+    memset(out, 0, sizeof *out);
+    loom_graph_reset(graph);
+    struct loom_node *a = loom_leaf(graph, "residual", 2, dim, residual, out->grad[0]);
+    struct loom_node *b = loom_leaf(graph, "x", 2, dim, x, out->grad[1]);
+    struct loom_node *g = loom_leaf(graph, "gain", 1, &width, gain, out->dgain);
+    struct loom_node *h = loom_leaf(graph, "bias", 1, &width, bias, out->dbias);
+    struct loom_node *from = loom_scale(graph, a, 3, 0);
+    if (fused) {
+        norm = loom_add_dropout_norm(graph, from, b, 0.3, &groups, 5, 6, "chain", g, h, 1e-5, &sum);
+    } else {
+        sum = loom_add_dropout(graph, from, b, 0.3, &groups, 5, 6, "chain");
+        norm = loom_layer_norm(graph, sum, g, h, 1e-5);
+    }
+    struct loom_node *root = loom_sum(graph, loom_add(graph, loom_mul(graph, norm, norm), loom_mul(graph, sum, a)));
+    ck_assert_int_eq(loom_graph_error(graph, NULL), LOOM_OK);
+    loom_graph_forward(graph);
+    memcpy(out->norm, loom_node_host(norm), sizeof out->norm);
+    memcpy(out->sum, loom_node_host(sum), sizeof out->sum);
+    loom_graph_backward(graph, 1, &root, &one);
+}
+
+START_TEST(add_dropout_norm_is_the_chain)
+{
+    static struct chain one, three;
+    loom_real value[2][CHAIN], gain[CHAIN_WIDTH], bias[CHAIN_WIDTH];
+    for (int i = 0; i < CHAIN; i++) {
+        value[0][i] = (loom_real)sin(1.7 * i);
+        value[1][i] = (loom_real)cos(2.3 * i);
+    }
+    for (int i = 0; i < CHAIN_WIDTH; i++) {
+        gain[i] = (loom_real)(1 + 0.1 * i);
+        bias[i] = (loom_real)(0.5 - 0.1 * i);
+    }
+    run_chain(&three, 0, value[0], value[1], gain, bias);
+    run_chain(&one, 1, value[0], value[1], gain, bias);
+    ck_assert_mem_eq(&one, &three, sizeof one);
+    ck_assert(one.grad[0][1] != 0 && one.dgain[3] != 0 && one.sum[0] != one.norm[0]);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("ops");
@@ -475,6 +529,7 @@ int main(void)
     tcase_add_test(t, weight_zero);
     tcase_add_test(t, cross_entropy_skips);
     tcase_add_test(t, computed_indices);
+    tcase_add_test(t, add_dropout_norm_is_the_chain);
     suite_add_tcase(s, t);
     SRunner *runner = srunner_create(s);
     srunner_set_tap(runner, "-");

@@ -182,6 +182,15 @@ LOOM_API struct loom_node *loom_add_dropout(struct loom_graph *g, struct loom_no
                                             double p, const struct loom_groups *groups, uint64_t seed, uint64_t step,
                                             const char *purpose);
 
+/* Layer norm of residual + dropout(x) [R,W] in one pass, the step from a block's sublayer to its next: returns the
+ * norm, and in *sum the sum, which the next residual adds to. gain, bias [W] may be NULL; p = 0: nothing is dropped,
+ * groups and purpose are not read. Both outputs have the values, and give the gradients, of loom_add_dropout and
+ * loom_layer_norm bit by bit, gradients of gain and bias where the groups hold the rows in order. */
+LOOM_API struct loom_node *loom_add_dropout_norm(struct loom_graph *g, struct loom_node *residual, struct loom_node *x,
+                                                 double p, const struct loom_groups *groups, uint64_t seed,
+                                                 uint64_t step, const char *purpose, struct loom_node *gain,
+                                                 struct loom_node *bias, double eps, struct loom_node **sum);
+
 /* ---- losses: weighted sums over all elements as one F64 value [1]. target, weight: nodes of the same shape; weight
  * NULL = 1. An element of weight 0 contributes exactly nothing, NaN targets included. No gradient flows into target and
  * weight. ---- */

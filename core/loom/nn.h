@@ -22,6 +22,11 @@ LOOM_API struct loom_node *loom_nn_rms_norm(struct loom_build *b, const char *na
 /* Rows index[i] of name.weight [count, width]; index -1 gives a zero row. */
 LOOM_API struct loom_node *loom_nn_embedding(struct loom_build *b, const char *name, int64_t count, int64_t width,
                                              int64_t n, const int32_t *index, const char *init);
+/* norm(residual + dropout(x)) in one pass, the sum in *sum: parameters norm.weight and norm.bias, draws of purpose
+ * `drop`, both in the scope at hand. */
+LOOM_API struct loom_node *loom_nn_add_layer_norm(struct loom_build *b, const char *drop, const char *norm,
+                                                  struct loom_node *residual, struct loom_node *x, double p,
+                                                  const struct loom_groups *rows, struct loom_node **sum);
 /* Inverted dropout over rows grouped by sample. */
 LOOM_API struct loom_node *loom_nn_dropout(struct loom_build *b, const char *name, struct loom_node *x, double p,
                                            const struct loom_groups *groups);

@@ -72,14 +72,14 @@ static struct loom_node *block(struct loom_build *b, struct loom_node *x, struct
         memory = loom_nn_layer_norm(b, "norm_memory", memory);
     if (spec->pre_norm) {
         struct loom_node *h = loom_nn_layer_norm(b, "norm1", x);
-        x = residual(b, "drop1", x, loom_nn_attention(b, "attention", h, memory, spec, see), spec, rows);
-        h = loom_nn_layer_norm(b, "norm2", x);
+        struct loom_node *y = loom_nn_attention(b, "attention", h, memory, spec, see);
+        h = loom_nn_add_layer_norm(b, "drop1", "norm2", x, y, spec->dropout, rows, &x);
         return residual(b, "drop2", x, loom_nn_mlp(b, "mlp", h, spec, rows), spec, rows);
     }
-    x = residual(b, "drop1", x, loom_nn_attention(b, "attention", x, memory, spec, see), spec, rows);
-    x = loom_nn_layer_norm(b, "norm1", x);
-    x = residual(b, "drop2", x, loom_nn_mlp(b, "mlp", x, spec, rows), spec, rows);
-    return loom_nn_layer_norm(b, "norm2", x);
+    struct loom_node *sum, *y = loom_nn_attention(b, "attention", x, memory, spec, see);
+    x = loom_nn_add_layer_norm(b, "drop1", "norm1", x, y, spec->dropout, rows, &sum);
+    return loom_nn_add_layer_norm(b, "drop2", "norm2", x, loom_nn_mlp(b, "mlp", x, spec, rows), spec->dropout, rows,
+                                  &sum);
 }
 
 struct loom_node *loom_nn_block(struct loom_build *b, const char *name, struct loom_node *x,

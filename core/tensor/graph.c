@@ -267,6 +267,8 @@ static void *view_of(const struct loom_node *x, int64_t offset)
     return x->value ? (char *)x->value + (size_t)offset * loom_dtype_size(x->shape.dtype) : NULL;
 }
 
+enum { NO_VIEW = -1, SECOND = -2 }; /* instead of an offset into the first input */
+
 static int node_reserve(struct loom_graph *g, struct loom_node *n, int64_t view)
 {
     size_t promise = n->wants ? loom_grad_class_bytes(loom_node_bytes(n)) : 0;
@@ -276,6 +278,8 @@ static int node_reserve(struct loom_graph *g, struct loom_node *n, int64_t view)
     g->promised += promise;
     if (view >= 0)
         n->value = view_of(n->in[0], view);
+    else if (view == SECOND)
+        n->value = n->in[0]->saved;
     else
         n->value = graph_alloc(g, loom_node_bytes(n), n->op ? n->op->name : "leaf");
     if (n->value && n->shape.saved)
@@ -312,13 +316,51 @@ failed:
 struct loom_node *loom_apply(struct loom_graph *g, const struct loom_op *op, int n, struct loom_node *const *in,
                              const void *attr, size_t attr_size)
 {
-    return append(g, op, n, in, attr, attr_size, -1);
+    return append(g, op, n, in, attr, attr_size, NO_VIEW);
 }
 
 struct loom_node *loom_apply_view(struct loom_graph *g, const struct loom_op *op, struct loom_node *x, int64_t offset,
                                   const void *attr, size_t attr_size)
 {
     return append(g, op, 1, &x, attr, attr_size, offset);
+}
+
+static int second_infer(const struct loom_node *n, struct loom_shape *out, struct loom_error *e)
+{
+    (void)e;
+    *out = n->in[0]->shape;
+    out->saved = 0;
+    return LOOM_OK;
+}
+
+static void second_forward(const struct loom_node *n, void *scratch)
+{
+    (void)n;
+    (void)scratch;
+}
+
+static void second_backward(const struct loom_node *n, void *scratch)
+{
+    int fresh;
+    void *grad = loom_node_grad_in(n, 0, &fresh);
+    (void)scratch;
+    if (fresh)
+        memset(grad, 0, loom_node_bytes(n));
+    n->in[0]->second_grad = n->grad;
+}
+
+static const struct loom_op second_op = {
+    .size = sizeof(struct loom_op),
+    .row_local = 1,
+    .name = "second",
+    .infer = second_infer,
+    .forward = second_forward,
+    .backward = second_backward,
+};
+
+struct loom_node *loom_apply_second(struct loom_graph *g, struct loom_node *x)
+{
+    return append(g, &second_op, 1, &x, NULL, 0, SECOND);
 }
 
 /* ---- leaves ---- */
@@ -344,7 +386,7 @@ static struct loom_node *leaf_new(struct loom_graph *g, const char *name, int dt
 static struct loom_node *leaf_owned(struct loom_graph *g, int dtype, int rank, const int64_t *dim)
 {
     struct loom_node *n = leaf_new(g, NULL, dtype, rank, dim);
-    if (!n || node_reserve(g, n, -1) != LOOM_OK)
+    if (!n || node_reserve(g, n, NO_VIEW) != LOOM_OK)
         return NULL;
     n->host = 1;
     node_link(g, n);

@@ -33,6 +33,7 @@ struct loom_node {
     struct loom_node *prev, *next; /* order of creation */
     const char *scope;             /* "vit/block3"; of a leaf: its name */
     void *value, *grad, *saved;
+    void *second_grad; /* gradient of the second output, complete when backward is called; NULL: nobody used it */
     uint8_t *written; /* of a leaf whose gradient buffer holds rubbish until this is 1; NULL: it holds what was there */
     const void *attr;
     struct loom_pack *pack[LOOM_PACK_KINDS]; /* of a weight; found when its first product is appended */
@@ -86,6 +87,10 @@ const char *loom_shape_text(const struct loom_node *n, char *out, size_t size);
 /* As loom_apply for an op whose output is part of its first input's memory, `offset` elements in: no copy is made. */
 struct loom_node *loom_apply_view(struct loom_graph *g, const struct loom_op *op, struct loom_node *x, int64_t offset,
                                   const void *attr, size_t attr_size);
+/* As loom_apply_view for a second output of `x`, of x's shape, that x's forward writes at the front of its saved
+ * memory. Append it before any other reader of x: then x's gradients are complete when x's backward is called, and that
+ * of the second output is x->second_grad. When x->grad had no other source it is 0 there. */
+struct loom_node *loom_apply_second(struct loom_graph *g, struct loom_node *x);
 int loom_node_wants(const struct loom_node *n);
 /* The gradient buffer of `leaf` holds rubbish until *written is 1, which the first op that adds to it makes it, writing
  * all of it. Leaves of the same buffer share `written`. */

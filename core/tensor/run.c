@@ -150,10 +150,11 @@ int loom_node_grad_pass(const struct loom_node *n, int i)
 
 /* ---- backward ---- */
 
-static int grad_passed_on(const struct loom_node *n)
+/* Whether an input of n, or a node whose second output n is, lives on with this gradient. */
+static int grad_passed_on(const struct loom_node *n, const void *grad)
 {
     for (int32_t i = 0; i < n->inputs; i++)
-        if (n->in[i]->grad == n->grad)
+        if (n->in[i]->grad == grad || n->in[i]->second_grad == grad)
             return 1;
     return 0;
 }
@@ -191,8 +192,10 @@ void loom_graph_backward(struct loom_graph *g, int n, struct loom_node *const *r
         x->op->backward(x, g->scratch);
         if (g->profiling)
             loom_profile_entry(g, x->op)->backward_s += loom_profile_now() - start;
-        if (!grad_passed_on(x))
+        if (!grad_passed_on(x, x->grad))
             loom_grad_put(g, x->grad, loom_node_bytes(x));
-        x->grad = NULL;
+        if (x->second_grad && !grad_passed_on(x, x->second_grad))
+            loom_grad_put(g, x->second_grad, loom_node_bytes(x));
+        x->grad = x->second_grad = NULL;
     }
 }

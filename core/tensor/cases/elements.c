@@ -165,6 +165,24 @@ static struct loom_node *build_add_dropout(struct loom_case_run *r)
     return loom_add_dropout(r->graph, y, x, 0.5, groups, 11, 3, "case");
 }
 
+/* option: 4 the sum is used, 8 the norm is used, 16 the residual is an op's (its gradient is fresh), 32 residual and x
+ * are one node */
+static struct loom_node *build_dropout_norm(struct loom_case_run *r)
+{
+    const uint32_t option = r->c->option >> 2;
+    struct loom_node *x = rows_leaf(r, "x", LOOM_FILL_NORMAL, r->c->width), *residual = x, *sum;
+    if (!(option & 8))
+        residual = rows_leaf(r, "residual", LOOM_FILL_NORMAL, r->c->width);
+    if (option & 4)
+        residual = loom_scale(r->graph, residual, 2, 0);
+    struct loom_node *gain = norm_parameter(r, "gain", 1), *bias = norm_parameter(r, "bias", 2);
+    struct loom_node *y =
+        loom_add_dropout_norm(r->graph, residual, x, 0.3, row_groups(r), 11, 2, "case", gain, bias, 1e-5, &sum);
+    return (option & 3) == 3 ? loom_add(r->graph, loom_mul(r->graph, y, residual), loom_mul(r->graph, sum, x))
+           : option & 1      ? sum
+                             : y;
+}
+
 #define ONE(title, build, rows, width, option)                                                                         \
     {                                                                                                                  \
         title, build, rows, width, 0, option, LOOM_CASE_ROWS                                                           \
@@ -211,6 +229,13 @@ const struct loom_case loom_cases_elements[] = {
     NORMS("rms_norm.plain", build_rms_norm, 0),
     SIZES("dropout", build_dropout),
     SIZES("add_dropout", build_add_dropout),
+    NORMS("dropout_norm", build_dropout_norm, 3 | 4 | 8),
+    NORMS("dropout_norm.inner", build_dropout_norm, 3 | 4 | 8 | 16),
+    NORMS("dropout_norm.self", build_dropout_norm, 4 | 8 | 32),
+    ONE("dropout_norm.sum", build_dropout_norm, 5, 13, 3 | 4),
+    ONE("dropout_norm.sum", build_dropout_norm, 5, 13, 3 | 4 | 16),
+    ONE("dropout_norm.norm", build_dropout_norm, 5, 13, 1 | 8),
+    ONE("dropout_norm.norm", build_dropout_norm, 5, 13, 2 | 8 | 16 | 32),
     {"stop", build_stop, 3, 5, 0, 0, LOOM_CASE_ROWS | LOOM_CASE_STOPS},
     TIMED("gelu", build_gelu, 600, 256, 0),
     TIMED("add", build_add, 84, 128, 0),
@@ -229,5 +254,8 @@ const struct loom_case loom_cases_elements[] = {
     TIMED("add_dropout", build_add_dropout, 240, 128, 0),
     TIMED("add_dropout", build_add_dropout, 600, 256, 0),
     TIMED("add_dropout", build_add_dropout, 1200, 256, 0),
+    TIMED("dropout_norm", build_dropout_norm, 240, 128, 3 | 4 | 8 | 16),
+    TIMED("dropout_norm", build_dropout_norm, 600, 256, 3 | 4 | 8 | 16),
+    TIMED("dropout_norm", build_dropout_norm, 1200, 256, 3 | 4 | 8 | 16),
     {0},
 };

@@ -10,22 +10,31 @@ struct dropout_attr {
     uint32_t key[2], step;
     int32_t x; /* number of the input that drops: 0, or 1 behind a residual */
     int32_t grouped;
+    int32_t gain, bias; /* of the norm behind: numbers of these inputs; 0 = none */
+    double eps;
     const char *purpose;
     struct loom_groups groups;
 };
 
-static int dropout_infer(const struct loom_node *n, struct loom_shape *out, struct loom_error *e)
+static int dropout_rule(const struct loom_node *n, struct loom_error *e)
 {
     const struct dropout_attr *a = n->attr;
     int64_t rows = loom_rows(n->in[a->x]);
-    if (loom_need_real(n, 0, n->inputs, e) != LOOM_OK || loom_need_same(n, 0, n->inputs - 1, e) != LOOM_OK ||
-        loom_need_drop(a->p, a->purpose, e) != LOOM_OK)
+    if (loom_need_drop(a->p, a->purpose, e) != LOOM_OK)
         return e->code;
     if (a->grouped && loom_need_groups(&a->groups, rows, "groups of rows", e) != LOOM_OK)
         return e->code;
     if (a->grouped && (a->groups.n ? a->groups.first[a->groups.n] - a->groups.first[0] : 0) != rows)
         return loom_fail(e, LOOM_ESHAPE, NULL, 0, "groups that do not hold all %lld rows: put each row in one group",
                          (long long)rows);
+    return LOOM_OK;
+}
+
+static int dropout_infer(const struct loom_node *n, struct loom_shape *out, struct loom_error *e)
+{
+    if (loom_need_real(n, 0, n->inputs, e) != LOOM_OK || loom_need_same(n, 0, n->inputs - 1, e) != LOOM_OK ||
+        dropout_rule(n, e) != LOOM_OK)
+        return e->code;
     return loom_infer_like(n, 0, out);
 }
 
@@ -110,4 +119,85 @@ struct loom_node *loom_add_dropout(struct loom_graph *g, struct loom_node *resid
     struct dropout_attr attr = dropout_attr(p, groups, seed, step, purpose);
     attr.x = 1;
     return loom_apply(g, &add_dropout_op, 2, (struct loom_node *[]){residual, x}, &attr, sizeof(attr));
+}
+
+/* ---- residual, dropout and layer norm in one pass: the value is the norm, the second output the sum ---- */
+
+/* Saved: the sum, then mean and 1/deviation of each row. */
+static int dropout_norm_infer(const struct loom_node *n, struct loom_shape *out, struct loom_error *e)
+{
+    const struct dropout_attr *a = n->attr;
+    if (loom_need_real(n, 0, n->inputs, e) != LOOM_OK || loom_need_same(n, 0, 1, e) != LOOM_OK ||
+        loom_need_features(n, 0, e) != LOOM_OK || dropout_rule(n, e) != LOOM_OK)
+        return e->code;
+    for (int i = 2; i < n->inputs; i++)
+        if (loom_need_width(n, i, loom_width(n->in[0]), e) != LOOM_OK)
+            return e->code;
+    if (!(a->eps >= 0))
+        return loom_fail(e, LOOM_EINVAL, NULL, 0, "eps of %g: give a small positive number", a->eps);
+    out->saved = ((size_t)n->in[0]->size + 2 * (size_t)loom_rows(n->in[0])) * sizeof(loom_real);
+    return loom_infer_like(n, 0, out);
+}
+
+static void dropout_norm_forward(const struct loom_node *n, void *scratch)
+{
+    const struct dropout_attr *a = n->attr;
+    const struct loom_draw draw = draw_of(n);
+    loom_real *sum = n->saved, *mean = sum + n->size;
+    (void)scratch;
+    KERNEL(n, dropout_norm)
+    (loom_rows(n), loom_width(n), loom_real_in(n, 0), loom_real_in(n, 1), &draw, loom_optional(n, a->gain),
+     loom_optional(n, a->bias), a->eps, sum, n->value, mean, mean + loom_rows(n));
+}
+
+/* The residual takes the sum's gradient over where it can: the kernel reads each element before it writes it. */
+static void dropout_norm_backward(const struct loom_node *n, void *scratch)
+{
+    const struct dropout_attr *a = n->attr;
+    const struct loom_draw draw = draw_of(n);
+    const loom_real *sum = n->saved, *mean = sum + n->size;
+    struct loom_node *residual = n->in[0];
+    struct loom_dropout_norm_grad d = {.dsum_in = n->second_grad, .dy = n->grad};
+    int fresh;
+    (void)scratch;
+    d.dgain = loom_optional_grad(n, a->gain);
+    d.dbias = loom_optional_grad(n, a->bias);
+    if (n->second_grad && residual->wants && residual->op && !residual->grad) {
+        d.dresidual = residual->grad = n->second_grad;
+    } else {
+        d.dresidual = loom_real_grad(n, 0, &fresh);
+        d.dresidual_accumulate = !fresh;
+    }
+    d.dx = loom_real_grad(n, 1, &fresh);
+    d.dx_accumulate = !fresh;
+    KERNEL(n, dropout_norm_back)
+    (loom_rows(n), loom_width(n), sum, &draw, loom_optional(n, a->gain), mean, mean + loom_rows(n), &d);
+}
+
+static const struct loom_op dropout_norm_op = {
+    .size = sizeof(struct loom_op),
+    .row_local = 1,
+    .name = "dropout_norm",
+    .infer = dropout_norm_infer,
+    .forward = dropout_norm_forward,
+    .backward = dropout_norm_backward,
+};
+
+struct loom_node *loom_add_dropout_norm(struct loom_graph *g, struct loom_node *residual, struct loom_node *x, double p,
+                                        const struct loom_groups *groups, uint64_t seed, uint64_t step,
+                                        const char *purpose, struct loom_node *gain, struct loom_node *bias, double eps,
+                                        struct loom_node **sum)
+{
+    struct dropout_attr attr = dropout_attr(p, p > 0 ? groups : NULL, seed, step, p == 0 ? "" : purpose);
+    struct loom_node *in[4] = {residual, x}, *y;
+    int n = 2;
+    attr.x = 1;
+    attr.eps = eps;
+    if (gain)
+        in[attr.gain = n++] = gain;
+    if (bias)
+        in[attr.bias = n++] = bias;
+    y = loom_apply(g, &dropout_norm_op, n, in, &attr, sizeof(attr));
+    *sum = loom_apply_second(g, y);
+    return y;
 }

@@ -24,13 +24,7 @@ static int norm_infer(const struct loom_node *n, size_t kept, struct loom_shape 
     return loom_infer_like(n, 0, out);
 }
 
-static const loom_real *optional(const struct loom_node *n, int i)
-{
-    return i ? loom_real_in(n, i) : NULL;
-}
-
-/* Gradient of an optional parameter, zeroed first where it is fresh: kernels add. */
-static loom_real *optional_grad(const struct loom_node *n, int i)
+loom_real *loom_optional_grad(const struct loom_node *n, int i)
 {
     int fresh;
     loom_real *grad = i ? loom_real_grad(n, i, &fresh) : NULL;
@@ -54,8 +48,8 @@ static void layer_norm_forward(const struct loom_node *n, void *scratch)
     (void)scratch;
     if (rows)
         KERNEL(n, layer_norm)
-    (rows, loom_width(n), loom_real_in(n, 0), optional(n, a->gain), optional(n, a->bias), a->eps, n->value, mean,
-     mean + rows);
+    (rows, loom_width(n), loom_real_in(n, 0), loom_optional(n, a->gain), loom_optional(n, a->bias), a->eps, n->value,
+     mean, mean + rows);
 }
 
 static void layer_norm_backward(const struct loom_node *n, void *scratch)
@@ -65,11 +59,11 @@ static void layer_norm_backward(const struct loom_node *n, void *scratch)
     const loom_real *mean = n->saved;
     int fresh;
     (void)scratch;
-    loom_real *dgain = optional_grad(n, a->gain), *dbias = optional_grad(n, a->bias);
+    loom_real *dgain = loom_optional_grad(n, a->gain), *dbias = loom_optional_grad(n, a->bias);
     loom_real *dx = loom_real_grad(n, 0, &fresh);
     if (rows)
         KERNEL(n, layer_norm_back)
-    (rows, loom_width(n), loom_real_in(n, 0), optional(n, a->gain), mean, mean + rows, n->grad, dx, !fresh, dgain,
+    (rows, loom_width(n), loom_real_in(n, 0), loom_optional(n, a->gain), mean, mean + rows, n->grad, dx, !fresh, dgain,
      dbias);
 }
 
@@ -108,7 +102,7 @@ static void rms_norm_forward(const struct loom_node *n, void *scratch)
     (void)scratch;
     if (loom_rows(n))
         KERNEL(n, rms_norm)
-    (loom_rows(n), loom_width(n), loom_real_in(n, 0), optional(n, a->gain), a->eps, n->value, n->saved);
+    (loom_rows(n), loom_width(n), loom_real_in(n, 0), loom_optional(n, a->gain), a->eps, n->value, n->saved);
 }
 
 static void rms_norm_backward(const struct loom_node *n, void *scratch)
@@ -116,11 +110,11 @@ static void rms_norm_backward(const struct loom_node *n, void *scratch)
     const struct norm_attr *a = n->attr;
     int fresh;
     (void)scratch;
-    loom_real *dgain = optional_grad(n, a->gain);
+    loom_real *dgain = loom_optional_grad(n, a->gain);
     loom_real *dx = loom_real_grad(n, 0, &fresh);
     if (loom_rows(n))
         KERNEL(n, rms_norm_back)
-    (loom_rows(n), loom_width(n), loom_real_in(n, 0), optional(n, a->gain), n->saved, n->grad, dx, !fresh, dgain);
+    (loom_rows(n), loom_width(n), loom_real_in(n, 0), loom_optional(n, a->gain), n->saved, n->grad, dx, !fresh, dgain);
 }
 
 static const struct loom_op rms_norm_op = {

@@ -46,10 +46,19 @@ static inline const loom_real *loom_real_in(const struct loom_node *n, int i)
     return n->in[i]->value;
 }
 
+/* Input i, a parameter that may be missing: i = 0. */
+static inline const loom_real *loom_optional(const struct loom_node *n, int i)
+{
+    return i ? loom_real_in(n, i) : NULL;
+}
+
 /* 0 when nobody needs it. */
 static inline loom_real *loom_real_grad(const struct loom_node *n, int i, int *fresh)
 {
     return loom_node_grad_in(n, i, fresh);
 }
+
+/* Gradient of an optional parameter, zeroed first where it is fresh: kernels add. */
+loom_real *loom_optional_grad(const struct loom_node *n, int i);
 
 #endif
