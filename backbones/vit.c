@@ -124,15 +124,15 @@ static void around(double x, int64_t count, int64_t *low, int64_t *high, loom_re
     *share = (loom_real)rest;
 }
 
-static void between_forward(const struct loom_node *n, void *scratch)
+static void between_part(const struct loom_node *n, int64_t first, int64_t end, void *scratch)
 {
     const struct between *p = loom_node_attr(n);
     const struct loom_node *table = loom_node_input(n, 0);
     const loom_real *t = loom_node_host(table);
     int64_t width = loom_node_dim(table, 1), low, high;
-    loom_real *out = loom_node_out(n), share;
+    loom_real *out = (loom_real *)loom_node_out(n) + first * width, share;
     (void)scratch;
-    for (int64_t r = 0; r < p->rows; r++, out += width) {
+    for (int64_t r = first; r < end; r++, out += width) {
         around(p->at[r], loom_node_dim(table, 0), &low, &high, &share);
         for (int64_t i = 0; i < width; i++)
             out[i] = (1 - share) * t[low * width + i] + share * t[high * width + i];
@@ -165,7 +165,7 @@ static void between_backward(const struct loom_node *n, void *scratch)
 static const struct loom_op between_op = {.size = sizeof(struct loom_op),
                                           .name = "between",
                                           .infer = between_infer,
-                                          .forward = between_forward,
+                                          .forward_part = between_part,
                                           .backward = between_backward};
 
 /* Rows of the net, whatever they came from: the view's, pooled ones, questions. Context rows stand behind them all. */

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "usage: loom bench [PIPELINE.cfg [KEY=VALUE …] …] [--all] [--only machine|ops|steps|scaling]\n"
-    "                  [--steps N] [--threads N] [--quick] [--json] [--picture FILE.svg]\n"
+    "usage: loom bench [PIPELINE.cfg [KEY=VALUE …] …] [--all] [--only machine|ops|steps|scaling|stream]\n"
+    "                  [--steps N] [--bins N] [--threads N] [--quick] [--json] [--picture FILE.svg]\n"
     "\n"
     "This machine's limits, how close ops and the training steps of pipelines come to them, and how\n"
     "time and memory grow. Without a pipeline the reference step, bench-ndt2.cfg, and quickstart.cfg\n"
@@ -24,13 +24,14 @@ static const char usage[] =
     "  --all            every pipeline that came with the program; without its data it is skipped\n"
     "  --only PARTS     these parts alone, ',' between them\n"
     "  --steps N        timed steps of each pipeline, 1 to 1001; default 20\n"
+    "  --bins N         timed bins of each stream, 1 to 100000; default 2000\n"
     "  --threads N      workers; default: the pipeline's, or one for each processor\n"
     "  --quick          fewer and smaller measurements, in a tenth of the time, less exact\n"
     "  --json           for programs\n"
     "  --picture FILE   roofline, shares and scaling, drawn as SVG\n"
     "  --plugin-path    folders, ':' between them, searched before $LOOM_PLUGIN_PATH\n";
 
-static const char *const section_name[LOOM_BENCH_SECTIONS + 1] = {"machine", "ops", "steps", "scaling", NULL};
+static const char *const section_name[LOOM_BENCH_SECTIONS + 1] = {"machine", "ops", "steps", "scaling", "stream", NULL};
 enum { ALL_SECTIONS = (1 << LOOM_BENCH_SECTIONS) - 1, MOST_CURVES = 16, TITLE = 256 };
 
 /* A pipeline with what stands behind it on the command line. */
@@ -43,10 +44,11 @@ struct target {
 };
 
 struct request {
-    const char *only, *steps, *threads, *path, *picture;
+    const char *only, *steps, *bins, *threads, *path, *picture;
     int json, all, quick, sections;
+    int count; /* bins of a stream */
     struct target *target;
-    int targets;
+    int targets, named;  /* named: by the user */
     const char **common; /* overrides before any pipeline */
     int commons;
     struct loom_bench_spec spec;
@@ -96,9 +98,11 @@ static int add_override(const char ***list, int *n, const char *word)
 static int read_words(int argc, char **argv, struct request *q)
 {
     const struct loom_word words[] = {
-        {"--only", &q->only, NULL},        {"--steps", &q->steps, NULL},     {"--threads", &q->threads, NULL},
-        {"--plugin-path", &q->path, NULL}, {"--picture", &q->picture, NULL}, {"--all", NULL, &q->all},
-        {"--quick", NULL, &q->quick},      {"--json", NULL, &q->json},       {NULL, NULL, NULL},
+        {"--only", &q->only, NULL},        {"--steps", &q->steps, NULL},
+        {"--bins", &q->bins, NULL},        {"--threads", &q->threads, NULL},
+        {"--plugin-path", &q->path, NULL}, {"--picture", &q->picture, NULL},
+        {"--all", NULL, &q->all},          {"--quick", NULL, &q->quick},
+        {"--json", NULL, &q->json},        {NULL, NULL, NULL},
     };
     const char *names[sizeof words / sizeof *words] = {NULL};
     for (size_t i = 0; words[i].name; i++)
@@ -147,6 +151,11 @@ static int understand(struct request *q)
     q->sections = q->only ? sections_of(q->only) : ALL_SECTIONS;
     if (!q->sections)
         return 2;
+    q->count = !q->bins ? (q->quick ? 200 : 2000)
+               : (int)strspn(q->bins, "0123456789") == (int)strlen(q->bins) && strlen(q->bins) < 7 ? atoi(q->bins)
+                                                                                                   : 0;
+    if (q->count < 1 || q->count > LOOM_BENCH_BINS)
+        return wrong(q->bins, NULL);
     if (steps < 1 || steps > LOOM_BENCH_ROUNDS)
         return wrong(q->steps, NULL);
     if (q->threads && loom_words_threads(q->threads) < 0)
@@ -202,6 +211,7 @@ static int add_shipped(struct request *q, glob_t *shipped)
 static int choose_targets(struct request *q, glob_t *shipped, struct loom_error *e)
 {
     int lost = q->all ? add_shipped(q, shipped) : 0, code = LOOM_OK;
+    q->named = q->targets;
     if (!lost && q->targets == 0)
         lost = add_target(q, "bench-ndt2.cfg", 0) || add_target(q, "quickstart.cfg", 0);
     for (int i = 0; i < q->targets && !lost && code == LOOM_OK; i++) {
@@ -307,6 +317,51 @@ static int bench_scaling(struct found *f, struct loom_error *e)
     return loom_bench_scaling(&f->q->spec, tell_curve, f, e);
 }
 
+/* The reference streams, in single precision and, where there is one, in bfloat16. */
+static int reference_streams(struct found *f, struct loom_error *e)
+{
+    static const char *const bf16[] = {"stages.0.numerics=fast", "stages.0.precision=bf16"};
+    static const char *const name[] = {"bench-stream.cfg", "bench-stream-encoder.cfg"};
+    const int kinds = loom_bench_has_bf16() ? 2 : 1;
+    int code = LOOM_OK;
+    for (int i = 0; i < 2 * kinds && code == LOOM_OK; i++) {
+        struct target t = {.pipeline = name[i % 2]};
+        struct loom_bench_stream s;
+        char title[TITLE];
+        code = find_file(&t, e);
+        if (code == LOOM_OK)
+            code = loom_bench_stream(&s, t.path, bf16, i / 2 ? 2 : 0, f->q->count, &f->q->spec, e);
+        if (code == LOOM_OK) {
+            snprintf(title, sizeof title, "%s%s", s.name, i / 2 ? ".bf16" : "");
+            f->form->stream(&s, title, i);
+        }
+        free(t.path);
+    }
+    return code;
+}
+
+static int bench_stream(struct found *f, struct loom_error *e)
+{
+    const struct request *q = f->q;
+    int code = LOOM_OK;
+    if (q->named == 0)
+        return reference_streams(f, e);
+    f->titles = 0;
+    for (int i = 0; i < q->targets && code == LOOM_OK; i++) {
+        const struct target *t = &q->target[i];
+        struct loom_bench_stream s;
+        code = loom_bench_stream(&s, t->path, t->override, t->overrides, q->count, &q->spec, e);
+        if (code == LOOM_OK) {
+            make_title(f, s.name, t);
+            f->form->stream(&s, f->title[f->titles - 1], f->titles - 1);
+        } else if (t->shipped && (code == LOOM_EDATA || code == LOOM_ECONFIG || code == LOOM_EPLUGIN)) {
+            loom_error_clear(e);
+            code = LOOM_OK;
+        }
+    }
+    return code;
+}
+
 /* Ops are judged by the machine's limits; so is a step in a picture. */
 static int wants_machine(const struct request *q)
 {
@@ -327,7 +382,7 @@ static int draw(const struct found *f, struct loom_error *e)
 static int bench(struct found *f, struct loom_error *e)
 {
     static int (*const measure[LOOM_BENCH_SECTIONS])(struct found *, struct loom_error *) = {
-        bench_machine, bench_ops, bench_steps, bench_scaling};
+        bench_machine, bench_ops, bench_steps, bench_scaling, bench_stream};
     int code = LOOM_OK;
     for (int i = 0; i < LOOM_BENCH_SECTIONS && code == LOOM_OK; i++) {
         int measured = i == LOOM_BENCH_MACHINE ? wants_machine(f->q) : (f->q->sections & 1 << i) != 0;
@@ -348,7 +403,7 @@ static int run(struct request *q)
     struct loom_error e = {0};
     struct found *f = calloc(1, sizeof *f);
     int code = f ? LOOM_OK : loom_fail(&e, LOOM_ENOMEM, NULL, 0, "no memory for figures: free some");
-    if (code == LOOM_OK && q->sections & 1 << LOOM_BENCH_STEPS)
+    if (code == LOOM_OK && q->sections & (1 << LOOM_BENCH_STEPS | 1 << LOOM_BENCH_STREAM))
         code = choose_targets(q, &shipped, &e);
     if (code == LOOM_OK) {
         f->q = q;

@@ -33,7 +33,7 @@ static void count(const char *name, double x, const char *behind)
         printf("\"%s\": null%s", name, behind);
 }
 
-static void begin(const char *title, int number)
+void loom_bench_json_begin(const char *title, int number)
 {
     printf("%s\n    ", number ? "," : "");
     text(title);
@@ -42,14 +42,15 @@ static void begin(const char *title, int number)
 
 static void open_section(enum loom_bench_section section, int measured)
 {
-    static const char *const head[] = {"{\n  \"machine\": {", "  \"ops\": [", "  \"steps\": {", "  \"scaling\": {"};
+    static const char *const head[] = {"{\n  \"machine\": {", "  \"ops\": [", "  \"steps\": {", "  \"scaling\": {",
+                                       "  \"stream\": {"};
     (void)measured;
     fputs(head[section], stdout);
 }
 
 static void close_section(enum loom_bench_section section, int measured)
 {
-    static const char *const tail[] = {"},\n", "],\n", "},\n", "},\n  \"stream\": {}\n}\n"};
+    static const char *const tail[] = {"},\n", "],\n", "},\n", "},\n", "}\n}\n"};
     (void)measured;
     fputs(tail[section], stdout);
 }
@@ -108,7 +109,7 @@ static void op(const struct loom_bench_op *o, int number)
 
 static void step(const struct loom_bench_step *s, const char *title, int number)
 {
-    begin(title, number);
+    loom_bench_json_begin(title, number);
     printf("\"threads\": %d, \"shards\": %d, \"steps\": %d, \"parameters\": %lld, \"tokens\": %lld, ", s->threads,
            s->shards, s->steps, (long long)s->parameters, (long long)s->tokens);
     real("ms", s->ms, ", ");
@@ -137,7 +138,7 @@ static void step(const struct loom_bench_step *s, const char *title, int number)
 
 static void skipped(const char *title, const char *why, int number)
 {
-    begin(title, number);
+    loom_bench_json_begin(title, number);
     printf("\"skipped\": ");
     text(why);
     printf("}");
@@ -145,7 +146,7 @@ static void skipped(const char *title, const char *why, int number)
 
 static void curve(const struct loom_bench_curve *c, int number)
 {
-    begin(c->name, number);
+    loom_bench_json_begin(c->name, number);
     printf("\"varies\": ");
     text(c->varies);
     printf(", \"what\": ");
@@ -175,4 +176,5 @@ const struct loom_bench_form loom_bench_json = {
     .step = step,
     .skipped = skipped,
     .curve = curve,
+    .stream = loom_bench_stream_json,
 };

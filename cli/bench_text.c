@@ -200,4 +200,5 @@ const struct loom_bench_form loom_bench_text = {
     .step = step,
     .skipped = skipped,
     .curve = curve,
+    .stream = loom_bench_stream_text,
 };

@@ -32,13 +32,6 @@ struct seat {
     int worker;
 };
 
-static void relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#endif
-}
-
 static void take_tasks(struct loom_pool *p, int worker)
 {
     int tasks = p->tasks;
@@ -54,7 +47,7 @@ static void *work(void *payload)
     loom_blas_alone();
     for (;;) {
         for (int i = 0; i < p->spins && atomic_load(&p->generation) == seen; i++)
-            relax();
+            loom_pause();
         pthread_mutex_lock(&p->lock);
         while (atomic_load(&p->generation) == seen && !p->stop)
             pthread_cond_wait(&p->begin, &p->lock);
@@ -171,7 +164,7 @@ void loom_pool_run(struct loom_pool *p, int tasks, loom_task_fn fn, void *payloa
     pthread_mutex_unlock(&p->lock);
     take_tasks(p, 0);
     for (int i = 0; i < p->spins && atomic_load(&p->busy) != 0; i++)
-        relax();
+        loom_pause();
     pthread_mutex_lock(&p->lock);
     while (atomic_load(&p->busy) != 0)
         pthread_cond_wait(&p->end, &p->lock);

@@ -15,6 +15,13 @@ int loom_pool_workers(const struct loom_pool *p);
 /* Run fn(payload, 0..tasks-1, worker) and return when all are done. Tasks start in ascending order; no heap allocation.
  */
 void loom_pool_run(struct loom_pool *p, int tasks, loom_task_fn fn, void *payload);
+/* One look while waiting for another thread. */
+static inline void loom_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
 int loom_cpu_count(void); /* processors this process may use (affinity), >= 1 */
 
 #endif

@@ -72,15 +72,22 @@ LOOM_API void *loom_node_grad_in(const struct loom_node *n, int i, int *fresh);
 
 /* ---- ops: a definition and kernels ---- */
 struct loom_op {
-    uint32_t size;      /* sizeof(struct loom_op) as its author saw it */
-    uint32_t row_local; /* 1: obeys the row law in its first input and output; tested */
+    uint32_t size; /* sizeof(struct loom_op) as its author saw it */
+    /* Bit i: obeys the row law in input i and output, so that output row r reads of it row r alone, wherever the two
+     * have as many rows; 0: no row law. Tested for the first input. */
+    uint32_t row_local;
     const char *name;
     int (*infer)(const struct loom_node *n, struct loom_shape *out,
-                 struct loom_error *e);           /* shape of the output from inputs and attr */
-    size_t (*scratch)(const struct loom_node *n); /* bytes of scratch for either direction; NULL = 0 */
-    void (*forward)(const struct loom_node *n, void *scratch);
+                 struct loom_error *e);                         /* shape of the output from inputs and attr */
+    size_t (*scratch)(const struct loom_node *n);               /* bytes of scratch for either direction; NULL = 0 */
+    void (*forward)(const struct loom_node *n, void *scratch);  /* NULL: forward_part does it */
     void (*backward)(const struct loom_node *n, void *scratch); /* NULL: not differentiable (stops gradients) */
     double (*flops)(const struct loom_node *n); /* of one forward; NULL = 0. Backward counts twice as much */
+    /* An op whose output several threads may make together, each its own part: instead of forward it has forward_part,
+     * which makes the pieces [first, end) of the output, each a function of the inputs alone, and none twice. Pieces
+     * are the output's rows, or what `pieces` counts (at least 1). `scratch` is the thread's own. */
+    int64_t (*pieces)(const struct loom_node *n);                                               /* NULL: rows */
+    void (*forward_part)(const struct loom_node *n, int64_t first, int64_t end, void *scratch); /* NULL: one thread */
 };
 
 /* Append a node. `attr` (attr_size bytes) is copied into the arena; pointers inside it are borrowed. */

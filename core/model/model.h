@@ -18,6 +18,7 @@ struct loom_model;
 struct loom_shard;
 struct loom_kernels;
 struct loom_packs;
+struct loom_pool;
 
 enum loom_mode {
     LOOM_DECLARE,  /* names parameters, runs nothing (inside loom_model_new) */
@@ -73,6 +74,9 @@ void loom_shard_free(struct loom_shard *s);
 void loom_shard_share(struct loom_shard *s, struct loom_packs *packs);
 /* What the shard's own graph runs from the next build on (tensor/kernels/numerics.h). */
 void loom_shard_set_kernels(struct loom_shard *s, const struct loom_kernels *kernels);
+/* From the next build on all workers of `pool` make the shard's forward together (tensor/node.h); NULL: one thread. */
+void loom_shard_threads(struct loom_shard *s, struct loom_pool *pool);
+struct loom_graph *loom_shard_graph(const struct loom_shard *s); /* its own, for profiles */
 /* From the next build on use `graph` (NULL = the shard's own), which may serve other shards once this one has run:
  * loom_shard_readings is 0 then. */
 void loom_shard_lend(struct loom_shard *s, struct loom_graph *graph);

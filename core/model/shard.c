@@ -67,6 +67,16 @@ void loom_shard_set_kernels(struct loom_shard *s, const struct loom_kernels *ker
     loom_graph_set_kernels(s->own, kernels);
 }
 
+void loom_shard_threads(struct loom_shard *s, struct loom_pool *pool)
+{
+    loom_graph_set_pool(s->own, pool);
+}
+
+struct loom_graph *loom_shard_graph(const struct loom_shard *s)
+{
+    return s->own;
+}
+
 void loom_shard_lend(struct loom_shard *s, struct loom_graph *graph)
 {
     s->graph = graph ? graph : s->own;

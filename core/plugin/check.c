@@ -147,8 +147,9 @@ static int check_ops(const struct loom_plugin *p, const char *file, struct loom_
                 "op %zu of plugin \"%s\" has no name or a size below %zu; set .size = sizeof(struct loom_op)"
                 " and .name",
                 (size_t)(op - p->ops), p->id, sizeof(struct loom_op));
-        if ((*op)->infer == NULL || (*op)->forward == NULL)
-            return loom_fail(e, LOOM_EPLUGIN, file, 0, "op \"%s\" of plugin \"%s\" lacks infer or forward; set both",
+        if ((*op)->infer == NULL || ((*op)->forward == NULL && (*op)->forward_part == NULL))
+            return loom_fail(e, LOOM_EPLUGIN, file, 0,
+                             "op \"%s\" of plugin \"%s\" lacks infer or forward; set both (forward_part will do)",
                              (*op)->name, p->id);
     }
     return LOOM_OK;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/threads.h"
 #include "tensor/node.h"
 
 #include "tensor/kernels/kernels.h"
@@ -57,6 +58,8 @@ void loom_graph_reset(struct loom_graph *g)
     g->nodes = g->depth = 0;
     g->promised = g->scratch_need = g->scratch_has = 0;
     g->scratch = NULL;
+    g->workers = g->pool ? loom_pool_workers(g->pool) : 1;
+    g->region = g->last_region = NULL;
     memset(g->free_grad, 0, sizeof(g->free_grad));
     memset(g->pack_table, 0, sizeof(g->pack_table));
     memset(g->zero, 0, sizeof(g->zero));
@@ -124,7 +127,7 @@ static const char *graph_scope(struct loom_graph *g)
 
 static size_t unpromised(const struct loom_graph *g)
 {
-    size_t scratch = g->scratch_need > g->scratch_has ? g->scratch_need + LOOM_ALIGN : 0;
+    size_t scratch = g->scratch_need > g->scratch_has ? g->scratch_need * (size_t)g->workers + LOOM_ALIGN : 0;
     size_t taken = g->arena.used + g->promised + scratch;
     return taken < g->arena.size ? g->arena.size - taken : 0;
 }
@@ -222,7 +225,7 @@ static void op_fail(struct loom_graph *g, const struct loom_op *op, int n, struc
 static int op_check(const struct loom_graph *g, const struct loom_op *op, int n, struct loom_node *const *in,
                     struct loom_error *e)
 {
-    if (op->size < sizeof(struct loom_op) || !op->infer || !op->forward)
+    if (op->size < sizeof(struct loom_op) || !op->infer || !(op->forward || op->forward_part))
         return loom_fail(e, LOOM_EPLUGIN, NULL, 0,
                          "its definition lacks size, infer or forward: compile it with this version's headers");
     for (int i = 0; i < n; i++) {
@@ -273,10 +276,12 @@ static int node_reserve(struct loom_graph *g, struct loom_node *n, int64_t view)
 {
     size_t promise = n->wants ? loom_grad_class_bytes(loom_node_bytes(n)) : 0;
     size_t scratch = n->op && n->op->scratch ? n->op->scratch(n) : 0;
+    scratch = (scratch + LOOM_ALIGN - 1) / LOOM_ALIGN * LOOM_ALIGN; /* each worker's begins aligned */
     if (scratch > g->scratch_need)
         g->scratch_need = scratch;
     g->promised += promise;
-    if (view >= 0)
+    n->view = view >= 0;
+    if (n->view)
         n->value = view_of(n->in[0], view);
     else if (view == SECOND)
         n->value = n->in[0]->saved;
@@ -306,6 +311,8 @@ static struct loom_node *append(struct loom_graph *g, const struct loom_op *op, 
     if (node_reserve(g, node, view) != LOOM_OK)
         goto failed;
     node_link(g, node);
+    if (g->workers > 1)
+        loom_split_node(g, node);
     return node;
 failed:
     if (why.code != LOOM_OK)

@@ -24,8 +24,10 @@ enum {
 enum loom_pack_kind { LOOM_PACK_FORWARD, LOOM_PACK_BACKWARD, LOOM_PACK_KINDS };
 
 struct loom_kernels;
-struct loom_packs;
 struct loom_pack;
+struct loom_packs;
+struct loom_pool;
+struct loom_region;
 
 struct loom_node {
     const struct loom_op *op; /* NULL: a leaf */
@@ -40,9 +42,11 @@ struct loom_node {
     struct loom_shape shape;
     int64_t size; /* elements */
     int32_t inputs;
-    uint8_t ok;    /* 0: the graph's dummy */
-    uint8_t wants; /* a leaf below it wants a gradient and every op between passes one on */
-    uint8_t host;  /* loom_input or loom_constant: the values are known while building */
+    uint8_t ok;                 /* 0: the graph's dummy */
+    uint8_t wants;              /* a leaf below it wants a gradient and every op between passes one on */
+    uint8_t host;               /* loom_input or loom_constant: the values are known while building */
+    uint8_t view;               /* part of its input's memory: nothing to run */
+    struct loom_region *region; /* that makes its values, or NULL */
     struct loom_node *in[];
 };
 
@@ -69,6 +73,10 @@ struct loom_graph {
     void *free_grad[LOOM_GRAD_CLASSES];            /* lists of gradient buffers ready for reuse */
     uint64_t run;                                  /* forward runs, never reset */
     const struct loom_kernels *kernels;            /* what its nodes run */
+    struct loom_pool *pool;                        /* where forward runs from the next reset on, or NULL */
+    int32_t workers;                               /* threads of the forwards of this build, 1 = the caller's alone */
+    int32_t spins;                                 /* looks before one that waits offers its processor */
+    struct loom_region *region, *last_region;      /* with several workers: what they do between waits */
     struct loom_packs *packs;                      /* shared with other graphs, or NULL */
     struct loom_pack *pack_table[LOOM_PACK_SLOTS]; /* the graph's own, by the weight's address */
     struct loom_error error;
@@ -107,6 +115,20 @@ int loom_pack_reserve(const struct loom_node *n, int i, int kind, size_t bytes);
 
 /* Run these kernels from the next reset on. A new graph runs loom_kernels_default. */
 void loom_graph_set_kernels(struct loom_graph *g, const struct loom_kernels *kernels);
+
+/* ---- several threads in one forward (split.c) ---- */
+
+/* From its next reset on, g runs forward on all workers of the pool, which split the output of each op: the bits are
+ * those of one thread. NULL: on the calling thread. The pool outlives the graph's use of it and runs one graph at a
+ * time. Backward, and forward while profiling, stay on the calling thread. */
+void loom_graph_set_pool(struct loom_graph *g, struct loom_pool *pool);
+/* [build] Find the place of a node that was just appended. */
+void loom_split_node(struct loom_graph *g, struct loom_node *n);
+void loom_split_forward(struct loom_graph *g);
+/* Shares that forward is dealt out in, over all regions of this build; 0: one thread runs it. */
+int loom_split_shares(const struct loom_graph *g);
+/* The whole of a node's forward on this thread. */
+void loom_node_forward(const struct loom_node *n, void *scratch);
 
 /* Profile: on = 1 clears the counters and starts; 0 stops. Entries in order of first use; returns how many. */
 void loom_graph_profile(struct loom_graph *g, int on);

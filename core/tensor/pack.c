@@ -68,6 +68,11 @@ uint64_t loom_packs_made(const struct loom_packs *p)
     return atomic_load_explicit(&p->made, memory_order_relaxed);
 }
 
+size_t loom_packs_peak(const struct loom_packs *p)
+{
+    return p->arena.peak;
+}
+
 void loom_graph_set_packs(struct loom_graph *g, struct loom_packs *p)
 {
     g->packs = p;

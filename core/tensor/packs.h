@@ -19,6 +19,7 @@ void loom_packs_free(struct loom_packs *p);
 void loom_packs_stale(struct loom_packs *p);
 /* Weights packed since it was made: a counter for tests and profiles. */
 uint64_t loom_packs_made(const struct loom_packs *p);
+size_t loom_packs_peak(const struct loom_packs *p); /* bytes touched */
 /* [setup] Let g share p (NULL: nothing) from its next reset on. p outlives the graph's use of it; the leaves' memory
  * stays the same weights for the life of p. */
 void loom_graph_set_packs(struct loom_graph *g, struct loom_packs *p);

@@ -45,7 +45,7 @@ int loom_graph_profiled(const struct loom_graph *g, const struct loom_profile **
 static void forward_profiled(struct loom_graph *g, const struct loom_node *n)
 {
     double start = loom_profile_now();
-    n->op->forward(n, g->scratch);
+    loom_node_forward(n, g->scratch);
     struct loom_profile *entry = loom_profile_entry(g, n->op);
     entry->forward_s += loom_profile_now() - start;
     entry->calls++;
@@ -57,17 +57,21 @@ void loom_graph_forward(struct loom_graph *g)
     if (g->error.code != LOOM_OK)
         return;
     if (g->scratch_need > g->scratch_has) {
-        g->scratch = loom_arena_alloc(&g->arena, g->scratch_need);
+        g->scratch = loom_arena_alloc(&g->arena, g->scratch_need * (size_t)g->workers);
         g->scratch_has = g->scratch_need;
     }
     g->run++;
+    if (g->workers > 1 && !g->profiling) {
+        loom_split_forward(g);
+        return;
+    }
     for (const struct loom_node *n = g->first; n; n = n->next) {
         if (!n->op)
             continue;
         if (g->profiling)
             forward_profiled(g, n);
         else
-            n->op->forward(n, g->scratch);
+            loom_node_forward(n, g->scratch);
     }
 }
 

@@ -138,6 +138,7 @@ void loom_attend_group(struct loom_attend *w, int32_t group)
     w->keys = rule->k_groups.first[group + 1] - rule->k_groups.first[group];
     w->ld = score_ld(w->keys);
     w->tile = tile_queries(w->queries, w->keys);
+    w->end = w->queries;
     w->q_in_row = in_row(&rule->q_groups, group);
     w->k_in_row = in_row(&rule->k_groups, group);
     w->hidden_whole = w->hides && w->tile == w->queries;
@@ -352,7 +353,7 @@ void loom_attend_tile(struct loom_attend *w, int64_t first)
     const struct loom_attention_args *a = w->a;
     const struct loom_attention *rule = a->rule;
     w->first = first;
-    w->count = at_most(w->queries - first, w->tile);
+    w->count = at_most(w->end - first, w->tile);
     if (w->hides && !w->hidden_whole)
         hide(w, first, w->count);
     bounds(w);

@@ -57,6 +57,7 @@ struct loom_attend {
     struct loom_attend_rows k, v; /* of the head at hand */
     /* of the tile at hand: */
     int64_t first, count; /* queries [first, first + count) of the group */
+    int64_t end;          /* no query from here on */
     int64_t low, high;    /* keys outside are hidden from all of them; low is a multiple of 32 */
     struct loom_attend_rows q, dout;
 };

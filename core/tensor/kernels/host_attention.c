@@ -86,12 +86,19 @@ static void tile_out(struct loom_attend *w)
 void loom_host_attention(const struct loom_attention_args *a, void *scratch)
 {
     struct loom_attend w;
+    int64_t piece = 0, from, to;
+    int32_t entered = -1;
     loom_attend_init(&w, a, 0, scratch);
     for (int32_t g = 0; g < a->rule->q_groups.n; g++) {
-        loom_attend_group(&w, g);
-        for (int32_t h = 0; h < a->rule->heads && w.queries; h++) {
+        const int64_t queries = a->rule->q_groups.first[g + 1] - a->rule->q_groups.first[g];
+        for (int32_t h = 0; h < a->rule->heads; h++) {
+            if (!loom_attention_share(a, queries, &piece, &from, &to))
+                continue;
+            if (entered != g)
+                loom_attend_group(&w, entered = g);
+            w.end = to;
             loom_attend_head(&w, h);
-            for (int64_t first = 0; first < w.queries; first += w.tile) {
+            for (int64_t first = from; first < to; first += w.tile) {
                 loom_attend_tile(&w, first);
                 tile_out(&w);
             }

@@ -8,4 +8,4 @@
 #define ENTRY(name) .name = loom_host_##name,
 
 extern const struct loom_kernels TABLE;
-const struct loom_kernels TABLE = {.set = LOOM_SET_TEXT(LOOM_KERNEL_SET), LOOM_KERNEL_NAMES(ENTRY)};
+const struct loom_kernels TABLE = {.set = LOOM_SET_TEXT(LOOM_KERNEL_SET), .by_columns = 1, LOOM_KERNEL_NAMES(ENTRY)};

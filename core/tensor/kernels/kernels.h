@@ -28,7 +28,9 @@
 LOOM_KERNEL(size_t, packed_bytes, (int64_t k, int64_t n));
 /* Pack b[k,n]; transposed = 1: b is stored as [n,k].
  * For weights w[out,in]: forward y = x wᵀ is pack(k = in, n = out, transposed = 1), input gradient dx = dy w is pack(k
- * = out, n = in, 0). */
+ * = out, n = in, 0). Where the table says `by_columns`, the columns from a multiple c of LOOM_PACK_COLUMNS on begin
+ * packed_bytes(k, c) behind the first, and a product may take some of them. */
+enum { LOOM_PACK_COLUMNS = 64 };
 LOOM_KERNEL(void, gemm_pack, (void *packed, int64_t k, int64_t n, const loom_real *b, int64_t ldb, int transposed));
 
 struct loom_epilogue {
@@ -96,12 +98,28 @@ struct loom_attention_args {
      * j % 8 of block (head · queries + i) · ceil(keys/8) + j/8 */
     uint32_t key[2];
     uint32_t step;
+    int64_t first, end; /* forward only: pieces that this call makes, as loom_attention_share counts; 0, 0: all */
     /* backward only */
     const loom_real *dout;   /* [q_rows, width], ld = out_ld */
     loom_real *dq, *dk, *dv; /* added to or written, ld as q, k, v; NULL leaves one out. dk and dv of rows in no group
                                 become 0 when written */
     int dq_accumulate, dk_accumulate, dv_accumulate;
 };
+/* Pieces that threads may share: heads of a group in turn, of each LOOM_ATTENTION_PIECE queries at a time. */
+enum { LOOM_ATTENTION_PIECE = 16 };
+/* Queries [*from, *to) of a group's next head that this call makes; 0: none. *piece: its first piece, 0 before the
+ * first head; becomes that of the next. */
+static inline int loom_attention_share(const struct loom_attention_args *a, int64_t queries, int64_t *piece,
+                                       int64_t *from, int64_t *to)
+{
+    const int64_t begin = *piece, end = begin + (queries + LOOM_ATTENTION_PIECE - 1) / LOOM_ATTENTION_PIECE;
+    const int64_t low = a->first > begin ? a->first : begin, high = a->end && a->end < end ? a->end : end;
+    *piece = end;
+    *from = (low - begin) * LOOM_ATTENTION_PIECE;
+    *to = (high - begin) * LOOM_ATTENTION_PIECE;
+    *to = *to < queries ? *to : queries;
+    return *from < *to;
+}
 /* Bytes; linear in the largest group. */
 LOOM_KERNEL(size_t, attention_scratch, (const struct loom_attention *rule, int backward));
 /* [row] given the group's keys: sums run over keys in the order of their index in the group. */
@@ -250,6 +268,7 @@ LOOM_KERNEL(void, adamw,
 #define LOOM_KERNEL_MEMBER(name) __typeof__(loom_ref_##name) *name;
 struct loom_kernels {
     const char *set; /* "avx512" */
+    int by_columns;  /* see gemm_pack */
     LOOM_KERNEL_NAMES(LOOM_KERNEL_MEMBER)
 };
 

@@ -25,6 +25,7 @@ static void make(void)
         snprintf(made[i].bf16_name, sizeof made[i].bf16_name, "%s, bf16", all[i]->set);
         made[i].fast = made[i].bf16 = *all[i];
         made[i].fast.set = made[i].fast_name;
+        made[i].fast.by_columns = 0;
         made[i].bf16.set = made[i].bf16_name;
         LOOM_PRODUCT_NAMES(TAKE_FAST)
 #ifdef HAVE_KERNELS_BF16

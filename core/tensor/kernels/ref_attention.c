@@ -147,18 +147,15 @@ static void walk(const struct loom_attention_args *a, void *scratch, void (*visi
 {
     const struct loom_attention *rule = a->rule;
     double q[LOOM_HEAD_DIM_MAX], o[LOOM_HEAD_DIM_MAX];
+    int64_t piece = 0, from, to;
     for (int32_t g = 0; g < rule->q_groups.n; g++) {
-        const int32_t from = rule->q_groups.first[g], to = rule->q_groups.first[g + 1];
+        const int32_t first = rule->q_groups.first[g], queries = rule->q_groups.first[g + 1] - first;
         for (int32_t h = 0; h < rule->heads; h++) {
-            for (int32_t i = from; i < to; i++) {
-                struct query u = {.a = a,
-                                  .group = g,
-                                  .head = h,
-                                  .dim = rule->width / rule->heads,
-                                  .ordinal = i - from,
-                                  .q = q,
-                                  .o = o};
-                u.row = loom_group_row(&rule->q_groups, i);
+            loom_attention_share(a, queries, &piece, &from, &to);
+            for (int64_t i = from; i < to; i++) {
+                struct query u = {
+                    .a = a, .group = g, .head = h, .dim = rule->width / rule->heads, .ordinal = i, .q = q, .o = o};
+                u.row = loom_group_row(&rule->q_groups, first + i);
                 u.keys = rule->k_groups.first[g + 1] - rule->k_groups.first[g];
                 load(u.dim, a->q + u.row * a->q_ld + (int64_t)h * u.dim, q);
                 rotate(u.dim, rule->q_cos, rule->q_sin, u.row, 1, q, q);

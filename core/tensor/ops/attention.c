@@ -106,11 +106,31 @@ static int32_t entries(const struct loom_groups *g)
     return g->n ? g->first[g->n] - g->first[0] : 0;
 }
 
-static void attention_forward(const struct loom_node *n, void *scratch)
+/* Rows in no group see no key; where there are any, one thread runs. */
+static int all_in_groups(const struct loom_node *n)
+{
+    return entries(&((const struct attention_attr *)n->attr)->rule.q_groups) >= n->in[Q]->shape.dim[0];
+}
+
+static int64_t attention_pieces(const struct loom_node *n)
+{
+    const struct loom_attention *r = n->attr;
+    int64_t pieces = 0;
+    for (int32_t g = 0; g < r->q_groups.n && all_in_groups(n); g++)
+        pieces += r->heads *
+                  ((r->q_groups.first[g + 1] - r->q_groups.first[g] + LOOM_ATTENTION_PIECE - 1) / LOOM_ATTENTION_PIECE);
+    return pieces > 0 ? pieces : 1;
+}
+
+static void attention_part(const struct loom_node *n, int64_t first, int64_t end, void *scratch)
 {
     struct loom_attention_args args = arguments(n);
-    if (entries(&args.rule->q_groups) < args.q_rows) /* rows in no group see no key */
+    if (all_in_groups(n)) {
+        args.first = first;
+        args.end = end;
+    } else {
         memset(n->value, 0, loom_node_bytes(n));
+    }
     KERNEL(n, attention)(&args, scratch);
 }
 
@@ -174,7 +194,8 @@ static const struct loom_op attention_op = {
     .name = "attention",
     .infer = attention_infer,
     .scratch = attention_scratch,
-    .forward = attention_forward,
+    .pieces = attention_pieces,
+    .forward_part = attention_part,
     .backward = attention_backward,
     .flops = attention_flops,
 };

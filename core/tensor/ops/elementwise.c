@@ -43,14 +43,40 @@ static void pass_first(const struct loom_node *n)
 
 /* ---- add ---- */
 
-static void add_forward(const struct loom_node *n, void *scratch)
+/* Both inputs row by row, or repeats of the second: its only row, or several at a time. */
+static int64_t pair_pieces(const struct loom_node *n)
 {
-    const loom_real *a = loom_real_in(n, 0), *b = loom_real_in(n, 1);
+    const int64_t size = n->in[1]->size;
+    return size == n->size || size == loom_width(n) ? 0 : repeats(n);
+}
+
+/* Operands of pieces [first, end): `times` stretches of `width` elements, the second input's the same for all. */
+struct pair {
+    const loom_real *a, *b;
+    loom_real *y;
+    int64_t width, times;
+};
+
+static struct pair pair_of(const struct loom_node *n, int64_t first, int64_t end)
+{
+    const int64_t size = n->in[1]->size, whole = size == n->size, width = whole ? loom_width(n) : size;
+    return (struct pair){
+        .a = loom_real_in(n, 0) + first * width,
+        .b = loom_real_in(n, 1) + (whole ? first * width : 0),
+        .y = (loom_real *)n->value + first * width,
+        .width = whole ? (end - first) * width : width,
+        .times = whole ? 1 : end - first,
+    };
+}
+
+static void add_part(const struct loom_node *n, int64_t first, int64_t end, void *scratch)
+{
+    const struct pair p = pair_of(n, first, end);
     (void)scratch;
-    if (n->in[1]->size == n->size)
-        KERNEL(n, add)(n->size, a, b, n->value);
+    if (p.times == 1)
+        KERNEL(n, add)(p.width, p.a, p.b, p.y);
     else
-        KERNEL(n, add_bias)(repeats(n), n->in[1]->size, a, b, n->value);
+        KERNEL(n, add_bias)(p.times, p.width, p.a, p.b, p.y);
 }
 
 static void add_backward(const struct loom_node *n, void *scratch)
@@ -65,10 +91,11 @@ static void add_backward(const struct loom_node *n, void *scratch)
 
 static const struct loom_op add_op = {
     .size = sizeof(struct loom_op),
-    .row_local = 1,
+    .row_local = 3,
     .name = "add",
     .infer = pair_infer,
-    .forward = add_forward,
+    .pieces = pair_pieces,
+    .forward_part = add_part,
     .backward = add_backward,
 };
 
@@ -79,14 +106,12 @@ struct loom_node *loom_add(struct loom_graph *g, struct loom_node *a, struct loo
 
 /* ---- sub ---- */
 
-static void sub_forward(const struct loom_node *n, void *scratch)
+static void sub_part(const struct loom_node *n, int64_t first, int64_t end, void *scratch)
 {
-    const loom_real *a = loom_real_in(n, 0), *b = loom_real_in(n, 1);
-    int64_t width = n->in[1]->size;
-    loom_real *y = n->value;
+    const struct pair p = pair_of(n, first, end);
     (void)scratch;
-    for (int64_t r = 0; r < repeats(n); r++)
-        KERNEL(n, sub)(width, a + r * width, b, y + r * width);
+    for (int64_t r = 0; r < p.times; r++)
+        KERNEL(n, sub)(p.width, p.a + r * p.width, p.b, p.y + r * p.width);
 }
 
 static void sub_backward(const struct loom_node *n, void *scratch)
@@ -105,10 +130,11 @@ static void sub_backward(const struct loom_node *n, void *scratch)
 
 static const struct loom_op sub_op = {
     .size = sizeof(struct loom_op),
-    .row_local = 1,
+    .row_local = 3,
     .name = "sub",
     .infer = pair_infer,
-    .forward = sub_forward,
+    .pieces = pair_pieces,
+    .forward_part = sub_part,
     .backward = sub_backward,
 };
 
@@ -119,14 +145,12 @@ struct loom_node *loom_sub(struct loom_graph *g, struct loom_node *a, struct loo
 
 /* ---- mul ---- */
 
-static void mul_forward(const struct loom_node *n, void *scratch)
+static void mul_part(const struct loom_node *n, int64_t first, int64_t end, void *scratch)
 {
-    const loom_real *a = loom_real_in(n, 0), *b = loom_real_in(n, 1);
-    int64_t width = n->in[1]->size;
-    loom_real *y = n->value;
+    const struct pair p = pair_of(n, first, end);
     (void)scratch;
-    for (int64_t r = 0; r < repeats(n); r++)
-        KERNEL(n, mul)(width, a + r * width, b, y + r * width, 0);
+    for (int64_t r = 0; r < p.times; r++)
+        KERNEL(n, mul)(p.width, p.a + r * p.width, p.b, p.y + r * p.width, 0);
 }
 
 static void mul_backward(const struct loom_node *n, void *scratch)
@@ -147,10 +171,11 @@ static void mul_backward(const struct loom_node *n, void *scratch)
 
 static const struct loom_op mul_op = {
     .size = sizeof(struct loom_op),
-    .row_local = 1,
+    .row_local = 3,
     .name = "mul",
     .infer = pair_infer,
-    .forward = mul_forward,
+    .pieces = pair_pieces,
+    .forward_part = mul_part,
     .backward = mul_backward,
 };
 

@@ -46,20 +46,38 @@ static size_t linear_scratch(const struct loom_node *n)
     return w->wants ? KERNEL(n, gemm_tn_scratch)(loom_rows(n), w->shape.dim[0], w->shape.dim[1]) : 0;
 }
 
-static void linear_forward(const struct loom_node *n, void *scratch)
+/* Few rows are split by columns, since reading the weight is what costs: each thread reads its part of it. */
+enum { FEW_ROWS = 32 };
+
+static int64_t linear_pieces(const struct loom_node *n)
+{
+    const int few = loom_rows(n) < FEW_ROWS && n->graph->kernels->by_columns;
+    return few ? (loom_width(n) + LOOM_PACK_COLUMNS - 1) / LOOM_PACK_COLUMNS : 0;
+}
+
+static void linear_part(const struct loom_node *n, int64_t first, int64_t end, void *scratch)
 {
     const struct linear_attr *a = n->attr;
-    int64_t from = loom_width(n->in[0]), to = loom_width(n);
+    const int64_t from = loom_width(n->in[0]), to = loom_width(n), by_columns = linear_pieces(n);
+    const int64_t row = by_columns ? 0 : first, rows = by_columns ? loom_rows(n) : end - first;
+    const int64_t column = by_columns ? first * LOOM_PACK_COLUMNS : 0;
+    const int64_t columns = by_columns && end * LOOM_PACK_COLUMNS < to ? end * LOOM_PACK_COLUMNS - column : to - column;
     int fill;
     (void)scratch;
-    void *packed = loom_pack_take(n, 1, LOOM_PACK_FORWARD, &fill);
+    char *packed = loom_pack_take(n, 1, LOOM_PACK_FORWARD, &fill);
     if (fill) {
         KERNEL(n, gemm_pack)(packed, from, to, loom_real_in(n, 1), from, 1);
         loom_pack_filled(n, 1, LOOM_PACK_FORWARD);
     }
+    loom_real *pre = n->saved;
     struct loom_epilogue epilogue = {
-        .bias = n->inputs > 2 ? loom_real_in(n, 2) : NULL, .pre = n->saved, .activation = a->activation};
-    KERNEL(n, gemm)(loom_rows(n), to, from, loom_real_in(n, 0), from, packed, n->value, to, &epilogue);
+        .bias = n->inputs > 2 ? loom_real_in(n, 2) + column : NULL,
+        .pre = pre ? pre + row * to + column : NULL,
+        .activation = a->activation,
+    };
+    KERNEL(n, gemm)
+    (rows, columns, from, loom_real_in(n, 0) + row * from, from,
+     packed + (column ? KERNEL(n, packed_bytes)(from, column) : 0), loom_real_out(n, row) + column, to, &epilogue);
 }
 
 /* The output's gradient becomes that of the value before the activation in place: nobody reads it afterwards. */
@@ -100,7 +118,8 @@ static const struct loom_op linear_op = {
     .name = "linear",
     .infer = linear_infer,
     .scratch = linear_scratch,
-    .forward = linear_forward,
+    .pieces = linear_pieces,
+    .forward_part = linear_part,
     .backward = linear_backward,
     .flops = linear_flops,
 };

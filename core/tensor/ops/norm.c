@@ -40,7 +40,7 @@ static int layer_norm_infer(const struct loom_node *n, struct loom_shape *out, s
     return norm_infer(n, 2, out, e);
 }
 
-static void layer_norm_forward(const struct loom_node *n, void *scratch)
+static void layer_norm_part(const struct loom_node *n, int64_t first, int64_t end, void *scratch)
 {
     const struct norm_attr *a = n->attr;
     int64_t rows = loom_rows(n);
@@ -48,8 +48,8 @@ static void layer_norm_forward(const struct loom_node *n, void *scratch)
     (void)scratch;
     if (rows)
         KERNEL(n, layer_norm)
-    (rows, loom_width(n), loom_real_in(n, 0), loom_optional(n, a->gain), loom_optional(n, a->bias), a->eps, n->value,
-     mean, mean + rows);
+    (end - first, loom_width(n), loom_real_in(n, 0) + loom_at(n, first), loom_optional(n, a->gain), loom_optional(n, a->bias),
+     a->eps, loom_real_out(n, first), mean + first, mean + rows + first);
 }
 
 static void layer_norm_backward(const struct loom_node *n, void *scratch)
@@ -72,7 +72,7 @@ static const struct loom_op layer_norm_op = {
     .row_local = 1,
     .name = "layer_norm",
     .infer = layer_norm_infer,
-    .forward = layer_norm_forward,
+    .forward_part = layer_norm_part,
     .backward = layer_norm_backward,
 };
 
@@ -96,13 +96,14 @@ static int rms_norm_infer(const struct loom_node *n, struct loom_shape *out, str
     return norm_infer(n, 1, out, e);
 }
 
-static void rms_norm_forward(const struct loom_node *n, void *scratch)
+static void rms_norm_part(const struct loom_node *n, int64_t first, int64_t end, void *scratch)
 {
     const struct norm_attr *a = n->attr;
     (void)scratch;
     if (loom_rows(n))
         KERNEL(n, rms_norm)
-    (loom_rows(n), loom_width(n), loom_real_in(n, 0), loom_optional(n, a->gain), a->eps, n->value, n->saved);
+    (end - first, loom_width(n), loom_real_in(n, 0) + loom_at(n, first), loom_optional(n, a->gain), a->eps,
+     loom_real_out(n, first), (loom_real *)n->saved + first);
 }
 
 static void rms_norm_backward(const struct loom_node *n, void *scratch)
@@ -122,7 +123,7 @@ static const struct loom_op rms_norm_op = {
     .row_local = 1,
     .name = "rms_norm",
     .infer = rms_norm_infer,
-    .forward = rms_norm_forward,
+    .forward_part = rms_norm_part,
     .backward = rms_norm_backward,
 };
 

@@ -41,6 +41,17 @@ static inline int64_t loom_rows(const struct loom_node *n) /* product of all oth
     return rows;
 }
 
+/* Elements before row `row` of n: where its part begins. */
+static inline int64_t loom_at(const struct loom_node *n, int64_t row)
+{
+    return row * loom_width(n);
+}
+
+static inline loom_real *loom_real_out(const struct loom_node *n, int64_t row)
+{
+    return (loom_real *)n->value + loom_at(n, row);
+}
+
 static inline const loom_real *loom_real_in(const struct loom_node *n, int i)
 {
     return n->in[i]->value;

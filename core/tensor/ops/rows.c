@@ -15,11 +15,12 @@ static const int32_t *index_of(const struct loom_node *n)
     return n->saved ? n->saved : n->in[1]->value;
 }
 
-static void index_copy(const struct loom_node *n, int64_t count)
+/* Entries [first, end). */
+static void index_copy(const struct loom_node *n, int64_t count, int64_t first, int64_t end)
 {
     const int32_t *from = n->in[1]->value;
     int32_t *to = n->saved;
-    for (int64_t i = 0; to && i < n->in[1]->size; i++)
+    for (int64_t i = first; to && i < end; i++)
         to[i] = from[i] < count ? from[i] : -1;
 }
 
@@ -43,11 +44,13 @@ static int gather_infer(const struct loom_node *n, struct loom_shape *out, struc
     return LOOM_OK;
 }
 
-static void gather_forward(const struct loom_node *n, void *scratch)
+static void gather_part(const struct loom_node *n, int64_t first, int64_t end, void *scratch)
 {
+    const int64_t width = loom_width(n);
     (void)scratch;
-    index_copy(n, n->in[0]->shape.dim[0]);
-    KERNEL(n, gather_rows)(loom_rows(n), loom_width(n), loom_real_in(n, 0), loom_width(n), index_of(n), n->value);
+    index_copy(n, n->in[0]->shape.dim[0], first, end);
+    KERNEL(n, gather_rows)
+    (end - first, width, loom_real_in(n, 0), width, index_of(n) + first, loom_real_out(n, first));
 }
 
 static void gather_backward(const struct loom_node *n, void *scratch)
@@ -66,7 +69,7 @@ static const struct loom_op gather_op = {
     .size = sizeof(struct loom_op),
     .name = "gather",
     .infer = gather_infer,
-    .forward = gather_forward,
+    .forward_part = gather_part,
     .backward = gather_backward,
 };
 
@@ -96,7 +99,7 @@ static int scatter_infer(const struct loom_node *n, struct loom_shape *out, stru
 static void scatter_forward(const struct loom_node *n, void *scratch)
 {
     (void)scratch;
-    index_copy(n, n->shape.dim[0]);
+    index_copy(n, n->shape.dim[0], 0, n->in[1]->size);
     memset(n->value, 0, loom_node_bytes(n));
     KERNEL(n, scatter_add_rows)
     (loom_rows(n->in[0]), loom_width(n), loom_real_in(n, 0), index_of(n), n->value, loom_width(n));
@@ -143,10 +146,15 @@ static int group_mean_infer(const struct loom_node *n, struct loom_shape *out, s
     return LOOM_OK;
 }
 
-static void group_mean_forward(const struct loom_node *n, void *scratch)
+static void group_mean_part(const struct loom_node *n, int64_t first, int64_t end, void *scratch)
 {
+    struct loom_groups groups = *(const struct loom_groups *)n->attr;
     (void)scratch;
-    KERNEL(n, group_mean)(n->attr, loom_width(n), loom_real_in(n, 0), n->value);
+    if (end == first)
+        return;
+    groups.n = (int32_t)(end - first);
+    groups.first += first;
+    KERNEL(n, group_mean)(&groups, loom_width(n), loom_real_in(n, 0), loom_real_out(n, first));
 }
 
 static void group_mean_backward(const struct loom_node *n, void *scratch)
@@ -165,7 +173,7 @@ static const struct loom_op group_mean_op = {
     .size = sizeof(struct loom_op),
     .name = "group_mean",
     .infer = group_mean_infer,
-    .forward = group_mean_forward,
+    .forward_part = group_mean_part,
     .backward = group_mean_backward,
 };
 

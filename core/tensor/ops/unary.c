@@ -17,11 +17,12 @@ struct scale_attr {
     double factor, offset;
 };
 
-static void scale_forward(const struct loom_node *n, void *scratch)
+static void scale_part(const struct loom_node *n, int64_t first, int64_t end, void *scratch)
 {
     const struct scale_attr *a = n->attr;
+    const loom_real *x = loom_real_in(n, 0) + loom_at(n, first);
     (void)scratch;
-    KERNEL(n, scale)(n->size, a->factor, a->offset, loom_real_in(n, 0), n->value);
+    KERNEL(n, scale)(loom_at(n, end - first), a->factor, a->offset, x, loom_real_out(n, first));
 }
 
 static void scale_backward(const struct loom_node *n, void *scratch)
@@ -41,7 +42,7 @@ static const struct loom_op scale_op = {
     .row_local = 1,
     .name = "scale",
     .infer = real_infer,
-    .forward = scale_forward,
+    .forward_part = scale_part,
     .backward = scale_backward,
 };
 
@@ -58,10 +59,11 @@ static int activation_of(const struct loom_node *n)
     return *(const int *)n->attr;
 }
 
-static void activate_forward(const struct loom_node *n, void *scratch)
+static void activate_part(const struct loom_node *n, int64_t first, int64_t end, void *scratch)
 {
+    const loom_real *x = loom_real_in(n, 0) + loom_at(n, first);
     (void)scratch;
-    KERNEL(n, activate)(n->size, activation_of(n), loom_real_in(n, 0), n->value);
+    KERNEL(n, activate)(loom_at(n, end - first), activation_of(n), x, loom_real_out(n, first));
 }
 
 static void activate_backward(const struct loom_node *n, void *scratch)
@@ -79,7 +81,7 @@ static void activate_backward(const struct loom_node *n, void *scratch)
         .row_local = 1,                                                                                                \
         .name = title,                                                                                                 \
         .infer = real_infer,                                                                                           \
-        .forward = activate_forward,                                                                                   \
+        .forward_part = activate_part,                                                                                 \
         .backward = activate_backward,                                                                                 \
     };                                                                                                                 \
     struct loom_node *loom_##function(struct loom_graph *g, struct loom_node *x)                                       \
@@ -96,10 +98,10 @@ ACTIVATION(sigmoid, "sigmoid", LOOM_ACT_SIGMOID)
 
 /* ---- exp ---- */
 
-static void exp_forward(const struct loom_node *n, void *scratch)
+static void exp_part(const struct loom_node *n, int64_t first, int64_t end, void *scratch)
 {
     (void)scratch;
-    KERNEL(n, exp)(n->size, loom_real_in(n, 0), n->value);
+    KERNEL(n, exp)(loom_at(n, end - first), loom_real_in(n, 0) + loom_at(n, first), loom_real_out(n, first));
 }
 
 static void exp_backward(const struct loom_node *n, void *scratch)
@@ -116,7 +118,7 @@ static const struct loom_op exp_op = {
     .row_local = 1,
     .name = "exp",
     .infer = real_infer,
-    .forward = exp_forward,
+    .forward_part = exp_part,
     .backward = exp_backward,
 };
 
@@ -185,10 +187,11 @@ static int geglu_infer(const struct loom_node *n, struct loom_shape *out, struct
     return LOOM_OK;
 }
 
-static void geglu_forward(const struct loom_node *n, void *scratch)
+static void geglu_part(const struct loom_node *n, int64_t first, int64_t end, void *scratch)
 {
+    const loom_real *x = loom_real_in(n, 0) + loom_at(n->in[0], first);
     (void)scratch;
-    KERNEL(n, geglu)(loom_rows(n), loom_width(n), loom_real_in(n, 0), n->value);
+    KERNEL(n, geglu)(end - first, loom_width(n), x, loom_real_out(n, first));
 }
 
 static void geglu_backward(const struct loom_node *n, void *scratch)
@@ -205,7 +208,7 @@ static const struct loom_op geglu_op = {
     .row_local = 1,
     .name = "geglu",
     .infer = geglu_infer,
-    .forward = geglu_forward,
+    .forward_part = geglu_part,
     .backward = geglu_backward,
 };
 
