@@ -144,6 +144,13 @@ static int sections_of(const char *list)
     return sections;
 }
 
+static int bins_of(const struct request *q)
+{
+    char *end;
+    long n = q->bins ? strtol(q->bins, &end, 10) : q->quick ? 200 : 2000;
+    return q->bins && (end == q->bins || *end || n > LOOM_BENCH_BINS) ? -1 : (int)n;
+}
+
 static int understand(struct request *q)
 {
     int steps = q->steps ? loom_words_threads(q->steps) : q->quick ? 5 : 20;
@@ -151,10 +158,8 @@ static int understand(struct request *q)
     q->sections = q->only ? sections_of(q->only) : ALL_SECTIONS;
     if (!q->sections)
         return 2;
-    q->count = !q->bins ? (q->quick ? 200 : 2000)
-               : (int)strspn(q->bins, "0123456789") == (int)strlen(q->bins) && strlen(q->bins) < 7 ? atoi(q->bins)
-                                                                                                   : 0;
-    if (q->count < 1 || q->count > LOOM_BENCH_BINS)
+    q->count = bins_of(q);
+    if (q->count < 1)
         return wrong(q->bins, NULL);
     if (steps < 1 || steps > LOOM_BENCH_ROUNDS)
         return wrong(q->steps, NULL);

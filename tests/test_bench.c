@@ -103,6 +103,34 @@ START_TEST(times_a_pipeline)
 }
 END_TEST
 
+START_TEST(streams_a_pipeline)
+{
+    static const char *const positive[] = {"min_us", "p50_us",  "p99_us", "p999_us", "max_us", "plan_us",    "build_us",
+                                           "run_us", "work_us", "flops",  "rows",    "nodes",  "peak_bytes", NULL};
+    char path[] = "/tmp/loom-bench-XXXXXX", words[256];
+    int status;
+    make_file(path, pipeline);
+    snprintf(words, sizeof words, "--only stream --bins 40 --threads 2 '%s' '%s' backbone.width=64", path, path);
+    json_t *j = bench(words, &status);
+    unlink(path);
+    ck_assert_int_eq(status, 0);
+    expect_sections(j);
+    const json_t *streams = json_object_get(j, "stream"), *stream = json_object_get(streams, "tiny");
+    ck_assert_uint_eq(json_object_size(streams), 2);
+    ck_assert_ptr_nonnull(stream);
+    expect_all_positive(stream, positive);
+    if (!json_is_null(json_object_get(stream, "heap_allocations")))
+        ck_assert(number(stream, "heap_allocations") == 0);
+    ck_assert(number(stream, "threads") == 2 && number(stream, "bins") == 40);
+    ck_assert(number(stream, "min_us") <= number(stream, "p50_us"));
+    ck_assert(number(stream, "p50_us") <= number(stream, "p99_us"));
+    ck_assert(number(stream, "p99_us") <= number(stream, "p999_us"));
+    ck_assert(number(stream, "p999_us") <= number(stream, "max_us"));
+    ck_assert(json_array_size(json_object_get(stream, "parts")) > 5);
+    json_decref(j);
+}
+END_TEST
+
 START_TEST(measures_machine_and_ops)
 {
     static const char *const limits[] = {"sgemm_gflops",      "sgemm_one_gflops", "bandwidth_gbs",
@@ -219,7 +247,8 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {fits_laws, times_a_pipeline, measures_machine_and_ops, tells_how_things_grow,
-                                  refuses_words};
+    const TTest *const tests[] = {
+        fits_laws,    times_a_pipeline, streams_a_pipeline, measures_machine_and_ops, tells_how_things_grow,
+        refuses_words};
     return run_suite("bench", (int)(sizeof tests / sizeof *tests), tests, 180);
 }
