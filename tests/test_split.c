@@ -113,7 +113,9 @@ static struct loom_node *net(struct loom_graph *g, int32_t rows, const struct lo
     x = loom_layer_norm(g, x, leaf(g, 0, WIDTH, 0), NULL, 1e-5);
     struct loom_node *qkv = linear(g, x, 1, 3 * WIDTH, LOOM_ACT_NONE);
     struct loom_node *y = loom_attention(g, qkv, qkv, qkv, rule);
-    x = loom_add(g, x, linear(g, y, 3, WIDTH, LOOM_ACT_NONE));
+    y = linear(g, y, 3, WIDTH, LOOM_ACT_NONE);
+    y = loom_add_dropout_norm(g, x, y, 0, NULL, 0, 0, NULL, leaf(g, 0, WIDTH, 0), NULL, 1e-5, &x);
+    x = loom_add(g, x, y);
     y = linear(g, linear(g, x, 5, 4 * WIDTH, LOOM_ACT_GELU), 7, WIDTH, LOOM_ACT_TANH);
     x = loom_rms_norm(g, loom_add(g, y, x), leaf(g, 9, WIDTH, 0), 1e-6);
     x = loom_gather(g, x, loom_input(g, LOOM_I32, 1, &n, index));

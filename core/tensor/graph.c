@@ -280,8 +280,8 @@ static int node_reserve(struct loom_graph *g, struct loom_node *n, int64_t view)
     if (scratch > g->scratch_need)
         g->scratch_need = scratch;
     g->promised += promise;
-    n->view = view >= 0;
-    if (n->view)
+    n->view = view >= 0 ? LOOM_VIEW_PART : view == SECOND ? LOOM_VIEW_ROWS : LOOM_VIEW_NONE;
+    if (view >= 0)
         n->value = view_of(n->in[0], view);
     else if (view == SECOND)
         n->value = n->in[0]->saved;

@@ -24,6 +24,9 @@ enum {
 enum loom_pack_kind { LOOM_PACK_FORWARD, LOOM_PACK_BACKWARD, LOOM_PACK_KINDS };
 
 struct loom_kernels;
+/* Nodes over memory that another makes: they have nothing to run. Of any part of it, or row by row. */
+enum loom_view_kind { LOOM_VIEW_NONE, LOOM_VIEW_PART, LOOM_VIEW_ROWS };
+
 struct loom_pack;
 struct loom_packs;
 struct loom_pool;
@@ -45,7 +48,7 @@ struct loom_node {
     uint8_t ok;                 /* 0: the graph's dummy */
     uint8_t wants;              /* a leaf below it wants a gradient and every op between passes one on */
     uint8_t host;               /* loom_input or loom_constant: the values are known while building */
-    uint8_t view;               /* part of its input's memory: nothing to run */
+    uint8_t view;               /* enum loom_view_kind */
     struct loom_region *region; /* that makes its values, or NULL */
     struct loom_node *in[];
 };

@@ -79,7 +79,7 @@ static int stays_in_share(const struct loom_node *n, const struct loom_region *r
         const struct loom_node *x = n->in[i];
         if (x->region != r)
             continue;
-        if (x->view || i > 31 || !(n->op->row_local >> i & 1) || rows_of(x) != r->pieces)
+        if (x->view == LOOM_VIEW_PART || i > 31 || !(n->op->row_local >> i & 1) || rows_of(x) != r->pieces)
             return 0;
     }
     return 1;

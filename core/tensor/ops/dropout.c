@@ -139,15 +139,22 @@ static int dropout_norm_infer(const struct loom_node *n, struct loom_shape *out,
     return loom_infer_like(n, 0, out);
 }
 
-static void dropout_norm_forward(const struct loom_node *n, void *scratch)
+/* Draws count rows from the first of their group on, so where something is dropped one thread runs. */
+static int64_t dropout_norm_pieces(const struct loom_node *n)
+{
+    return ((const struct dropout_attr *)n->attr)->p > 0 ? 1 : 0;
+}
+
+static void dropout_norm_part(const struct loom_node *n, int64_t first, int64_t end, void *scratch)
 {
     const struct dropout_attr *a = n->attr;
     const struct loom_draw draw = draw_of(n);
-    loom_real *sum = n->saved, *mean = sum + n->size;
+    const int64_t rows = a->p > 0 ? loom_rows(n) : end - first, at = loom_at(n, first);
+    loom_real *sum = n->saved, *mean = sum + n->size + first;
     (void)scratch;
     KERNEL(n, dropout_norm)
-    (loom_rows(n), loom_width(n), loom_real_in(n, 0), loom_real_in(n, 1), &draw, loom_optional(n, a->gain),
-     loom_optional(n, a->bias), a->eps, sum, n->value, mean, mean + loom_rows(n));
+    (rows, loom_width(n), loom_real_in(n, 0) + at, loom_real_in(n, 1) + at, &draw, loom_optional(n, a->gain),
+     loom_optional(n, a->bias), a->eps, sum + at, loom_real_out(n, first), mean, mean + loom_rows(n));
 }
 
 /* The residual takes the sum's gradient over where it can: the kernel reads each element before it writes it. */
@@ -176,10 +183,11 @@ static void dropout_norm_backward(const struct loom_node *n, void *scratch)
 
 static const struct loom_op dropout_norm_op = {
     .size = sizeof(struct loom_op),
-    .row_local = 1,
+    .row_local = 3,
     .name = "dropout_norm",
     .infer = dropout_norm_infer,
-    .forward = dropout_norm_forward,
+    .pieces = dropout_norm_pieces,
+    .forward_part = dropout_norm_part,
     .backward = dropout_norm_backward,
 };
 

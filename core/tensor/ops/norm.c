@@ -48,8 +48,8 @@ static void layer_norm_part(const struct loom_node *n, int64_t first, int64_t en
     (void)scratch;
     if (rows)
         KERNEL(n, layer_norm)
-    (end - first, loom_width(n), loom_real_in(n, 0) + loom_at(n, first), loom_optional(n, a->gain), loom_optional(n, a->bias),
-     a->eps, loom_real_out(n, first), mean + first, mean + rows + first);
+    (end - first, loom_width(n), loom_real_in(n, 0) + loom_at(n, first), loom_optional(n, a->gain),
+     loom_optional(n, a->bias), a->eps, loom_real_out(n, first), mean + first, mean + rows + first);
 }
 
 static void layer_norm_backward(const struct loom_node *n, void *scratch)
