@@ -213,7 +213,8 @@ static void pass_panels(const struct product *p, int64_t rows, int64_t top, int6
             const int64_t from = rows * t / count, to = rows * (t + 1) / count;
             s.x = x + from * STEP;
             s.y = y + from * p->ldy + column;
-            (many ? wide : tiles[0])[to - from - 1](&s);
+            const tile_fn pass = many ? wide[to - from - 1] : tiles[0][to - from - 1];
+            pass(&s);
         }
         column += many ? WIDE_PANELS * COLS : COLS;
     }
@@ -240,6 +241,7 @@ void loom_bf16_gemm(int64_t r, int64_t n, int64_t k, const loom_real *x, int64_t
     struct product p = {.n = n, .k = k, .pairs = pairs_of(k), .packed = packed, .ldx = ldx, .ldy = ldy};
     loom_real *sums = e && e->pre ? e->pre : y;
     const int64_t step = e && e->activation ? EPILOGUE_ROWS : r;
+    const struct loom_kernels *own = loom_kernels_all()[0];
     if (e) {
         p.bias = e->bias;
         p.accumulate = e->accumulate;
@@ -252,7 +254,7 @@ void loom_bf16_gemm(int64_t r, int64_t n, int64_t k, const loom_real *x, int64_t
             memcpy(sums + i * ldy, y + i * ldy, (size_t)n * sizeof *y);
         product(&p);
         for (int64_t i = first; e && (sums != y || e->activation) && i < first + p.rows; i++)
-            loom_kernels_avx512.activate(n, e->activation, sums + i * ldy, y + i * ldy);
+            own->activate(n, e->activation, sums + i * ldy, y + i * ldy);
     }
 }
 
