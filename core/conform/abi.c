@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a plugin's file is, before any of its functions is called but the entry. */
-#include "conform/elf.h"
+#include "plugin/elf.h"
 #include "conform/families.h"
 #include "conform/trial.h"
 

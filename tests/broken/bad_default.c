@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* breaks: abi-build-block */
 #include "part.h"
 
 static const struct loom_option options[] = {{"patch", LOOM_OPT_INT, 0, "0", "[1,inf)", "units", "Units in a patch."},

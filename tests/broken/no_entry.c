@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* breaks: abi-build-block */
 #include <loom/plugin.h>
 
 LOOM_API int tests_no_entry(void);

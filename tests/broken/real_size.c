@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* breaks: abi-build-block */
 #include "part.h"
 
 /* What a plugin compiled for the other precision says of itself. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* breaks: abi-build-block */
 #include "part.h"
 
 static const struct loom_plugin plugin = {PART_PLUGIN("another")};
