@@ -19,7 +19,7 @@ static const struct command {
     {"report", loom_cmd_report, "report.html of one run, or of several side by side"},
     {"data", loom_cmd_data, "look into recordings"},
     {"conform", loom_cmd_conform, "hold plugins to their promises"},
-    {"plugins", loom_cmd_plugins, "what there is and what it takes"},
+    {"plugins", loom_cmd_plugins, "what there is and what it takes; begin a new one"},
     {NULL, NULL, NULL},
 };
 

@@ -11,11 +11,15 @@
 static const char usage[] =
     "usage: loom plugins list [--json | --markdown] [--plugin-path DIRS]\n"
     "       loom plugins describe [ID | FILE | KIND/ID] [--json | --markdown] [--plugin-path DIRS]\n"
+    "       loom plugins new KIND NAME [--in FOLDER]\n"
     "\n"
     "list      every plugin that can be reached, the files that were refused and why, and the\n"
     "          folders searched\n"
     "describe  options of one plugin with types, defaults, ranges and units; of all without ID.\n"
     "          A FILE has a '/' and ends in .so\n"
+    "new       a folder NAME with a source, tokenizer, backbone, objective or baseline that works:\n"
+    "          commented code, a Makefile, a pipeline to try it; change it from there\n"
+    "  --in FOLDER      where the new folder is made; default: here\n"
     "  --json           for programs\n"
     "  --markdown       for documentation\n"
     "  --plugin-path    folders, ':' between them, searched before $LOOM_PLUGIN_PATH\n";
@@ -115,6 +119,8 @@ int loom_cmd_plugins(int argc, char **argv)
         fputs(usage, stdout);
         return 0;
     }
+    if (argc > 1 && strcmp(argv[1], "new") == 0)
+        return loom_cmd_plugins_new(argc - 1, argv + 1);
     if (read_words(argc, argv, &q, &why)) {
         if (why != NULL)
             fprintf(stderr, "loom plugins: cannot make sense of \"%s\"\n", why);

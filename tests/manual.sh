@@ -25,7 +25,7 @@ section() { awk -v name="$1" '/^\.S[sh] / { on = ($0 == ".Ss " name) } on' "$pag
 words_in() { section "$1" | grep -oE 'Fl -[a-z][a-z-]*' | sed 's/^Fl /-/' | sort -u; }
 
 mapfile -t commands < <("$LOOM_PROGRAM" --help | sed -nE 's/^  ([a-z]+) .*/\1/p')
-echo "1..$((2 * ${#commands[@]} + 10))"
+echo "1..$((2 * ${#commands[@]} + 11))"
 verdict "there are commands" "$([ "${#commands[@]}" -ge 7 ] || echo "${commands[*]}")"
 for command in "${commands[@]}"; do
     verdict "the page on $command" "$(
@@ -64,3 +64,4 @@ verdict "pipelines and folders are completed" "$(offers "one.cfg runs" run "")"
 verdict "recordings are completed" "$(offers "day.nwb" data info d)"
 verdict "splits are completed" "$(offers "test train" eval runs --split t)"
 verdict "ids of plugins are completed" "$(offers "backbone/vit" plugins describe backbone/v; offers "vit" plugins describe vi)"
+verdict "kinds of plugins are completed" "$(offers "backbone baseline" plugins new ba)"

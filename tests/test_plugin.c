@@ -1,18 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "plugin/load.h"
 #include "plugin/registry.h"
 
 #include "base/io.h"
 #include "base/json.h"
 
+#include <loom/rng.h>
+
 #include <check.h>
+#include <dlfcn.h>
+#include <elf.h>
+#include <glob.h>
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char broken[512]; /* folder of the broken plugins */
 static char folder[] = "/tmp/loom-plugin-XXXXXX";
+static char farm[] = "/tmp/loom-broken-XXXXXX"; /* what `broken` names */
 static struct loom_registry *registry;
 static struct loom_error error;
 
@@ -23,10 +32,32 @@ static const char *at(const char *dir, const char *name)
     return path;
 }
 
-static void setup(void)
+/* Links to the broken plugins, but for those that no process survives or waits for: they are loaded by the conformance
+ * suite alone. */
+static void link_broken(void)
 {
     const char *build = getenv("top_builddir");
-    snprintf(broken, sizeof broken, "%s/tests/broken/.libs", build != NULL ? build : ".");
+    char pattern[600], link[1400];
+    glob_t found;
+    strcpy(farm + strlen(farm) - 6, "XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(farm));
+    snprintf(broken, sizeof broken, "%s", farm);
+    snprintf(pattern, sizeof pattern, "%s/tests/broken/.libs/*.so", build != NULL ? build : ".");
+    ck_assert_int_eq(glob(pattern, 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        char target[4096];
+        const char *name = strrchr(found.gl_pathv[i], '/') + 1;
+        ck_assert_ptr_nonnull(realpath(found.gl_pathv[i], target));
+        snprintf(link, sizeof link, "%s/%s", broken, name);
+        if (strncmp(name, "load_", 5) != 0)
+            ck_assert_int_eq(symlink(target, link), 0);
+    }
+    globfree(&found);
+}
+
+static void setup(void)
+{
+    link_broken();
     strcpy(folder + strlen(folder) - 6, "XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     unsetenv("LOOM_PLUGIN_PATH");
@@ -36,9 +67,9 @@ static void setup(void)
 
 static void teardown(void)
 {
-    char command[64];
+    char command[128];
     loom_registry_free(registry);
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    snprintf(command, sizeof command, "rm -rf '%s' '%s'", folder, farm);
     ck_assert_int_eq(system(command), 0);
 }
 
@@ -160,6 +191,74 @@ START_TEST(cut_short)
 }
 END_TEST
 
+/* Where the linker takes a file at its word: bytes of its headers, its dynamic section or its tables. */
+static size_t somewhere(const char *bytes, unsigned draw)
+{
+    const ElfW(Ehdr) *head = (const ElfW(Ehdr) *)(const void *)bytes;
+    const ElfW(Shdr) *s = (const ElfW(Shdr) *)(const void *)(bytes + head->e_shoff);
+    static const unsigned types[] = {SHT_DYNAMIC, SHT_DYNSYM, SHT_GNU_HASH, SHT_GNU_verneed, SHT_GNU_versym};
+    const unsigned which = draw % 11, k = draw / 11;
+    if (which < 3)
+        return k % (sizeof *head + head->e_phnum * sizeof(ElfW(Phdr)));
+    if (which == 3)
+        return head->e_shoff + k % (head->e_shnum * sizeof *s);
+    const unsigned type = which < 7 ? SHT_DYNAMIC : types[which - 6];
+    for (int i = 0; i < head->e_shnum; i++)
+        if (s[i].sh_type == type && s[i].sh_size > 0)
+            return s[i].sh_offset + k % s[i].sh_size;
+    return k % sizeof *head;
+}
+
+/* A child loads it, asks for its descriptors and ends as any process does; how it ended. */
+static int load_elsewhere(const char *file)
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        struct loom_loaded *all;
+        int n;
+        alarm(10);
+        exit(loom_module_load(file, &all, &n, &error) == LOOM_OK ? 0 : 1);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    return status;
+}
+
+/* A bit, a byte or a word in headers and tables is wrong: refused, or loaded, and nobody dies of it. Words that
+ * relocations put somewhere are like code: what they ought to be nobody can tell from outside. */
+START_TEST(damaged_headers_kill_nobody)
+{
+    size_t n;
+    char *bytes = sound(&n);
+    int refusals = 0, died = 0;
+    const int times = getenv("LOOM_FUZZ") != NULL ? atoi(getenv("LOOM_FUZZ")) : 200;
+    for (int i = 0; i < times; i++) {
+        struct loom_rng rng;
+        char *copy = malloc(n + 8);
+        ck_assert_ptr_nonnull(copy);
+        memcpy(copy, bytes, n);
+        loom_rng_init(&rng, 7, "damage", 0, (uint64_t)i);
+        const size_t where = somewhere(bytes, loom_rng_u32(&rng));
+        const unsigned how = loom_rng_below(&rng, 4);
+        if (how < 2)
+            copy[where] ^= (char)(1 << loom_rng_below(&rng, 8));
+        else if (how == 2)
+            copy[where] = (char)loom_rng_u32(&rng);
+        else
+            memset(copy + where / 4 * 4, (int)loom_rng_below(&rng, 256), 4);
+        put("sound.so", copy, n);
+        free(copy);
+        const int status = load_elsewhere(at(folder, "sound.so"));
+        refusals += WIFEXITED(status) && WEXITSTATUS(status) == 1;
+        if (!WIFEXITED(status) && ++died < 20)
+            fprintf(stderr, "# %d: byte %zu, way %u: signal %d\n", i, where, how, WTERMSIG(status));
+    }
+    ck_assert_int_eq(died, 0);
+    ck_assert_int_gt(refusals, times / 3);
+    free(bytes);
+}
+END_TEST
+
 START_TEST(missing_dependency)
 {
     size_t n;
@@ -259,6 +358,61 @@ START_TEST(second_of_a_name_is_hidden)
 }
 END_TEST
 
+/* A plugin that was built against an older header (tests/compat): refused by the name of a field while the major number
+ * is 0; loaded by a host of major 1, with what it has never heard of absent. */
+START_TEST(older_plugins)
+{
+    static const struct loom_build_block today = LOOM_BUILD_BLOCK;
+    char file[1024];
+    const char *build = getenv("top_builddir");
+    snprintf(file, sizeof file, "%s/tests/compat/.libs/older.so", build != NULL ? build : ".");
+    refused(file, "abi_minor = 0, this neuroloom", "abi_minor = 1");
+
+    void *module = dlopen(file, RTLD_NOW | RTLD_LOCAL),
+         *symbol = module != NULL ? dlsym(module, "loom_plugin_entry") : NULL;
+    const struct loom_plugin *(*entry)(uint32_t);
+    ck_assert_ptr_nonnull(symbol);
+    memcpy(&entry, &symbol, sizeof entry);
+    struct loom_plugin theirs;
+    static struct loom_loaded loaded;
+    memset(&theirs, 0xee, sizeof theirs); /* what the host must not read */
+    memcpy(&theirs, entry(0), entry(0)->size);
+    ck_assert_uint_lt(theirs.size, sizeof theirs);
+    theirs.build.abi_major = 1;
+    struct loom_build_block ours = today;
+    ours.abi_major = 1;
+    ours.abi_minor = 3;
+    loom_error_clear(&error);
+    memset(&loaded, 0xee, sizeof loaded);
+    ck_assert_msg(loom_plugin_check_for(&ours, &theirs, file, "older", &loaded, &error) == LOOM_OK, "%s",
+                  error.message);
+    ck_assert_ptr_null(loaded.plugin.ops);
+    ck_assert_ptr_nonnull(loaded.table.tokenizer.embed);
+    ck_assert_ptr_null(loaded.table.tokenizer.truth);
+    ck_assert_ptr_null(loaded.table.tokenizer.render);
+    ck_assert_uint_eq(loaded.table.part.size, sizeof(struct loom_tokenizer));
+
+    const struct {
+        uint32_t major, minor, rows, option;
+        const char *words;
+    } wrong[] = {
+        {1, 4, ours.rows_size, ours.option_size, "abi_minor = 4"},   /* newer than the host */
+        {2, 0, ours.rows_size, ours.option_size, "abi_major = 2"},   /* of another contract */
+        {1, 0, ours.rows_size + 8, ours.option_size, "rows_size"},   /* would read behind what the host made */
+        {1, 0, ours.rows_size, ours.option_size - 8, "option_size"}, /* arrays have no size of their own */
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        theirs.build.abi_major = wrong[i].major;
+        theirs.build.abi_minor = wrong[i].minor;
+        theirs.build.rows_size = wrong[i].rows;
+        theirs.build.option_size = wrong[i].option;
+        loom_error_clear(&error);
+        ck_assert_int_eq(loom_plugin_check_for(&ours, &theirs, file, "older", &loaded, &error), LOOM_EPLUGIN);
+        says(wrong[i].words);
+    }
+}
+END_TEST
+
 START_TEST(lists_are_whole)
 {
     const struct loom_plugin *p;
@@ -304,7 +458,13 @@ int main(void)
     tcase_add_test(t, bad_before_good);
     tcase_add_test(t, one_file_is_one_module);
     tcase_add_test(t, second_of_a_name_is_hidden);
+    tcase_add_test(t, older_plugins);
     tcase_add_test(t, lists_are_whole);
+    suite_add_tcase(s, t);
+    t = tcase_create("damage");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_set_timeout(t, 30);
+    tcase_add_test(t, damaged_headers_kill_nobody);
     suite_add_tcase(s, t);
     SRunner *sr = srunner_create(s);
     srunner_set_tap(sr, "-");

@@ -23,31 +23,41 @@ uint32_t loom_kind_of(const char *name)
     return 0;
 }
 
-/* The block is a row of 32-bit numbers for ever, so it can be walked; remedies differ by field. */
-static int check_build(const struct loom_build_block *theirs, const char *file, struct loom_error *e)
+/* What may differ: nothing under major 0. From major 1 on minor numbers count additions, so an older plugin is welcome,
+ * and so are its shorter structures where they begin with their size (GROWS). */
+enum { SAME, GROWS };
+
+static int fits(uint32_t theirs, uint32_t ours, int rule, uint32_t major)
 {
-    static const struct loom_build_block ours = LOOM_BUILD_BLOCK;
+    return theirs == ours || (rule == GROWS && major > 0 && theirs < ours);
+}
+
+/* The block is a row of 32-bit numbers for ever, so it can be walked; remedies differ by field. */
+static int check_build(const struct loom_build_block *theirs, const struct loom_build_block *ours, const char *file,
+                       struct loom_error *e)
+{
     static const struct {
         const char *name, *meaning, *remedy;
         size_t offset;
+        int rule;
     } fields[] = {
-#define FIELD(name, meaning, remedy) {#name, meaning, remedy, offsetof(struct loom_build_block, name)}
-        FIELD(abi_major, "plugin interface", "rebuild it against the headers of this neuroloom"),
-        FIELD(abi_minor, "plugin interface", "rebuild it against the headers of this neuroloom"),
-        FIELD(real_size, "bytes of a number: 4 is single precision, 8 is a build with --enable-double",
+#define FIELD(name, rule, meaning, remedy) {#name, meaning, remedy, offsetof(struct loom_build_block, name), rule}
+        FIELD(abi_major, SAME, "plugin interface", "rebuild it against the headers of this neuroloom"),
+        FIELD(abi_minor, GROWS, "plugin interface", "rebuild it against the headers of this neuroloom"),
+        FIELD(real_size, SAME, "bytes of a number: 4 is single precision, 8 is a build with --enable-double",
               "rebuild it with the flags of `pkg-config --cflags loom` of this neuroloom"),
-        FIELD(max_rank, "axes of a tensor", "rebuild it against the headers of this neuroloom"),
-        FIELD(option_size, "bytes of struct loom_option", "rebuild it against the headers of this neuroloom"),
-        FIELD(window_size, "bytes of struct loom_window", "rebuild it against the headers of this neuroloom"),
-        FIELD(rows_size, "bytes of struct loom_rows", "rebuild it against the headers of this neuroloom"),
-        FIELD(traits_size, "bytes of struct loom_traits", "rebuild it against the headers of this neuroloom"),
+        FIELD(max_rank, SAME, "axes of a tensor", "rebuild it against the headers of this neuroloom"),
+        FIELD(option_size, SAME, "bytes of struct loom_option", "rebuild it against the headers of this neuroloom"),
+        FIELD(window_size, GROWS, "bytes of struct loom_window", "rebuild it against the headers of this neuroloom"),
+        FIELD(rows_size, GROWS, "bytes of struct loom_rows", "rebuild it against the headers of this neuroloom"),
+        FIELD(traits_size, GROWS, "bytes of struct loom_traits", "rebuild it against the headers of this neuroloom"),
 #undef FIELD
     };
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         uint32_t a, b;
         memcpy(&a, (const char *)theirs + fields[i].offset, sizeof a);
-        memcpy(&b, (const char *)&ours + fields[i].offset, sizeof b);
-        if (a != b)
+        memcpy(&b, (const char *)ours + fields[i].offset, sizeof b);
+        if (!fits(a, b, fields[i].rule, ours->abi_major))
             return loom_fail(e, LOOM_EPLUGIN, file, 0,
                              "plugin was built with %s = %u, this neuroloom %s has %s = %u (%s); %s", fields[i].name, a,
                              loom_version(), fields[i].name, b, fields[i].meaning, fields[i].remedy);
@@ -167,12 +177,19 @@ static int check_options(const struct loom_plugin *p, const char *file, struct l
 int loom_plugin_check(const struct loom_plugin *p, const char *file, const char *stem, struct loom_loaded *out,
                       struct loom_error *e)
 {
+    static const struct loom_build_block ours = LOOM_BUILD_BLOCK;
+    return loom_plugin_check_for(&ours, p, file, stem, out, e);
+}
+
+int loom_plugin_check_for(const struct loom_build_block *ours, const struct loom_plugin *p, const char *file,
+                          const char *stem, struct loom_loaded *out, struct loom_error *e)
+{
     int rc;
     if (p->size < offsetof(struct loom_plugin, id))
         return loom_fail(
             e, LOOM_EPLUGIN, file, 0,
             "the plugin's descriptor says that it is %u bytes long; set .size = sizeof(struct loom_plugin)", p->size);
-    if ((rc = check_build(&p->build, file, e)) != LOOM_OK)
+    if ((rc = check_build(&p->build, ours, file, e)) != LOOM_OK)
         return rc;
     if (p->size < offsetof(struct loom_plugin, ops))
         return loom_fail(e, LOOM_EPLUGIN, file, 0,

@@ -262,6 +262,26 @@ static const char *check_sysv_hash(struct image *m)
     return NULL;
 }
 
+/* A symbol that is defined stands in the section that it names, and what is called is code. */
+static int symbol_stands(const struct image *m, const ElfW(Sym) * s)
+{
+    const ElfW(Ehdr) *head = m->f->map;
+    const ElfW(Shdr) *section = loom_elf_at(m->f, head->e_shoff, (uint64_t)head->e_shnum * sizeof *section);
+    const unsigned type = s->st_info & 15;
+    if (s->st_shndx == SHN_UNDEF)
+        return (s->st_other & 3) == STV_DEFAULT;
+    if (s->st_shndx == SHN_ABS || type == STT_TLS)
+        return 1;
+    if (!in_memory(m, s->st_value, 0, PF_R) ||
+        ((type == STT_FUNC || type == STT_GNU_IFUNC) && !in_memory(m, s->st_value, 1, PF_X)))
+        return 0;
+    if (!section || head->e_shnum == 0)
+        return 1;
+    section += s->st_shndx < head->e_shnum ? s->st_shndx : 0;
+    return s->st_shndx < head->e_shnum && s->st_value >= section->sh_addr &&
+           s->st_value - section->sh_addr <= section->sh_size;
+}
+
 /* Names, places and versions of all symbols that hash tables and relocations speak of. */
 static const char *check_symbols(const struct image *m)
 {
@@ -273,11 +293,8 @@ static const char *check_symbols(const struct image *m)
     for (uint64_t i = 0; i < m->symbols; i++) {
         if (s[i].st_name >= get(m, DT_STRSZ) || (version && (version[i] & 0x7fff) > m->versions))
             return "a symbol has a name or a version that is not there";
-        if (s[i].st_shndx == SHN_UNDEF || s[i].st_shndx == SHN_ABS || (s[i].st_info & 15) == STT_TLS)
-            continue;
-        if (!in_memory(m, s[i].st_value, 0, PF_R) ||
-            ((s[i].st_info & 15) == STT_FUNC && !in_memory(m, s[i].st_value, 1, PF_X)) ||
-            (strcmp(names + s[i].st_name, "loom_plugin_entry") == 0 && !in_memory(m, s[i].st_value, 1, PF_X)))
+        if (!symbol_stands(m, &s[i]) || (strcmp(names + s[i].st_name, "loom_plugin_entry") == 0 &&
+                                         s[i].st_shndx != SHN_UNDEF && !in_memory(m, s[i].st_value, 1, PF_X)))
             return "a symbol is outside the segments";
     }
     return NULL;
@@ -337,8 +354,8 @@ static const char *check_table(struct image *m, int64_t table, int64_t size, uin
         uint64_t symbol = sizeof(void *) == 8 ? (uint64_t)r[i].r_info >> 32 : (uint64_t)r[i].r_info >> 8;
         if (!in_memory(m, r[i].r_offset, sizeof(ElfW(Addr)), PF_W))
             return "a relocation is outside the writable segments";
-        if (i < relative && !in_memory(m, (uint64_t)r[i].r_addend, 0, PF_R))
-            return "a relocation points outside the segments";
+        if (i < relative && (r[i].r_info != r[0].r_info || !in_memory(m, (uint64_t)r[i].r_addend, 0, PF_R)))
+            return "a relocation is of another kind, or points outside the segments";
         m->symbols = symbol >= m->symbols ? symbol + 1 : m->symbols;
     }
     return NULL;
@@ -365,6 +382,10 @@ static const char *check_packed(const struct image *m)
 static const char *check_relocations(struct image *m)
 {
     const char *why = check_table(m, DT_RELA, DT_RELASZ, get(m, DT_RELACOUNT));
+    if (has(m, DT_RELA) != has(m, DT_RELASZ) || has(m, DT_RELA) != has(m, DT_RELAENT) ||
+        has(m, DT_JMPREL) != has(m, DT_PLTRELSZ) || has(m, DT_JMPREL) != has(m, DT_PLTREL) ||
+        has(m, DT_RELR) != has(m, DT_RELRSZ) || has(m, DT_RELR) != has(m, DT_RELRENT))
+        why = "its dynamic section lacks the place, the size or the kind of a table of relocations";
     if (!why && has(m, DT_RELACOUNT) && get(m, DT_RELACOUNT) > get(m, DT_RELASZ) / sizeof(ElfW(Rela)))
         why = "its table of relocations is cut short";
     if (!why)
@@ -432,7 +453,7 @@ static const char *check_sections(const struct image *m)
             (strcmp(name, ".init") == 0 && !agrees(m, &s[i], DT_INIT, 0)) ||
             (strcmp(name, ".fini") == 0 && !agrees(m, &s[i], DT_FINI, 0)) ||
             (strcmp(name, ".dynstr") == 0 && !agrees(m, &s[i], DT_STRTAB, DT_STRSZ)) ||
-            (strcmp(name, ".rela.dyn") == 0 && !agrees(m, &s[i], DT_RELA, 0)) ||
+            (strcmp(name, ".rela.dyn") == 0 && (!agrees(m, &s[i], DT_RELA, 0) || get(m, DT_RELASZ) < s[i].sh_size)) ||
             (strcmp(name, ".rela.plt") == 0 && !agrees(m, &s[i], DT_JMPREL, DT_PLTRELSZ)))
             return "its section headers and its dynamic section contradict each other";
     }

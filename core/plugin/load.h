@@ -28,5 +28,8 @@ int loom_module_load(const char *file, struct loom_loaded **out, int *n, struct 
  * bear, NULL = any. */
 int loom_plugin_check(const struct loom_plugin *p, const char *file, const char *stem, struct loom_loaded *out,
                       struct loom_error *e);
+/* The same for a host of another build block, as a later version will have one. */
+int loom_plugin_check_for(const struct loom_build_block *ours, const struct loom_plugin *p, const char *file,
+                          const char *stem, struct loom_loaded *out, struct loom_error *e);
 
 #endif

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# docs/write-a-tokenizer.md as its reader does it, with what was installed: blocks that begin with a file's name become that
+# file, "continued" ones are added to it, and blocks of `sh` are run in their order. Run by make installcheck.
+: "${bindir:?}" "${top_srcdir:?}"
+dir=$(mktemp -d) || exit 99
+trap 'rm -rf "$dir"' EXIT
+export LOOM_CACHE=$dir/cache PATH=$bindir:$PATH PKG_CONFIG_PATH MAKEFLAGS=
+unset LOOM_PLUGIN_PATH LOOM_LIBEXEC
+cd "$dir" || exit 99
+mkdir blocks work
+# Block N of the page: blocks/N, its first line the language.
+awk '/^```[a-z]/ { n++; on = 1; file = sprintf("blocks/%02d", n); print substr($0, 4) > file; next }
+     /^```$/ { on = 0 } on { print > file }' "$top_srcdir/docs/write-a-tokenizer.md"
+cd work || exit 99
+failures=0
+for block in "$dir"/blocks/*; do
+    what=$(sed -n 1p "$block") first=$(sed -n 2p "$block")
+    case $what in
+    sh)
+        # A block may change folder for those behind it.
+        tail -n +2 "$block" >"$dir/script"
+        echo 'pwd >"$OLDDIR/folder"' >>"$dir/script"
+        if OLDDIR=$dir bash -eu "$dir/script" >"$dir/said" 2>&1; then
+            echo "ok - $(sed -n 2p "$block")"
+        else
+            echo "not ok - $first"
+            tail -n 20 "$dir/said" | sed 's/^/# /'
+            failures=$((failures + 1))
+        fi
+        cd "$(cat "$dir/folder")" || exit 99
+        ;;
+    *)
+        file=$(sed -nE '2s,^(/\* |# )([a-z.]+).*,\2,p' "$block")
+        [ -n "$file" ] || { echo "not ok - a block of $what without the name of a file"; exit 1; }
+        case $first in
+        *continued*) tail -n +3 "$block" >>"$file" ;;
+        *) tail -n +3 "$block" >"$file" ;;
+        esac
+        ;;
+    esac
+done
+[ -s comparison.html ] && grep -q 'patches.run' comparison.html && grep -q 'ndt2.run' comparison.html ||
+    { echo "not ok - the comparison shows both runs"; failures=$((failures + 1)); }
+exit $failures
