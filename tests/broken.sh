@@ -24,8 +24,7 @@ verdict() { # WHAT FAULTS
         echo "ok $number - $1"
     else
         echo "not ok $number - $1"
-        echo "$2" | sed 's/^/# /'
-        head -c 2000 "$dir/said" | sed 's/^/# /'
+        { echo "$2" && head -c 2000 "$dir/said"; } | sed 's/^/# /'
     fi
 }
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # docs/plugin-reference.md from the comments of the public headers: tools/reference.sh > docs/plugin-reference.md
+# shellcheck disable=SC2016
 # The comment on top of a header and its declarations stand as they are; lines of dashes become headings.
 set -eu
 cd "$(dirname "$0")/.."
