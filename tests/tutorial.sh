@@ -19,8 +19,8 @@ for block in "$dir"/blocks/*; do
     case $what in
     sh)
         # A block may change folder for those behind it.
-        # shellcheck disable=SC2016
         tail -n +2 "$block" >"$dir/script"
+        # shellcheck disable=SC2016
         echo 'pwd >"$OLDDIR/folder"' >>"$dir/script"
         if OLDDIR=$dir bash -eu "$dir/script" >"$dir/said" 2>&1; then
             echo "ok - $(sed -n 2p "$block")"
