@@ -9,11 +9,13 @@ dir=$(mktemp -d) || exit 99
 trap 'rm -rf "$dir"' EXIT
 export LOOM_CACHE=$dir/cache
 built=$top_builddir/tests/broken/.libs
+# A sanitizer makes everything slow; TEST_PATIENCE says so.
+limit=$((${CK_TIMEOUT_MULTIPLIER:-4} > 4 ? 20 : 5))
 shopt -s nullglob
 
 # conform FILE WORDS...: verdicts as "CHECK OUTCOME", one a line; reasons in $dir/said.
 conform() {
-    "$LOOM_PROGRAM" conform --level pedantic --timeout 5 --json "$@" >"$dir/said" 2>&1
+    "$LOOM_PROGRAM" conform --level pedantic --timeout $limit --json "$@" >"$dir/said" 2>&1
     sed -nE 's/.*"check": "([^"]*)".*"outcome": "([^"]*)".*/\1 \2/p' "$dir/said"
 }
 

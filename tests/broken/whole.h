@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A tokenizer that keeps every promise, ndt2, under another name: each plugin beside it that includes this breaks one. */
+/* A tokenizer that keeps every promise, ndt2, under another name: each plugin beside it that includes this breaks one.
+ */
 #ifndef LOOM_TESTS_BROKEN_WHOLE_H
 #define LOOM_TESTS_BROKEN_WHOLE_H
 
