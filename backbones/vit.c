@@ -35,7 +35,8 @@ static int check(const struct vit *v, struct loom_error *e)
     if (v->width % v->heads != 0)
         return loom_opt_fail(v->options, "heads", e, "width %d is not a multiple of heads %d", v->width, v->heads);
     if (v->width / v->heads % 2 != 0)
-        return loom_opt_fail(v->options, "heads", e, "width / heads = %d must be even", v->width / v->heads);
+        return loom_opt_fail(v->options, "heads", e, "width %d / heads %d = %d must be even", v->width, v->heads,
+                             v->width / v->heads);
     return LOOM_OK;
 }
 

@@ -6,13 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char usage[] = "usage: loom check PIPELINE.cfg [KEY=VALUE …] [--threads N] [--plugin-path DIRS]\n"
-                            "       loom check --keys\n"
-                            "\n"
-                            "Resolves and validates a pipeline without training: what parts need and offer, "
-                            "parameters, shapes, memory, FLOPs,\n"
-                            "sizes of splits, leaks. Writes nothing.\n"
-                            "  --keys     every key of a pipeline file, with type, default, range and meaning\n";
+static const char usage[] =
+    "usage: loom check PIPELINE.cfg [KEY=VALUE …] [--threads N] [--plugin-path DIRS]\n"
+    "       loom check --keys\n"
+    "\n"
+    "Resolves and validates a pipeline without training: what parts need and offer, "
+    "parameters, shapes, memory, FLOPs,\n"
+    "sizes of splits, leaks. Tries the models on data that differ where they must not look (masked, held out, later, "
+    "other windows):\n"
+    "each is a line `passed` or `FAILED`, and a failure makes the exit status 1. Writes nothing.\n"
+    "  --keys     every key of a pipeline file, with type, default, range and meaning\n";
 
 struct request {
     const char *pipeline, *threads, *path, *wrong;
@@ -31,11 +34,12 @@ static int check(const struct request *q, const char **override)
         .overrides = q->overrides,
         .override = override,
     };
-    if (loom_run_check(&spec, &text, &e) != LOOM_OK)
-        return loom_report_error("loom check", &e);
-    fputs(text, stdout);
+    int code = loom_run_check(&spec, &text, &e);
+    if (text)
+        fputs(text, stdout);
+    fflush(stdout);
     free(text);
-    return 0;
+    return code == LOOM_OK ? 0 : loom_report_error("loom check", &e);
 }
 
 static int print_keys(void)

@@ -6,10 +6,30 @@
 
 #include "conform/conform.h"
 
+/* Differences of single elements mean something in double precision alone. */
+#ifdef LOOM_DOUBLE
+#define LOOM_CHECKS_ELEMENT(X) X(grad_fd_elem)
+#else
+#define LOOM_CHECKS_ELEMENT(X)
+#endif
+
 /* clang-format off */
 #define LOOM_CHECKS(X) \
     /* abi.c */ \
-    X(abi_symbols) X(abi_build_block) X(abi_needed) X(load_now_local) X(load_time) X(desc_complete) X(desc_stable)
+    X(abi_symbols) X(abi_build_block) X(abi_needed) X(load_now_local) X(load_time) X(desc_complete) X(desc_stable) \
+    /* shapes.c */ \
+    X(shape_contract) X(shape_reject) X(empty_input) X(nan_input) \
+    /* gradients.c */ \
+    LOOM_CHECKS_ELEMENT(X) X(grad_fd_dir) X(grad_accumulate) X(grad_coverage) \
+    /* leaks.c */ \
+    X(batch_independence) X(padding_invariance) X(unit_permutation) X(causal_leak) X(mask_leak_finite) \
+    X(mask_leak_nan) X(heldout_leak) \
+    /* tokenizer.c */ \
+    X(tok_roundtrip) X(tok_time_unit_map) \
+    /* objective.c */ \
+    X(obj_reduction) X(obj_extremes) \
+    /* learn.c */ \
+    X(learn_overfit) X(doc_example_runs)
 /* clang-format on */
 
 #define LOOM_CHECK_DECLARE(name) extern const struct loom_check loom_check_##name;

@@ -5,6 +5,7 @@
 
 #include "conform/conform.h"
 #include "plugin/load.h"
+#include "train/probe.h"
 #include "train/run.h"
 
 struct loom_trial {
@@ -51,6 +52,10 @@ int loom_world_open(struct loom_world *w, struct loom_trial *t, const char *cons
 void loom_world_release(struct loom_world *w);
 /* "tokenizer", "backbone", "stages.0.objectives.0", …: where the plugin's options stand in the pipeline. */
 const char *loom_world_prefix(const struct loom_trial *t);
+
+/* A world, and a probe of its model (of the baseline, for a baseline). Both are released by the caller, or by a
+ * failure. */
+int loom_world_probe(struct loom_trial *t, struct loom_world *w, struct loom_probe *p, const char *const *extra, int n);
 
 /* One pass over the first `n` windows: plan, build, run. */
 struct loom_pass {

@@ -56,7 +56,8 @@ static int write_pipeline(const struct loom_world *w, const struct loom_trial *t
     if (kind == LOOM_BACKBONE)
         write_tested(f, t);
     else
-        fprintf(f, "plugin = \"vit\"; width = 16; depth = 1; heads = 2; %s", partners[k].backbone);
+        fprintf(f, "plugin = \"vit\"; width = %d; depth = 1; heads = 2; %s", kind == LOOM_TOKENIZER ? 64 : 16,
+                partners[k].backbone); /* wide enough for a tokenizer that divides it */
     fputs(" };\nstages: ( { name = \"train\"; steps = 10; batch = 4; objectives: ( { ", f);
     if (kind == LOOM_OBJECTIVE)
         write_tested(f, t);
@@ -138,6 +139,21 @@ void loom_world_release(struct loom_world *w)
     loom_model_free(w->model);
     loom_running_release(&w->running);
     memset(w, 0, sizeof *w);
+}
+
+int loom_world_probe(struct loom_trial *t, struct loom_world *w, struct loom_probe *p, const char *const *extra, int n)
+{
+    if (loom_trial_load(t) != LOOM_OK)
+        return t->e.code;
+    int code = loom_world_open(w, t, extra, n);
+    if (code != LOOM_OK)
+        return code;
+    const int baseline = t->plugin->kind == LOOM_BASELINE;
+    code = loom_probe_open(p, &w->running.runner, w->stage, baseline ? &w->running.pipeline.stage[1] : NULL,
+                           baseline ? t->id : NULL, &t->e);
+    if (code != LOOM_OK)
+        loom_world_release(w);
+    return code;
 }
 
 /* ---- passes ---- */

@@ -71,7 +71,7 @@ enum loom_how {
     LOOM_DROP = 1,    /* the row is not in the view */
     LOOM_REPLACE = 2, /* the row stands there HIDDEN: a mask token */
     LOOM_ZERO = 3,
-    LOOM_RANDOM = 4, /* a value drawn from the segment's own of that modality */
+    LOOM_RANDOM = 4, /* a value of that modality and segment, drawn from those that are left as they are */
     LOOM_SCALE = 5,  /* multiplied by the plan's scale (coordinated dropout) */
 };
 /* Rows of a modality that is never visible (behaviour, codes) are dropped whatever `how` says. What the data hold is

@@ -60,8 +60,9 @@ struct loom_run_spec {
 LOOM_API int loom_run(const struct loom_run_spec *spec, struct loom_error *e);
 
 /* Resolve and validate the pipeline, build every model, take one step of each training stage without changing anything,
- * look for leaks. *text is malloc'ed, the caller frees it: parts, needs and offers, parameters by group, memory, FLOPs,
- * sizes of splits. Uses pipeline, override, plugin_path, threads, note. */
+ * look for leaks of splits, masks, held-out data, the future and neighbours in a batch. *text is malloc'ed, the caller
+ * frees it: parts, needs and offers, parameters by group, memory, FLOPs, sizes of splits, what leaks. A leak is
+ * LOOM_EPLUGIN, with *text. Uses pipeline, override, plugin_path, threads, note. */
 LOOM_API int loom_run_check(const struct loom_run_spec *spec, char **text, struct loom_error *e);
 
 /* Every key of a pipeline file with type, default, range and meaning, group by group, in Markdown. *out is malloc'ed,

@@ -19,7 +19,7 @@ static int bins_describe(const void *self, struct loom_traits *t, struct loom_er
 {
     (void)self;
     (void)e;
-    t->offers = LOOM_STEPS | LOOM_ELEMENTS | LOOM_CONTENT | LOOM_UNITS;
+    t->offers = LOOM_STEPS | LOOM_ELEMENTS | LOOM_CONTENT | LOOM_UNITS | LOOM_UNORDERED;
     t->likelihood = "poisson";
     return LOOM_OK;
 }

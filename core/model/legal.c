@@ -29,6 +29,8 @@ static const struct power powers[] = {
      "choose a tokenizer with a likelihood"},
     {LOOM_UNITS, "units", "the tokenizer of spikes", "elements are units by name",
      "choose a tokenizer that keeps units apart"},
+    {LOOM_UNORDERED, "unordered", "the tokenizer of spikes", "the order of units changes nothing",
+     "use tokenizer: { plugin = \"bins\"; }"},
     {LOOM_HOLES, "holes", "the backbone", "rows may be missing", "use hide_how = \"zero\" or another backbone"},
     {LOOM_BLANKS, "blanks", "the backbone", "rows may be hidden in place", "use hide_how = \"drop\" or \"zero\""},
     {LOOM_IN_PLACE, "in-place", "the backbone", "questions that stand on a row of the view are answered",

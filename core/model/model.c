@@ -315,6 +315,36 @@ const char *loom_model_series_unit(const struct loom_model *m, int modality)
     return s ? s->unit : "";
 }
 
+int loom_model_visible(const struct loom_model *m, int modality)
+{
+    return m->modality[modality].visible;
+}
+
+int loom_model_causal(const struct loom_model *m)
+{
+    const struct loom_option *o = m->backbone_at.plugin->options;
+    for (; o && o->name; o++)
+        if (strcmp(o->name, "causal") == 0 && o->type == LOOM_OPT_BOOL)
+            return loom_opt_bool(m->backbone_at.options, "causal");
+    return 0;
+}
+
+const struct loom_traits *loom_model_traits(const struct loom_model *m, uint32_t kind)
+{
+    int spikes = loom_model_modality_number(m, "spikes");
+    switch (kind) {
+    case LOOM_TOKENIZER:
+        return spikes >= 0 ? &m->modality[spikes].at.traits : NULL;
+    case LOOM_BACKBONE:
+    case LOOM_BASELINE:
+        return &m->backbone_at.traits;
+    case LOOM_OBJECTIVE:
+        return m->objectives > 0 ? &m->objective_at[0].traits : NULL;
+    default:
+        return NULL;
+    }
+}
+
 /* Parts in pipeline order: tokenizers, backbone, objectives. */
 static struct loom_instance *part_at(struct loom_model *m, int i)
 {

@@ -51,6 +51,11 @@ int loom_model_modalities(const struct loom_model *m);
 const char *loom_model_modality(const struct loom_model *m, int i);
 const char *loom_model_likelihood(const struct loom_model *m, int modality);  /* NULL: cannot be asked */
 const char *loom_model_series_unit(const struct loom_model *m, int modality); /* "cm/s"; "" unless a behaviour */
+int loom_model_visible(const struct loom_model *m, int modality);             /* its rows may stand in a view's input */
+int loom_model_causal(const struct loom_model *m); /* the backbone has an option `causal`, and it is true */
+/* What the part of that kind said of itself: the tokenizer of spikes, the backbone or baseline, the first objective.
+ * NULL: there is none. */
+const struct loom_traits *loom_model_traits(const struct loom_model *m, uint32_t kind);
 /* Run every part's update over joined sums, in pipeline order. fitting 1: pass number `pass`; returns 1 = another pass
  * wanted. */
 int loom_model_update(struct loom_model *m, const double *sums, int fitting, int pass, struct loom_error *e);
@@ -84,6 +89,14 @@ void loom_shard_lend(struct loom_shard *s, struct loom_graph *graph);
  * draw number. */
 int loom_shard_plan(struct loom_shard *s, const struct loom_sample *sample, int n, enum loom_mode mode, uint64_t step,
                     struct loom_error *e);
+/* [data] The same, with `alter` let at the table of all rows before any objective sees it: how tests put values where
+ * no data have them. */
+int loom_shard_plan_altered(struct loom_shard *s, const struct loom_sample *sample, int n, enum loom_mode mode,
+                            uint64_t step, void (*alter)(void *payload, struct loom_rows *full), void *payload,
+                            struct loom_error *e);
+/* What was planned: views in the order of their numbers; NULL beyond the last. */
+const struct loom_view *loom_shard_view(const struct loom_shard *s, int view);
+const struct loom_rows *loom_shard_rows(const struct loom_shard *s); /* all rows of its windows */
 /* [data] The same into memory of its own, while another thread builds and runs what was planned before; loom_shard_turn
  * makes it the plan of the next build, and what was planned before is gone. */
 int loom_shard_plan_ahead(struct loom_shard *s, const struct loom_sample *sample, int n, enum loom_mode mode,
@@ -99,15 +112,15 @@ double loom_shard_flops(const struct loom_shard *s);
 size_t loom_shard_peak(const struct loom_shard *s);    /* bytes of all arenas, highest ever */
 int64_t loom_shard_tokens(const struct loom_shard *s); /* rows planned in views' inputs and questions */
 
-/* After loom_shard_run in EVALUATE: what was read, one entry for each loom_read in build order. Valid until the next
- * plan, turn or build. */
+/* After loom_shard_run in EVALUATE, or in STEP on a graph of its own: what was read, one entry for each loom_read in
+ * build order. Valid until the next plan, turn or build. */
 struct loom_reading {
     int modality;
     const char *likelihood;
     const struct loom_rows *ask;
     const loom_real *target;    /* [elems] in data units, NaN = missing */
     const loom_real *weight;    /* [elems] */
-    const loom_real *predicted; /* [elems] in data units (expected counts, cm/s) */
+    const loom_real *predicted; /* [elems] in data units (expected counts, cm/s); NULL in STEP */
     const loom_real *params;    /* [elems, params] */
     int params_n;
 };

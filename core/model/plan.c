@@ -40,22 +40,36 @@ static int row_how(const struct loom_rows *full, int32_t r, const uint8_t *how)
     return whole;
 }
 
-/* A value of the same modality and segment, drawn at random: what LOOM_RANDOM puts in an element's place. */
-static loom_real random_value(const struct loom_rows *full, int32_t r, struct loom_rng *rng)
+/* Elements of one modality and segment that a view leaves as they are. */
+struct left {
+    int32_t segment, modality, n;
+    int32_t *elem; /* [n] */
+};
+
+static void find_left(const struct loom_rows *full, int32_t r, const uint8_t *how, struct left *l)
 {
-    int32_t s = full->segment_of[r], first = full->first_row[s], last = full->first_row[s + 1];
-    while (first < last && full->modality[first] != full->modality[r])
-        first++;
-    while (last > first && full->modality[last - 1] != full->modality[r])
-        last--;
-    int32_t from = full->first_elem[first], to = full->first_elem[last];
-    return to > from ? full->value[from + (int32_t)loom_rng_below(rng, (uint32_t)(to - from))] : 0;
+    if (l->segment == full->segment_of[r] && l->modality == full->modality[r])
+        return;
+    l->segment = full->segment_of[r];
+    l->modality = full->modality[r];
+    l->n = 0;
+    for (int32_t k = full->first_row[l->segment]; k < full->first_row[l->segment + 1]; k++)
+        for (int32_t i = full->first_elem[k]; full->modality[k] == l->modality && i < full->first_elem[k + 1]; i++)
+            if (how[i] == LOOM_LEAVE && !full->held[i])
+                l->elem[l->n++] = i;
+}
+
+/* What LOOM_RANDOM puts in an element's place: never a value that the view hides. */
+static loom_real random_value(const struct loom_rows *full, const struct left *l, struct loom_rng *rng)
+{
+    return l->n ? full->value[l->elem[loom_rng_below(rng, (uint32_t)l->n)]] : 0;
 }
 
 /* Elements of the view's input, as `how` leaves them. */
 static void fill_input(struct loom_plan *p, const struct loom_rows *full, const struct loom_view_spec *spec,
-                       const int32_t *keep, struct loom_rows *in)
+                       const int32_t *keep, int32_t *room, struct loom_rows *in)
 {
+    struct left left = {.segment = -1, .elem = room};
     loom_real *value = (loom_real *)(uintptr_t)in->value;
     uint8_t *state = (uint8_t *)(uintptr_t)in->state;
     struct loom_rng rng;
@@ -69,11 +83,13 @@ static void fill_input(struct loom_plan *p, const struct loom_rows *full, const 
         state[i] = row_how(full, r, spec->how) == LOOM_REPLACE ? LOOM_HIDDEN : LOOM_SEEN;
         for (int32_t k = 0; k < n; k++) {
             int how = spec->how ? spec->how[from + k] : LOOM_LEAVE;
-            if (how == LOOM_RANDOM)
-                value[at + k] = random_value(full, r, &rng);
-            else if (how == LOOM_SCALE)
+            if (how == LOOM_RANDOM) {
+                find_left(full, r, spec->how, &left);
+                value[at + k] = random_value(full, &left, &rng);
+            }
+            if (how == LOOM_SCALE)
                 value[at + k] *= (loom_real)spec->scale;
-            else if (how != LOOM_LEAVE)
+            else if (how != LOOM_LEAVE && how != LOOM_RANDOM)
                 value[at + k] = 0;
             if (in->held[at + k] || !isfinite((double)value[at + k]))
                 value[at + k] = 0;
@@ -85,7 +101,8 @@ static int input_rows(struct loom_plan *p, const struct loom_rows *full, const s
                       struct loom_rows *in, struct loom_error *e)
 {
     int32_t *keep = loom_arena_alloc(p->arena, ((size_t)full->rows + 1) * sizeof(*keep)), count = 0;
-    if (!keep)
+    int32_t *room = loom_arena_alloc(p->arena, ((size_t)full->elems + 1) * sizeof(*room));
+    if (!keep || !room)
         return full_arena(e);
     for (int32_t r = 0; r < full->rows; r++) {
         if (!p->model->modality[full->modality[r]].visible)
@@ -101,7 +118,7 @@ static int input_rows(struct loom_plan *p, const struct loom_rows *full, const s
     }
     int status = loom_rows_subset(p->arena, full, keep, count, in, e);
     if (status == LOOM_OK)
-        fill_input(p, full, spec, keep, in);
+        fill_input(p, full, spec, keep, room, in);
     return status;
 }
 

@@ -158,13 +158,16 @@ int loom_shard_tokenize(struct loom_model *m, const struct loom_sample *sample, 
     return loom_rows_finish(&b, m->axis_name, full, e);
 }
 
-static int plan_into(struct loom_model *m, struct draft *d, const struct loom_sample *sample, int n,
+static int read_into(struct loom_model *m, struct draft *d, const struct loom_sample *sample, int n,
                      enum loom_mode mode, uint64_t step, struct loom_error *e)
 {
     loom_arena_rewind(&d->rows, 0);
-    int status = loom_shard_tokenize(m, sample, n, mode, step, &d->rows, &d->full, e);
-    if (status != LOOM_OK)
-        return status;
+    return loom_shard_tokenize(m, sample, n, mode, step, &d->rows, &d->full, e);
+}
+
+static int plan_rows(struct loom_model *m, struct draft *d, enum loom_mode mode, uint64_t step, struct loom_error *e)
+{
+    int status;
     loom_plan_begin(&d->plan, m, &d->rows, mode, step, &d->full);
     for (int i = 0; i < m->objectives; i++) {
         const struct loom_objective *o = (const struct loom_objective *)m->objective_at[i].part;
@@ -176,6 +179,34 @@ static int plan_into(struct loom_model *m, struct draft *d, const struct loom_sa
         }
     }
     return LOOM_OK;
+}
+
+static int plan_into(struct loom_model *m, struct draft *d, const struct loom_sample *sample, int n,
+                     enum loom_mode mode, uint64_t step, struct loom_error *e)
+{
+    int status = read_into(m, d, sample, n, mode, step, e);
+    return status == LOOM_OK ? plan_rows(m, d, mode, step, e) : status;
+}
+
+int loom_shard_plan_altered(struct loom_shard *s, const struct loom_sample *sample, int n, enum loom_mode mode,
+                            uint64_t step, void (*alter)(void *payload, struct loom_rows *full), void *payload,
+                            struct loom_error *e)
+{
+    int status = read_into(s->model, s->now, sample, n, mode, step, e);
+    if (status != LOOM_OK)
+        return status;
+    alter(payload, &s->now->full);
+    return plan_rows(s->model, s->now, mode, step, e);
+}
+
+const struct loom_view *loom_shard_view(const struct loom_shard *s, int view)
+{
+    return loom_plan_get(&s->now->plan, view);
+}
+
+const struct loom_rows *loom_shard_rows(const struct loom_shard *s)
+{
+    return &s->now->full;
 }
 
 int loom_shard_plan(struct loom_shard *s, const struct loom_sample *sample, int n, enum loom_mode mode, uint64_t step,

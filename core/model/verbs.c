@@ -197,10 +197,12 @@ static struct loom_node *head(struct loom_build *b, const struct loom_modality *
 static void note_reading(struct loom_build *b, int number, const struct loom_rows *ask, struct loom_node *params)
 {
     const struct loom_modality *at = &b->model->modality[number];
-    if (b->mode != LOOM_EVALUATE || b->reads == LOOM_READS)
+    if (b->mode == LOOM_FIT || b->mode == LOOM_DECLARE || b->reads == LOOM_READS)
         return;
     struct loom_node *rendered = NULL;
-    if (at->tokenizer->render && !in_target_space(b)) {
+    if (b->mode == LOOM_STEP) {
+        /* What it says is looked at by checks alone; data units are not. */
+    } else if (at->tokenizer->render && !in_target_space(b)) {
         loom_scope_push(b, at->at.scope);
         rendered = at->tokenizer->render(at->at.self, b, ask, params);
         loom_scope_pop(b);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "train/leaks.h"
 #include "train/run.h"
 
 #include <string.h>
@@ -81,20 +82,67 @@ static int describe_stage(struct loom_running *x, const struct loom_stage *s, st
     return code == LOOM_OK && !s->evaluates ? loom_train(r, s, text, e) : code;
 }
 
+/* ---- science ---- */
+
+struct proof {
+    const char *name, *passed;
+    int (*run)(struct loom_probe *p, struct loom_leak *out, struct loom_error *e);
+};
+static const struct proof proofs[] = {
+    {"masked values", "what is asked for is not seen", loom_leak_mask},
+    {"masked NaN", "hidden values are not even read", loom_leak_nan},
+    {"held out", "loss, gradients and fits know nothing of validation, test and held-out data", loom_leak_heldout},
+    {"causal", "answers hang on nothing that comes later", loom_leak_causal},
+    {"batch", "windows do not see each other", loom_leak_batch},
+};
+
+static int prove(struct loom_running *x, const struct loom_stage *s, struct loom_str *text, int *failed,
+                 struct loom_error *e)
+{
+    struct loom_probe p;
+    struct loom_leak leak;
+    int code = loom_probe_open(&p, &x->runner, s, NULL, NULL, e);
+    if (code != LOOM_OK)
+        return code;
+    loom_str_printf(text, "\nscience of stage %s, on %d training windows\n", s->name, p.n);
+    for (size_t i = 0; i < sizeof proofs / sizeof *proofs && code == LOOM_OK; i++) {
+        code = proofs[i].run(&p, &leak, e);
+        if (code != LOOM_OK)
+            break;
+        *failed += leak.outcome == LOOM_LEAK_FOUND;
+        loom_str_printf(text, "  %-14s %s: %s\n", proofs[i].name,
+                        leak.outcome == LOOM_LEAK_NONE    ? "passed"
+                        : leak.outcome == LOOM_LEAK_FOUND ? "FAILED"
+                                                          : "not asked",
+                        leak.outcome == LOOM_LEAK_NONE ? proofs[i].passed : leak.text);
+    }
+    loom_probe_release(&p);
+    return code;
+}
+
 int loom_run_check(const struct loom_run_spec *spec, char **text, struct loom_error *e)
 {
     struct loom_running x;
     struct loom_str s = LOOM_STR_INIT;
+    int failed = 0;
     *text = NULL;
     int code = loom_running_open(&x, spec, e);
     if (code == LOOM_OK)
         describe_data(x.runner.catalog, &s);
     for (int i = 0; i < x.pipeline.stages && code == LOOM_OK; i++)
         code = describe_stage(&x, &x.pipeline.stage[i], &s, e);
+    for (int i = 0; i < x.pipeline.stages && code == LOOM_OK; i++)
+        if (!x.pipeline.stage[i].evaluates)
+            code = prove(&x, &x.pipeline.stage[i], &s, &failed, e);
     if (code == LOOM_OK) {
         *text = loom_str_take(&s);
         code = *text ? LOOM_OK : loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for the report: free some");
     }
+    if (code == LOOM_OK && failed)
+        code = loom_fail(e, LOOM_EPLUGIN, NULL, 0,
+                         "%d of the checks of science failed: what this pipeline reports would not be what it claims. "
+                         "The report says where and what to change",
+                         failed);
     loom_str_release(&s);
     loom_running_release(&x);
     return code;
