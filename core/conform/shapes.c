@@ -138,7 +138,7 @@ static int reject(struct loom_trial *t)
         }
         /* Keys that a part does not have are refused by the core; what the part refuses says why in numbers. */
         if (t->e.code != LOOM_OK && !strstr(t->e.message, "unknown") && !strstr(t->e.message, "no key") &&
-            !names_both(t->e.message))
+            !strstr(t->e.message, "is not offered") && !names_both(t->e.message))
             return loom_trial_fail(t, "%s %s is refused with \"%s\": say what there is and what would fit, as numbers",
                                    odd[i][0], odd[i][1] ? odd[i][1] : "", t->e.message);
         if (outcome == LOOM_FAILED && t->e.code == LOOM_OK)

@@ -122,6 +122,11 @@ static int over_windows(struct loom_trial *t,
     int outcome = LOOM_PASSED;
     if (loom_world_probe(t, &w, &p, NULL, 0) != LOOM_OK)
         return loom_trial_fail_error(t, "a small experiment");
+    if (w.behavior) {
+        loom_probe_release(&p);
+        loom_world_release(&w);
+        return loom_trial_skip(t, "it serves behaviours, not spikes");
+    }
     int code = loom_arena_init(&a, (size_t)64 << 20, &t->e);
     for (int s = 0; s < p.n; s++) {
         double length = bins[s] * loom_catalog_bin_s(p.runner.catalog);

@@ -45,6 +45,7 @@ struct loom_world {
     struct loom_model *model;
     struct loom_selection selection; /* of training windows */
     struct loom_windows windows;
+    int behavior; /* 1: the tokenizer under test serves the behaviour handVel, and `bins` the spikes */
 };
 /* `extra`: lines of "path.to.key=value", as on the command line, n of them; the plugin's own options have the prefix
  * loom_world_prefix. LOOM_OK, or t->e; a world that failed to open is released. Sources have no world. */

@@ -8,12 +8,14 @@
 /* Partners, tried in this order. A plugin under test takes the place of the one of its kind. */
 static const struct {
     const char *tokenizer, *backbone, *objective;
+    int behavior; /* 1: a tokenizer serves the behaviour, and an objective has the decoding beside it */
 } partners[] = {
-    {"plugin = \"ndt2\"; patch_units = 4;", "decoder_depth = 1;", "plugin = \"mae\"; hide = 0.5;"},
-    {"plugin = \"bins\";", "decoder_depth = 1;", "plugin = \"mae\"; hide = 0.5;"},
-    {"plugin = \"bins\";", "decoder_depth = 0;", "plugin = \"mae\"; hide = 0.3; hide_how = \"zero\";"},
-    {"plugin = \"ndt2\"; patch_units = 4;", "decoder_depth = 1;", "plugin = \"decode\"; target = \"handVel\";"},
-    {"plugin = \"bins\";", "decoder_depth = 1;", "plugin = \"decode\"; target = \"handVel\";"},
+    {"plugin = \"ndt2\"; patch_units = 4;", "decoder_depth = 1;", "plugin = \"mae\"; hide = 0.5;", 0},
+    {"plugin = \"bins\";", "decoder_depth = 1;", "plugin = \"mae\"; hide = 0.5;", 0},
+    {"plugin = \"bins\";", "decoder_depth = 0;", "plugin = \"mae\"; hide = 0.3; hide_how = \"zero\";", 0},
+    {"plugin = \"ndt2\"; patch_units = 4;", "decoder_depth = 1;", "plugin = \"decode\"; target = \"handVel\";", 0},
+    {"plugin = \"bins\";", "decoder_depth = 1;", "plugin = \"decode\"; target = \"handVel\";", 0},
+    {"plugin = \"bins\";", "decoder_depth = 1;", "plugin = \"decode\"; target = \"handVel\";", 1},
 };
 enum { PARTNERS = sizeof partners / sizeof *partners };
 
@@ -38,6 +40,16 @@ static void write_tested(FILE *f, const struct loom_trial *t)
     fprintf(f, "plugin = \"%s\";", t->id);
 }
 
+static void write_tokenizer(FILE *f, const struct loom_trial *t, int k)
+{
+    if (t->plugin->kind != LOOM_TOKENIZER)
+        fprintf(f, "tokenizer: { %s };\n", partners[k].tokenizer);
+    else if (partners[k].behavior)
+        fprintf(f, "modalities: { spikes: { %s }; handVel: { plugin = \"%s\"; }; };\n", partners[k].tokenizer, t->id);
+    else
+        fprintf(f, "tokenizer: { plugin = \"%s\"; };\n", t->id);
+}
+
 static int write_pipeline(const struct loom_world *w, const struct loom_trial *t, int k, struct loom_error *e)
 {
     const uint32_t kind = t->plugin->kind;
@@ -50,9 +62,8 @@ static int write_pipeline(const struct loom_world *w, const struct loom_trial *t
             " window_ms = 600.0; cache = \"%s/cache\";"
             " split: { by = \"trial\"; train = 0.7; valid = 0.1; test = 0.2; }; };\n",
             (unsigned long long)(t->seed % 1000003), t->folder);
-    fputs("tokenizer: { ", f);
-    kind == LOOM_TOKENIZER ? write_tested(f, t) : (void)fputs(partners[k].tokenizer, f);
-    fputs(" };\nbackbone: { ", f);
+    write_tokenizer(f, t, k);
+    fputs("backbone: { ", f);
     if (kind == LOOM_BACKBONE)
         write_tested(f, t);
     else
@@ -63,6 +74,8 @@ static int write_pipeline(const struct loom_world *w, const struct loom_trial *t
         write_tested(f, t);
     else
         fputs(kind == LOOM_BASELINE ? partners[PARTNERS - 1].objective : partners[k].objective, f);
+    if (kind == LOOM_OBJECTIVE && partners[k].behavior)
+        fprintf(f, " }, { %s view = \"own\";", partners[k].objective);
     fputs(" } ); }", f);
     if (kind == LOOM_BASELINE) {
         fprintf(f, ", { name = \"evaluate\"; metrics = ( \"r2\" ); baselines: { %s: { }; }; }", t->id);
@@ -121,6 +134,7 @@ int loom_world_open(struct loom_world *w, struct loom_trial *t, const char *cons
         memset(w, 0, sizeof *w);
         snprintf(w->pipeline, sizeof w->pipeline, "%s/world.cfg", t->folder);
         code = try_partners(w, t, k, lines, lines_n, &e);
+        w->behavior = t->plugin->kind == LOOM_TOKENIZER && partners[k].behavior;
         if (code != LOOM_OK) {
             loom_world_release(w);
             loom_fail(&t->e, code, e.file, e.line, "%s", e.message);

@@ -1,0 +1,7 @@
+/* breaks: tok-roundtrip */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The last unit's spikes are not there. */
+#define ROWS_UNITS(w) (w)->units - 1
+#include "rows.h"
+
+ROWS_ENTRY("loses_spikes")
