@@ -27,7 +27,7 @@
     /* tokenizer.c */ \
     X(tok_roundtrip) X(tok_time_unit_map) \
     /* objective.c */ \
-    X(obj_reduction) X(obj_extremes) \
+    X(obj_reduction) \
     /* learn.c */ \
     X(learn_overfit) X(doc_example_runs)
 /* clang-format on */

@@ -121,7 +121,7 @@ static int causal(struct loom_trial *t)
 }
 const struct loom_check loom_check_causal_leak = {
     .id = "causal-leak",
-    .kinds = LOOM_KIND(LOOM_BACKBONE) | LOOM_KIND(LOOM_OBJECTIVE) | LOOM_KIND(LOOM_BASELINE),
+    .kinds = LOOM_KIND(LOOM_BACKBONE) | LOOM_KIND(LOOM_OBJECTIVE),
     .level = LOOM_REQUIRED,
     .what = "Where LOOM_CAUSAL is offered, or an option `causal` is there: activity after a time t0 of each window is "
             "replaced. What is said of times before t0 must keep its bits. A decoder that saw the future cannot be "

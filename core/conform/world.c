@@ -38,6 +38,9 @@ const char *loom_world_prefix(const struct loom_trial *t)
 static void write_tested(FILE *f, const struct loom_trial *t)
 {
     fprintf(f, "plugin = \"%s\";", t->id);
+    for (const struct loom_option *o = t->plugin->options; o && o->name; o++)
+        if (strcmp(o->name, "target") == 0 && (o->flags & LOOM_OPT_REQUIRED))
+            fputs(" target = \"handVel\";", f);
 }
 
 static void write_tokenizer(FILE *f, const struct loom_trial *t, int k)
@@ -45,7 +48,7 @@ static void write_tokenizer(FILE *f, const struct loom_trial *t, int k)
     if (t->plugin->kind != LOOM_TOKENIZER)
         fprintf(f, "tokenizer: { %s };\n", partners[k].tokenizer);
     else if (partners[k].behavior)
-        fprintf(f, "modalities: { spikes: { %s }; handVel: { plugin = \"%s\"; }; };\n", partners[k].tokenizer, t->id);
+        fprintf(f, "tokenizer: { %s };\n", partners[k].tokenizer); /* the objective brings `series` */
     else
         fprintf(f, "tokenizer: { plugin = \"%s\"; };\n", t->id);
 }
@@ -78,7 +81,7 @@ static int write_pipeline(const struct loom_world *w, const struct loom_trial *t
         fprintf(f, " }, { %s view = \"own\";", partners[k].objective);
     fputs(" } ); }", f);
     if (kind == LOOM_BASELINE) {
-        fprintf(f, ", { name = \"evaluate\"; metrics = ( \"r2\" ); baselines: { %s: { }; }; }", t->id);
+        fprintf(f, ", { name = \"evaluate\"; from = \"train\"; metrics = ( \"r2\" ); against = ( \"%s\" ); }", t->id);
     }
     fputs(" );\n", f);
     return fclose(f) == 0 ? LOOM_OK : loom_fail(e, LOOM_EIO, w->pipeline, 0, "cannot be written: make room in $TMPDIR");
@@ -135,6 +138,8 @@ int loom_world_open(struct loom_world *w, struct loom_trial *t, const char *cons
         snprintf(w->pipeline, sizeof w->pipeline, "%s/world.cfg", t->folder);
         code = try_partners(w, t, k, lines, lines_n, &e);
         w->behavior = t->plugin->kind == LOOM_TOKENIZER && partners[k].behavior;
+        if (w->behavior && code == LOOM_OK && strcmp(t->id, "series") != 0)
+            code = LOOM_ECONFIG; /* no other tokenizer comes with an objective */
         if (code != LOOM_OK) {
             loom_world_release(w);
             loom_fail(&t->e, code, e.file, e.line, "%s", e.message);

@@ -154,7 +154,7 @@ static int mask_view(struct loom_probe *p, enum loom_mode mode, int v, const str
                   "of another, and read neither target nor recording",
                   mode_name[mode], loom_said_place(p, said, at, place), (double)said->value[at], (double)then.value[at],
                   (long long)hidden);
-        else if (mode == LOOM_STEP && then.loss == said->loss)
+        else if (mode == LOOM_STEP && !p->baseline && then.loss == said->loss)
             found(out,
                   "replacing the %lld values that are asked for leaves the loss at %.9g: nothing is learnt from "
                   "them. Score what is asked with loom_nll",

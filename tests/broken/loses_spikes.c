@@ -1,5 +1,5 @@
-/* breaks: tok-roundtrip */
 /* SPDX-License-Identifier: Apache-2.0 */
+/* breaks: tok-roundtrip */
 /* The last unit's spikes are not there. */
 #define ROWS_UNITS(w) (w)->units - 1
 #include "rows.h"

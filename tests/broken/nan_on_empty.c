@@ -1,5 +1,5 @@
-/* breaks: empty-input */
 /* SPDX-License-Identifier: Apache-2.0 */
+/* breaks: empty-input */
 /* The mean of nothing. */
 #define ROWS_FACTOR(rows) (rows_sum(rows) / rows_sum(rows))
 

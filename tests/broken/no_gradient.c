@@ -1,5 +1,5 @@
-/* breaks: learn-overfit */
 /* SPDX-License-Identifier: Apache-2.0 */
+/* breaks: learn-overfit */
 /* Masked autoencoding of which nothing is learnt. */
 #include "variant.h"
 

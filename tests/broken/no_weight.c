@@ -1,5 +1,5 @@
-/* breaks: obj-reduction */
 /* SPDX-License-Identifier: Apache-2.0 */
+/* breaks: obj-reduction */
 /* Masked autoencoding whose weight is ignored. */
 #include "variant.h"
 

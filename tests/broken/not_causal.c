@@ -1,5 +1,5 @@
-/* breaks: causal-leak */
 /* SPDX-License-Identifier: Apache-2.0 */
+/* breaks: causal-leak */
 /* A transformer whose attention is not told to hold to the past. */
 #include "variant.h"
 

@@ -1,5 +1,5 @@
-/* breaks: mask-leak-finite */
 /* SPDX-License-Identifier: Apache-2.0 */
+/* breaks: mask-leak-finite */
 /* Masked autoencoding that asks for what stands behind each hidden element, and was left visible. */
 #include "variant.h"
 
