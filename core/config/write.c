@@ -195,20 +195,11 @@ int loom_config_write_resolved(const struct loom_config *c, const char *path, st
 
 /* ---- Groups that nobody read ---- */
 
-/* A group of groups whose keys are names (modalities) is read when they are. */
-static int holds_groups_alone(const struct loom_group *node)
-{
-    for (size_t i = 0; i < node->body->count; i++)
-        if (node->body->members[i]->kind != LOOM_NODE_GROUP)
-            return 0;
-    return node->body->count > 0;
-}
-
 static const struct loom_group *unread(const struct loom_group *node)
 {
     if (node->body == NULL)
         return NULL;
-    if (node->kind == LOOM_NODE_GROUP && node->body->readings == NULL && !holds_groups_alone(node))
+    if (node->kind == LOOM_NODE_GROUP && node->body->readings == NULL)
         return node;
     for (size_t i = 0; i < node->body->count; i++) {
         const struct loom_group *member = node->body->members[i];
