@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* breaks: empty-input */
+/* breaks: empty-input; may break: * */
 /* The mean of nothing. */
 #define ROWS_FACTOR(rows) (rows_sum(rows) / rows_sum(rows))
 

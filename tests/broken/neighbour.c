@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* breaks: batch-independence */
+/* breaks: batch-independence; may break: * */
 /* Vectors are scaled by what all windows of a shard hold together. */
 #define ROWS_FACTOR(rows) 1.0 / (1.0 + rows_sum(rows))
 

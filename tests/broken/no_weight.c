@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* breaks: obj-reduction */
+/* breaks: obj-reduction; may break: * */
 /* Masked autoencoding whose weight is ignored. */
 #include "variant.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* breaks: causal-leak */
+/* breaks: causal-leak; may break: * */
 /* A transformer whose attention is not told to hold to the past. */
 #include "variant.h"
 

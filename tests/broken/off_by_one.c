@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* breaks: mask-leak-finite */
+/* breaks: mask-leak-finite; may break: * */
 /* Masked autoencoding that asks for what stands behind each hidden element, and was left visible. */
 #include "variant.h"
 

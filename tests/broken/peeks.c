@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* breaks: heldout-leak */
+/* breaks: heldout-leak; may break: * */
 /* A unit is scaled by its rate over the whole recording, test trials and all. */
 #define ROWS_VALUE(w, k, u) rows_scaled(w, k, u)
 

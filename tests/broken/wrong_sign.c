@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* breaks: grad-fd-dir */
+/* breaks: grad-fd-dir; may break: * */
 /* An op whose backward has the wrong sign. */
 #define ROWS_AFTER(g, x) loom_apply(g, &flip_op, 1, (struct loom_node *[]){x}, NULL, 0)
 
