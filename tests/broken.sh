@@ -27,6 +27,7 @@ verdict() { # WHAT FAULTS
     else
         echo "not ok $number - $1"
         { echo "$2" && head -c 2000 "$dir/said"; } | sed 's/^/# /'
+        echo
     fi
 }
 
@@ -64,7 +65,7 @@ done
 echo "1..$((${#broken[@]} + 8))"
 
 for name in "${broken[@]}"; do
-    line=$(head -n 12 "$(source_of "$name")" | sed -nE 's/^.*breaks: (.*[^ */]) *(\*\/)?$/\1/p' | head -n 1)
+    line=$(head -n 12 "$(source_of "$name")" | sed -n 's/^.*breaks: //p' | sed 's| *\*/ *$||' | head -n 1)
     check=${line%%[ ;]*}
     outcome=$(sed -nE 's/^[^;]*\(([a-z]+)\).*/\1/p' <<<"$line")
     others=$(sed -nE 's/.*may break: (.*)/\1/p' <<<"$line" | tr -d ' ')
