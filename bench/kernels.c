@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rates of the compute kernels beside OpenBLAS, one thread, in alternation: medians in GFLOP/s and their ratio.
+/* Rates of the compute kernels beside OpenBLAS, one thread, in alternation: medians in GFLOP/s and their ratio; and how
+ * fast products of few rows read their weights, beside the machine's own reading.
  * Usage: bench/kernels [rounds [exact|fast|bf16]] */
 #include "tensor/kernels/numerics.h"
 #include <cblas.h>
@@ -129,6 +130,52 @@ static void layers(int r, int in, int out)
         free(all[i]);
 }
 
+/* ---- few rows: what costs is reading the weights ---- */
+
+/* Layers of 256 x 768, one behind the other in memory; all of them are passed by `rows` rows. */
+struct few {
+    int layers, rows;
+    size_t bytes; /* of a layer, packed */
+    char *packed;
+    loom_real *x, *y;
+};
+
+static void products_of_few(void *payload)
+{
+    const struct few *f = payload;
+    for (int i = 0; i < f->layers; i++)
+        host->gemm(f->rows, 768, 256, f->x, 256, f->packed + (size_t)i * f->bytes, f->y, 768, NULL);
+}
+
+/* Reads all of them once, with sums enough side by side that only the memory is waited for. */
+static void read_only(void *payload)
+{
+    const struct few *f = payload;
+    const size_t n = (size_t)f->layers * f->bytes / sizeof(loom_real);
+    host->column_sums((int64_t)n / 128, 128, (const loom_real *)f->packed, 128, f->y, 0);
+}
+
+static void few_rows(void)
+{
+    static const int layers[] = {1, 9, 128};
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
+        struct few f = {.layers = layers[i], .bytes = host->packed_bytes(256, 768), .x = noise(256 * 8)};
+        f.y = noise(768 * 8);
+        f.packed = (char *)noise((size_t)f.layers * f.bytes / sizeof(loom_real));
+        const double bytes = 1e-9 * (double)f.layers * (double)f.bytes;
+        for (f.rows = 1; f.rows <= 8; f.rows++) {
+            double s[2];
+            pair(&f, products_of_few, read_only, s);
+            printf(
+                "few rows %d x 256 ->  768, %5.1f MB of weights  %6.1f GB/s, %6.1f GFLOP/s  reading alone %6.1f GB/s\n",
+                f.rows, 1e3 * bytes, bytes / s[0], 2e-9 * f.rows * f.layers * 256 * 768 / s[0], bytes / s[1]);
+        }
+        free(f.x);
+        free(f.y);
+        free(f.packed);
+    }
+}
+
 static void attend(void *payload)
 {
     void **p = payload;
@@ -207,6 +254,7 @@ int main(int argc, char **argv)
     openblas_set_num_threads(1);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         layers(shapes[i][0], shapes[i][1], shapes[i][2]);
+    few_rows();
     for (int causal = 0; causal < 3; causal++) {
         attention(30, 40, 8, 32, causal);
         attention(12, 100, 8, 32, causal);
