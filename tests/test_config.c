@@ -387,6 +387,24 @@ START_TEST(blocks_that_nobody_reads)
 }
 END_TEST
 
+START_TEST(blocks_of_names)
+{
+    struct loom_error e = {0};
+    struct loom_options *o;
+    struct loom_config *c = config_of("name = \"x\";\nb: {\n one: { };\n two: { };\n};", 0, NULL);
+    ck_ok(loom_options_parse(&o, top, loom_config_root(c), NULL, (const char *const[]){"b", NULL}, &e), &e);
+    loom_options_free(o);
+    ck_fails(loom_config_unread(c, &e), LOOM_ECONFIG, &e, "a.cfg:2: b: no part");
+    ck_ok(loom_options_parse(&o, vit, loom_config_group(c, "b.one"), NULL, NULL, &e), &e);
+    loom_options_free(o);
+    ck_fails(loom_config_unread(c, &e), LOOM_ECONFIG, &e, "a.cfg:4: b.two: no part");
+    ck_ok(loom_options_parse(&o, vit, loom_config_group(c, "b.two"), NULL, NULL, &e), &e);
+    loom_options_free(o);
+    ck_ok(loom_config_unread(c, &e), &e);
+    loom_config_free(c);
+}
+END_TEST
+
 START_TEST(live_options)
 {
     struct loom_error e = {0};
@@ -493,6 +511,7 @@ int main(void)
         walking,
         resolved_reads_back,
         blocks_that_nobody_reads,
+        blocks_of_names,
         live_options,
         tables_are_checked,
         described,

@@ -195,11 +195,24 @@ int loom_config_write_resolved(const struct loom_config *c, const char *path, st
 
 /* ---- Groups that nobody read ---- */
 
+/* A group whose keys are names ("modalities", "baselines") has no table; some group in it was read by one. */
+static int holds_read_groups(const struct loom_group *node)
+{
+    int read = 0;
+    for (size_t i = 0; i < node->body->count; i++) {
+        const struct loom_group *member = node->body->members[i];
+        if (member->kind != LOOM_NODE_GROUP)
+            return 0;
+        read |= member->body->readings != NULL;
+    }
+    return read;
+}
+
 static const struct loom_group *unread(const struct loom_group *node)
 {
     if (node->body == NULL)
         return NULL;
-    if (node->kind == LOOM_NODE_GROUP && node->body->readings == NULL)
+    if (node->kind == LOOM_NODE_GROUP && node->body->readings == NULL && !holds_read_groups(node))
         return node;
     for (size_t i = 0; i < node->body->count; i++) {
         const struct loom_group *member = node->body->members[i];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a plugin's file is, before any of its functions is called but the entry. */
-#include "plugin/elf.h"
 #include "conform/families.h"
 #include "conform/trial.h"
+#include "plugin/elf.h"
 
 #include <dlfcn.h>
 #include <fnmatch.h>

@@ -120,9 +120,9 @@ static void ended(struct loom_process *p, int status, int late, double limit_s)
         snprintf(p->why, sizeof p->why, "did not end within %.0f s and was stopped", limit_s);
     } else if (WIFSIGNALED(status)) {
         snprintf(p->why, sizeof p->why, "was ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
-    } else if (code == 0) {
-        p->outcome = LOOM_PASSED; /* a listing */
-    } else if (code == 1 && p->used[CHANNEL] > 0) {
+    } else if (code == 0 && p->listing) {
+        p->outcome = LOOM_PASSED;
+    } else if (code == 1 && p->listing && p->used[CHANNEL] > 0) {
         p->outcome = LOOM_FAILED;
     } else if (code >= LOOM_CONFORM_EXIT && code < LOOM_CONFORM_EXIT + LOOM_OUTCOMES) {
         p->outcome = code - LOOM_CONFORM_EXIT;

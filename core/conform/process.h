@@ -11,6 +11,8 @@ enum { LOOM_PROCESS_TEXT = 4096 };
 struct loom_process {
     pid_t pid;     /* 0: none */
     int stream[2]; /* channel, output; -1 once closed */
+    int listing;   /* 1: status 0 is its success; of a check it is what a plugin's exit(0) gives. Set it after the start
+                    */
     int outcome;   /* enum loom_outcome, once it ended */
     double began, seconds;
     char channel[LOOM_PROCESS_TEXT]; /* what it said */

@@ -88,6 +88,7 @@ static int list_file(struct suite *s, const char *file, uint32_t wanted, struct 
     int code = loom_process_start(&p, argv, e);
     if (code != LOOM_OK)
         return code;
+    p.listing = 1;
     loom_process_wait(&p, s->spec->timeout_s > 0 ? s->spec->timeout_s : LOOM_CHECK_SECONDS);
     for (const char *line = p.channel; line && p.outcome == LOOM_PASSED && sscanf(line, "%15s %63s", kind, id) == 2;) {
         seen = 1;
