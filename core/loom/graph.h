@@ -192,7 +192,8 @@ LOOM_API struct loom_node *loom_add_dropout(struct loom_graph *g, struct loom_no
 /* Layer norm of residual + dropout(x) [R,W] in one pass, the step from a block's sublayer to its next: returns the
  * norm, and in *sum the sum, which the next residual adds to. gain, bias [W] may be NULL; p = 0: nothing is dropped,
  * groups and purpose are not read. Both outputs have the values, and give the gradients, of loom_add_dropout and
- * loom_layer_norm bit by bit, gradients of gain and bias where the groups hold the rows in order. */
+ * loom_layer_norm bit by bit (the reference kernels: to rounding), gradients of gain and bias where the groups hold the
+ * rows in order. */
 LOOM_API struct loom_node *loom_add_dropout_norm(struct loom_graph *g, struct loom_node *residual, struct loom_node *x,
                                                  double p, const struct loom_groups *groups, uint64_t seed,
                                                  uint64_t step, const char *purpose, struct loom_node *gain,
