@@ -173,7 +173,7 @@ LOOM_INLINE loom_vec turned(loom_vec x, const loom_real *cosine, const loom_real
 {
     const int64_t pairs = left < LOOM_LANES ? left / 2 : LOOM_LANES / 2;
     const loom_vec c = loom_load_part(cosine, pairs), s = loom_load_part(sine, pairs);
-    loom_vec sign;
+    loom_vec sign = {0};
     for (int i = 0; i < LOOM_LANES; i++)
         sign[i] = i % 2 == back ? -1 : 1;
     return loom_fma(x, __builtin_shufflevector(c, c, TWICE),
