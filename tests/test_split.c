@@ -51,7 +51,8 @@ static void compare(const char *what, int workers)
 {
     const struct loom_node *a = alone->first, *b = shared->first;
     for (; a && b; a = a->next, b = b->next) {
-        if (memcmp(a->value, b->value, loom_node_bytes(a)) != 0)
+        const size_t bytes = loom_node_bytes(a); /* nothing of nothing may be NULL */
+        if (bytes && memcmp(a->value, b->value, bytes) != 0)
             ck_abort_msg("%s: %s in %s differs with %d threads", what, a->op ? a->op->name : "leaf", a->scope, workers);
         if (a->saved && memcmp(a->saved, b->saved, a->shape.saved) != 0)
             ck_abort_msg("%s: what %s saves differs with %d threads", what, a->op->name, workers);
