@@ -14,9 +14,11 @@ static const char usage[] =
     "       loom plugins new KIND NAME [--in FOLDER]\n"
     "\n"
     "list      every plugin that can be reached, the files that were refused and why, and the\n"
-    "          folders searched\n"
+    "          folders searched; a refused file is no error\n"
     "describe  options of one plugin with types, defaults, ranges and units; of all without ID.\n"
-    "          A FILE has a '/' and ends in .so\n"
+    "          A FILE has a '/' and ends in .so. A plugin that cannot be had is exit status 4\n"
+    "          Each file is tried in a process of its own first: one that crashes, or hangs for 5 s,\n"
+    "          is refused like any other\n"
     "new       a folder NAME with a source, tokenizer, backbone, objective or baseline that works:\n"
     "          commented code, a Makefile, a pipeline to try it; change it from there\n"
     "  --in FOLDER      where the new folder is made; default: here\n"
@@ -100,6 +102,7 @@ static int run(const struct request *q, struct loom_error *e)
     int rc = loom_registry_new(&r, q->path, e);
     if (rc != LOOM_OK)
         return rc;
+    loom_registry_careful(r);
     if (strcmp(q->verb, "describe") == 0)
         rc = q->id != NULL ? describe_one(r, q->id, q->format, e) : describe_all(r, q->format, e);
     else if ((rc = loom_registry_scan(r, e)) == LOOM_OK) {

@@ -32,8 +32,7 @@ static const char *at(const char *dir, const char *name)
     return path;
 }
 
-/* Links to the broken plugins, but for those that no process survives or waits for: they are loaded by the conformance
- * suite alone. */
+/* Links to the broken plugins, but for those that no process survives or waits for: see deadly_files. */
 static void link_broken(void)
 {
     const char *build = getenv("top_builddir");
@@ -413,6 +412,46 @@ START_TEST(older_plugins)
 }
 END_TEST
 
+static const char *reason(const struct loom_registry *r, const char *file)
+{
+    for (size_t i = 0; loom_registry_refused(r, i) != NULL; i++)
+        if (strcmp(loom_registry_refused(r, i)->file, file) == 0)
+            return loom_registry_refused(r, i)->reason;
+    return "";
+}
+
+/* Plugins that crash and hang when they are loaded lie in a folder beside a sound one: nobody who does not name them
+ * is hurt, and who looks at all of them is told. */
+START_TEST(deadly_files)
+{
+    const struct loom_plugin *p;
+    const char *build = getenv("top_builddir");
+    static const char *const names[] = {"sound.so", "load_crash.so", "load_hang.so"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char built[600], target[4096];
+        snprintf(built, sizeof built, "%s/tests/broken/.libs/%s", build != NULL ? build : ".", names[i]);
+        ck_assert_ptr_nonnull(realpath(built, target));
+        ck_assert_int_eq(symlink(target, at(folder, names[i])), 0);
+    }
+    ck_assert_int_eq(loom_registry_find(registry, LOOM_TOKENIZER, "sound", &p, &error), LOOM_OK);
+    ck_assert_int_eq(loom_registry_find(registry, LOOM_TOKENIZER, "sound-too", &p, &error), LOOM_OK);
+    ck_assert_int_eq(loom_registry_find(registry, LOOM_TOKENIZER, "sonud", &p, &error), LOOM_EPLUGIN);
+    says("did you mean \"sound\"?");
+    ck_assert_ptr_nonnull(strstr(reason(registry, at(folder, "load_crash.so")), "crashes while loading"));
+    ck_assert_ptr_nonnull(strstr(reason(registry, at(folder, "load_crash.so")), "signal 11"));
+    ck_assert_ptr_nonnull(strstr(reason(registry, at(folder, "load_hang.so")), "hangs while loading"));
+    refused(at(folder, "load_hang.so"), "hangs while loading", "mend its constructors"); /* as it is known by now */
+
+    struct loom_registry *r;
+    ck_assert_int_eq(loom_registry_new(&r, folder, &error), LOOM_OK);
+    loom_registry_careful(r);
+    loom_error_clear(&error);
+    ck_assert_int_eq(loom_registry_find(r, LOOM_TOKENIZER, "load_crash", &p, &error), LOOM_EPLUGIN);
+    says("crashes while loading");
+    loom_registry_free(r);
+}
+END_TEST
+
 START_TEST(lists_are_whole)
 {
     const struct loom_plugin *p;
@@ -465,6 +504,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, 30);
     tcase_add_test(t, damaged_headers_kill_nobody);
+    tcase_add_test(t, deadly_files);
     suite_add_tcase(s, t);
     SRunner *sr = srunner_create(s);
     srunner_set_tap(sr, "-");

@@ -3,6 +3,7 @@
 #include "conform/child.h"
 
 #include "base/io.h"
+#include "base/process.h"
 
 #include <errno.h>
 #include <ftw.h>
@@ -96,7 +97,7 @@ static void read_words(int argc, char **argv, struct words *w)
 static void tell(const char *text, size_t n)
 {
     while (n > 0) {
-        ssize_t k = write(LOOM_CONFORM_CHANNEL, text, n);
+        ssize_t k = write(LOOM_PROCESS_CHANNEL, text, n);
         if (k < 0 && errno == EINTR)
             continue;
         if (k <= 0)
@@ -106,37 +107,14 @@ static void tell(const char *text, size_t n)
     }
 }
 
-/* "KIND ID" a line, of every descriptor in a file. */
-static int list(const struct words *w)
-{
-    struct loom_error e = {0};
-    struct loom_loaded *all;
-    int n;
-    char line[512];
-    int code = loom_module_load(w->file, &all, &n, &e);
-    if (code != LOOM_OK) {
-        snprintf(line, sizeof line, "%.500s", e.message);
-        tell(line, strlen(line));
-        return 1;
-    }
-    for (int i = 0; i < n; i++) {
-        snprintf(line, sizeof line, "%s %s\n", loom_kind_name(all[i].plugin.kind), all[i].plugin.id);
-        tell(line, strlen(line));
-    }
-    free(all);
-    return 0;
-}
-
 int loom_conform_child(int argc, char **argv)
 {
     static struct words w;
     static struct loom_trial t;
     read_words(argc, argv, &w);
     confine(&w.spec);
-    if (!w.check)
-        return w.file ? list(&w) : 2;
     t = (struct loom_trial){.spec = &w.spec, .file = w.file, .kind = w.kind, .id = w.id, .seed = w.spec.seed};
-    t.check = loom_check_named(w.check);
+    t.check = w.check ? loom_check_named(w.check) : NULL;
     if (!t.check || !t.kind || !t.id)
         return 2;
     int outcome = loom_trial_run(&t);

@@ -6,8 +6,7 @@
 #include "conform/trial.h"
 
 enum {
-    LOOM_CONFORM_CHANNEL = 3, /* where the child writes its reason */
-    LOOM_CONFORM_EXIT = 64,   /* exit status = this + outcome: what a plugin's own exit() is not likely to give */
+    LOOM_CONFORM_EXIT = 64, /* exit status = this + outcome: what a plugin's own exit() is not likely to give */
 };
 
 const struct loom_check *loom_check_named(const char *id); /* NULL: there is none */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The parent: which checks, of which plugins, in what order, and what became of them. */
 #include "conform/child.h"
-#include "conform/process.h"
 #include "plugin/registry.h"
+#include "plugin/tried.h"
 
 #include "base/io.h"
+#include "base/process.h"
 #include "base/threads.h"
 
 #include <fnmatch.h>
@@ -75,39 +76,33 @@ static void stem_of(const char *file, char *out, size_t size)
     snprintf(out, size, "%.*s", (int)n, name);
 }
 
-/* The descriptors of a file, told by a child that loads it. */
+/* The descriptors of a file, told by a process that loads it. */
 static int list_file(struct suite *s, const char *file, uint32_t wanted, struct loom_error *e)
 {
-    struct loom_process p;
-    char path[PATH_MAX], word[PATH_MAX + 8], kind[16], id[64];
-    int seen = 0;
+    static const int outcomes[] = {
+        [LOOM_TRIED_REFUSED] = LOOM_FAILED, [LOOM_TRIED_CRASHED] = LOOM_CRASHED, [LOOM_TRIED_HUNG] = LOOM_HUNG};
+    struct loom_tried p;
+    char path[PATH_MAX], kind[16], id[64];
     if (!realpath(file, path))
         return loom_fail(e, LOOM_EPLUGIN, file, 0, "there is no such file: name a plugin's .so, or a plugin by its id");
-    snprintf(word, sizeof word, "file=%s", path);
-    const char *argv[] = {s->spec->program, "conform", "--child", word, NULL};
-    int code = loom_process_start(&p, argv, e);
+    int code = loom_plugin_try(path, s->spec->timeout_s > 0 ? s->spec->timeout_s : LOOM_CHECK_SECONDS, &p, e);
     if (code != LOOM_OK)
         return code;
-    p.listing = 1;
-    loom_process_wait(&p, s->spec->timeout_s > 0 ? s->spec->timeout_s : LOOM_CHECK_SECONDS);
-    for (const char *line = p.channel; line && p.outcome == LOOM_PASSED && sscanf(line, "%15s %63s", kind, id) == 2;) {
-        seen = 1;
+    if (p.end != LOOM_TRIED_SOUND) {
+        stem_of(path, id, sizeof id);
+        struct subject *x = add_subject(s, path, "", id);
+        if (!x || !(x->refusal = strdup(p.text)))
+            return no_memory(e);
+        x->refused = outcomes[p.end];
+        return LOOM_OK;
+    }
+    for (const char *line = p.text; line && sscanf(line, "%15s %63s", kind, id) == 2;) {
         if ((wanted == 0 || wanted == loom_kind_of(kind)) && !add_subject(s, path, kind, id))
-            code = no_memory(e);
+            return no_memory(e);
         line = strchr(line, '\n');
         line = line ? line + 1 : NULL;
     }
-    if (!seen && code == LOOM_OK) {
-        stem_of(path, id, sizeof id);
-        struct subject *x = add_subject(s, path, "", id);
-        if (x) {
-            x->refused = p.outcome == LOOM_PASSED ? LOOM_FAILED : p.outcome;
-            x->refusal = strdup(p.channel[0] ? p.channel : p.why);
-        }
-        code = x && x->refusal ? LOOM_OK : no_memory(e);
-    }
-    loom_process_release(&p);
-    return code;
+    return LOOM_OK;
 }
 
 static int is_file(const char *path)
@@ -294,18 +289,25 @@ static void tell(struct suite *s, const struct task *t, int outcome, const char 
         s->spec->each(s->spec->payload, &v);
 }
 
+/* A check's own words are in its exit status; any other end, exit(0) by the plugin too, is a crash. */
+static int outcome_of(const struct loom_process *p)
+{
+    const int outcome = p->status - LOOM_CONFORM_EXIT;
+    return p->late ? LOOM_HUNG : outcome >= 0 && outcome < LOOM_OUTCOMES ? outcome : LOOM_CRASHED;
+}
+
 /* Verdicts come out in the order of the list, whichever child ends first. */
 static void tell_finished(struct suite *s)
 {
     for (; s->told < s->tasks && s->task[s->told].done; s->told++) {
         struct task *t = &s->task[s->told];
+        const struct loom_process *p = &t->process;
+        const int outcome = outcome_of(p);
         if (t->subject->refused)
             tell(s, t, t->subject->refused, t->subject->refusal, "", 0);
         else
-            tell(s, t, t->process.outcome,
-                 t->process.outcome == LOOM_CRASHED || t->process.outcome == LOOM_HUNG ? t->process.why
-                                                                                       : t->process.channel,
-                 t->process.output, t->process.seconds);
+            tell(s, t, outcome, outcome == LOOM_CRASHED || outcome == LOOM_HUNG ? p->why : p->channel, p->output,
+                 p->seconds);
         loom_process_release(&t->process);
     }
 }

@@ -5,6 +5,7 @@
 
 #include <loom/plugin.h>
 
+#include "base/process.h"
 #include "data/spool.h"
 
 #include <errno.h>
@@ -37,40 +38,6 @@ static double now(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int usable(const char *path)
-{
-    return access(path, X_OK) == 0;
-}
-
-/* $LOOM_LIBEXEC, beside the running program (build tree), where the package was moved to, where it was installed. */
-static int find_helper(char out[PATH_MAX], struct loom_error *e)
-{
-    const char *set = getenv("LOOM_LIBEXEC");
-    char self[PATH_MAX - 64];
-    if (set != NULL && set[0] != '\0') {
-        snprintf(out, PATH_MAX, "%s/loom-ingest", set);
-        if (usable(out))
-            return LOOM_OK;
-    }
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    char *slash = n > 0 ? memrchr(self, '/', (size_t)n) : NULL;
-    if (slash != NULL) {
-        *slash = '\0';
-        snprintf(out, PATH_MAX, "%s/loom-ingest", self);
-        if (usable(out))
-            return LOOM_OK;
-        snprintf(out, PATH_MAX, "%s/../libexec/loom/loom-ingest", self);
-        if (usable(out))
-            return LOOM_OK;
-    }
-    snprintf(out, PATH_MAX, "%s/loom-ingest", LOOM_LIBEXEC_DIR);
-    if (usable(out))
-        return LOOM_OK;
-    return loom_fail(
-        e, LOOM_EIO, out, 0,
-        "the helper program loom-ingest is not there; install neuroloom, or set LOOM_LIBEXEC to its folder");
 }
 
 /* Away from the numbers that the child's streams will take, closed in every other child. */
@@ -147,7 +114,7 @@ static int start(struct child *c, const char *folder, const struct loom_wire *re
 {
     char program[PATH_MAX];
     int sink[2] = {-1, -1}, output[2] = {-1, -1};
-    int status = find_helper(program, e);
+    int status = loom_process_helper(program, e);
     if (status != LOOM_OK)
         return status;
     int file = lift(loom_spool_open(folder));

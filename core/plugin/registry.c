@@ -3,6 +3,7 @@
 
 #include "base/str.h"
 #include "plugin/load.h"
+#include "plugin/tried.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -30,7 +31,7 @@ struct loom_registry {
     struct loom_refused *refused;
     struct loom_loaded **builtin;
     size_t folders, modules, knowns, refusals, builtins;
-    int scanned;
+    int scanned, careful;
 };
 
 static int no_memory(struct loom_error *e)
@@ -161,14 +162,43 @@ void loom_registry_free(struct loom_registry *r)
     free(r);
 }
 
-/* The module of an existing file: one file is one module, whatever its path (links, "./"). NULL with `e` filled only
- * when memory ran out; a refused file gives a module without descriptors. */
-static struct module *open_module(struct loom_registry *r, const char *file, const struct stat *st,
-                                  struct loom_error *e)
+void loom_registry_careful(struct loom_registry *r)
+{
+    r->careful = 1;
+}
+
+static struct module *known_module(const struct loom_registry *r, const struct stat *st)
 {
     for (size_t i = 0; i < r->modules; i++)
         if (r->module[i]->dev == st->st_dev && r->module[i]->ino == st->st_ino)
             return r->module[i];
+    return NULL;
+}
+
+/* Load here what did not end the process that tried it: `tried`, or one that is started now. */
+static int load(struct module *m, int careful, const struct loom_tried *tried, struct loom_error *why)
+{
+    struct loom_tried now;
+    if (tried == NULL && careful) {
+        int rc = loom_plugin_try(m->file, LOOM_TRIED_SECONDS, &now, why);
+        if (rc != LOOM_OK)
+            return rc;
+        tried = &now;
+    }
+    if (tried != NULL && tried->end != LOOM_TRIED_SOUND)
+        return loom_fail(why, LOOM_EPLUGIN, m->file, 0, "%s", tried->text);
+    return loom_module_load(m->file, &m->loaded, &m->n, why);
+}
+
+/* The module of an existing file: one file is one module, whatever its path (links, "./"). `tried`: how it went
+ * elsewhere, or NULL. NULL with `e` filled only when memory ran out; a refused file gives a module without descriptors.
+ */
+static struct module *open_module(struct loom_registry *r, const char *file, const struct stat *st,
+                                  const struct loom_tried *tried, struct loom_error *e)
+{
+    struct module *known = known_module(r, st);
+    if (known != NULL)
+        return known;
     struct module *m = calloc(1, sizeof *m);
     if (m == NULL || grow(&r->module, r->modules, sizeof *r->module, e) != LOOM_OK ||
         (m->file = strdup(file)) == NULL) {
@@ -180,7 +210,7 @@ static struct module *open_module(struct loom_registry *r, const char *file, con
     m->ino = st->st_ino;
     r->module[r->modules++] = m;
     struct loom_error why = {0};
-    int rc = loom_module_load(file, &m->loaded, &m->n, &why);
+    int rc = load(m, r->careful, tried, &why);
     if (rc != LOOM_OK)
         return refuse(r, m->file, why.message, e) == LOOM_OK ? m : NULL;
     for (int i = 0; i < m->n; i++)
@@ -210,7 +240,7 @@ static int find_file(struct loom_registry *r, uint32_t kind, const char *file, c
         return loom_fail(e, LOOM_EPLUGIN, file, 0,
                          "cannot be opened: %s; a name with '/' is the path of a file, a name without is searched for",
                          strerror(errno));
-    const struct module *m = open_module(r, file, &st, e);
+    const struct module *m = open_module(r, file, &st, NULL, e);
     if (m == NULL)
         return LOOM_ENOMEM;
     if (m->loaded == NULL)
@@ -239,7 +269,7 @@ static int find_name(struct loom_registry *r, uint32_t kind, const char *name, s
         } else if (stat(file.text, &st) != 0) {
             loom_str_printf(tried, "\n  %s: %s", file.text, strerror(errno));
         } else {
-            const struct module *m = open_module(r, file.text, &st, e);
+            const struct module *m = open_module(r, file.text, &st, NULL, e);
             if (m == NULL)
                 rc = LOOM_ENOMEM;
             else if (m->loaded == NULL)
@@ -311,37 +341,51 @@ static int by_bytes(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static int scan_folder(struct loom_registry *r, const char *folder, struct loom_error *e)
+/* The files of a folder that are not loaded yet, behind the `n` of *file. */
+static int list_folder(struct loom_registry *r, const char *folder, char ***file, size_t *n, struct loom_error *e)
 {
     struct dirent **names = NULL;
-    struct loom_str file = LOOM_STR_INIT;
-    int rc = LOOM_OK, n = scandir(folder, &names, is_module, by_bytes);
-    for (int i = 0; i < n; i++) {
+    int rc = LOOM_OK, found = scandir(folder, &names, is_module, by_bytes);
+    for (int i = 0; i < found; i++) {
         struct stat st;
-        loom_str_reset(&file);
-        loom_str_printf(&file, "%s/%s", folder, names[i]->d_name);
-        free(names[i]);
-        if (rc != LOOM_OK)
-            continue;
-        if (file.failed)
+        char *path = NULL;
+        if (rc == LOOM_OK && asprintf(&path, "%s/%s", folder, names[i]->d_name) < 0)
             rc = no_memory(e);
-        else if (stat(file.text, &st) != 0)
-            rc = refuse(r, file.text, strerror(errno), e);
-        else if (open_module(r, file.text, &st, e) == NULL)
-            rc = LOOM_ENOMEM;
+        free(names[i]);
+        if (rc == LOOM_OK && stat(path, &st) != 0) {
+            rc = refuse(r, path, strerror(errno), e);
+        } else if (rc == LOOM_OK && known_module(r, &st) == NULL &&
+                   (rc = grow(file, *n, sizeof **file, e)) == LOOM_OK) {
+            (*file)[(*n)++] = path;
+            path = NULL;
+        }
+        free(path);
     }
     free(names);
-    loom_str_release(&file);
     return rc;
 }
 
 int loom_registry_scan(struct loom_registry *r, struct loom_error *e)
 {
+    char **file = NULL;
+    struct loom_tried *tried = NULL;
+    size_t n = 0;
     int rc = LOOM_OK;
     for (size_t i = 0; i < r->folders && rc == LOOM_OK && !r->scanned; i++)
-        rc = scan_folder(r, r->folder[i], e);
+        rc = list_folder(r, r->folder[i], &file, &n, e);
+    if (rc == LOOM_OK && (tried = calloc(n + 1, sizeof *tried)) == NULL)
+        rc = no_memory(e);
     if (rc == LOOM_OK)
-        r->scanned = 1;
+        rc = loom_plugin_try_all((const char *const *)file, n, tried, e);
+    for (size_t i = 0; i < n; i++) {
+        struct stat st;
+        if (rc == LOOM_OK && stat(file[i], &st) == 0 && open_module(r, file[i], &st, &tried[i], e) == NULL)
+            rc = LOOM_ENOMEM;
+        free(file[i]);
+    }
+    free(file);
+    free(tried);
+    r->scanned |= rc == LOOM_OK;
     return rc;
 }
 

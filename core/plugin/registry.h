@@ -30,12 +30,17 @@ LOOM_API int loom_registry_new(struct loom_registry **out, const char *path, str
 /* Frees the lists. Modules stay mapped: nothing that points into them dangles, and leak reports can name them. */
 LOOM_API void loom_registry_free(struct loom_registry *r);
 
+/* From now on a process of its own tries every file before it is loaded here, as loom_registry_scan does: for those who
+ * look at plugins, not for those who use them. */
+LOOM_API void loom_registry_careful(struct loom_registry *r);
+
 /* The plugin `name` of `kind` (0 = of any kind): a built-in, one already loaded, NAME.so in the first folder that has a
  * sound one, or, where `name` holds a '/', that file. LOOM_EPLUGIN with every path tried and why it would not do, and
  * the nearest id of that kind there is. */
 LOOM_API int loom_registry_find(struct loom_registry *r, uint32_t kind, const char *name,
                                 const struct loom_plugin **out, struct loom_error *e);
-/* Load every *.so of every folder; files that will not load are listed, not errors. LOOM_ENOMEM. */
+/* Load every *.so of every folder; files that will not load are listed, not errors. Each is tried in a process of its
+ * own first, so one that crashes or hangs is listed like any other. LOOM_ENOMEM; LOOM_EIO without processes. */
 LOOM_API int loom_registry_scan(struct loom_registry *r, struct loom_error *e);
 
 /* What has been loaded so far, built-ins first; NULL beyond the end. */

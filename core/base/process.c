@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* posix_spawn rather than fork: the caller may have threads and a BLAS that does not survive one. */
-#include "conform/process.h"
-
-#include "conform/child.h"
+#include "base/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -54,7 +52,7 @@ static int spawn(struct loom_process *p, const char *const *argv, const int chan
     posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&files, output[1], 1);
     posix_spawn_file_actions_adddup2(&files, output[1], 2);
-    posix_spawn_file_actions_adddup2(&files, channel[1], LOOM_CONFORM_CHANNEL);
+    posix_spawn_file_actions_adddup2(&files, channel[1], LOOM_PROCESS_CHANNEL);
     int code = posix_spawnp(&p->pid, argv[0], &files, &attr, (char *const *)(uintptr_t)argv, environ);
     posix_spawnattr_destroy(&attr);
     posix_spawn_file_actions_destroy(&files);
@@ -111,41 +109,35 @@ static void take(struct loom_process *p, int k)
 
 static void ended(struct loom_process *p, int status, int late, double limit_s)
 {
-    int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     p->pid = 0;
     p->seconds = now_s() - p->began;
-    p->outcome = LOOM_CRASHED;
-    if (late) {
-        p->outcome = LOOM_HUNG;
+    p->late = late;
+    p->status = WIFEXITED(status) && !late ? WEXITSTATUS(status) : -1;
+    if (late)
         snprintf(p->why, sizeof p->why, "did not end within %.0f s and was stopped", limit_s);
-    } else if (WIFSIGNALED(status)) {
+    else if (WIFSIGNALED(status))
         snprintf(p->why, sizeof p->why, "was ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
-    } else if (code == 0 && p->listing) {
-        p->outcome = LOOM_PASSED;
-    } else if (code == 1 && p->listing && p->used[CHANNEL] > 0) {
-        p->outcome = LOOM_FAILED;
-    } else if (code >= LOOM_CONFORM_EXIT && code < LOOM_CONFORM_EXIT + LOOM_OUTCOMES) {
-        p->outcome = code - LOOM_CONFORM_EXIT;
-    } else {
+    else
         snprintf(p->why, sizeof p->why, "ended the process with status %d: a plugin returns errors and never exits",
-                 code);
-    }
+                 p->status);
 }
 
 int loom_process_poll(struct loom_process *p, double limit_s, int wait_ms)
 {
     struct pollfd set[2] = {{p->stream[0], POLLIN, 0}, {p->stream[1], POLLIN, 0}};
-    int status, late;
+    int status, late = 0;
     if (p->pid == 0)
         return 1;
     poll(set, 2, wait_ms);
     take(p, CHANNEL);
     take(p, OUTPUT);
-    late = now_s() - p->began > limit_s;
-    if (late)
-        kill(-p->pid, SIGKILL);
-    if (waitpid(p->pid, &status, late ? 0 : WNOHANG) != p->pid)
-        return 0;
+    if (waitpid(p->pid, &status, WNOHANG) != p->pid) {
+        late = now_s() - p->began > limit_s;
+        if (late)
+            kill(-p->pid, SIGKILL);
+        if (!late || waitpid(p->pid, &status, 0) != p->pid)
+            return 0;
+    }
     kill(-p->pid, SIGKILL); /* whatever it left behind */
     take(p, CHANNEL);
     take(p, OUTPUT);
@@ -172,4 +164,37 @@ void loom_process_release(struct loom_process *p)
             close(p->stream[i]);
         p->stream[i] = -1;
     }
+}
+
+static int usable(const char *path)
+{
+    return access(path, X_OK) == 0;
+}
+
+int loom_process_helper(char out[PATH_MAX], struct loom_error *e)
+{
+    const char *set = getenv("LOOM_LIBEXEC");
+    char self[PATH_MAX - 64];
+    if (set != NULL && set[0] != '\0') {
+        snprintf(out, PATH_MAX, "%s/loom-ingest", set);
+        if (usable(out))
+            return LOOM_OK;
+    }
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    char *slash = n > 0 ? memrchr(self, '/', (size_t)n) : NULL;
+    if (slash != NULL) {
+        *slash = '\0';
+        snprintf(out, PATH_MAX, "%s/loom-ingest", self);
+        if (usable(out))
+            return LOOM_OK;
+        snprintf(out, PATH_MAX, "%s/../libexec/loom/loom-ingest", self);
+        if (usable(out))
+            return LOOM_OK;
+    }
+    snprintf(out, PATH_MAX, "%s/loom-ingest", LOOM_LIBEXEC_DIR);
+    if (usable(out))
+        return LOOM_OK;
+    return loom_fail(
+        e, LOOM_EIO, out, 0,
+        "the helper program loom-ingest is not there; install neuroloom, or set LOOM_LIBEXEC to its folder");
 }
