@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const char usage[] =
-    "usage: loom check PIPELINE.cfg [KEY=VALUE …] [--threads N] [--plugin-path DIRS]\n"
+    "usage: loom check PIPELINE.cfg [KEY=VALUE …] [--parameters [--json]] [--threads N] [--plugin-path DIRS]\n"
     "       loom check --keys\n"
     "\n"
     "Resolves and validates a pipeline without training: what parts need and offer, "
@@ -15,11 +15,13 @@ static const char usage[] =
     "sizes of splits, leaks. Tries the models on data that differ where they must not look (masked, held out, later, "
     "other windows):\n"
     "each is a line `passed` or `FAILED`, and a failure makes the exit status 1. Writes nothing.\n"
-    "  --keys     every key of a pipeline file, with type, default, range and meaning\n";
+    "  --parameters   names, shapes and counts of the parameters and states of each trained model alone\n"
+    "  --json         the same for programs, with the names of the rows of tables\n"
+    "  --keys         every key of a pipeline file, with type, default, range and meaning\n";
 
 struct request {
     const char *pipeline, *threads, *path, *wrong;
-    int overrides;
+    int overrides, parameters, json;
 };
 
 static int check(const struct request *q, const char **override)
@@ -34,7 +36,7 @@ static int check(const struct request *q, const char **override)
         .overrides = q->overrides,
         .override = override,
     };
-    int code = loom_run_check(&spec, &text, &e);
+    int code = q->parameters ? loom_run_parameters(&spec, q->json, &text, &e) : loom_run_check(&spec, &text, &e);
     if (text)
         fputs(text, stdout);
     fflush(stdout);
@@ -56,8 +58,11 @@ static int print_keys(void)
 int loom_cmd_check(int argc, char **argv)
 {
     struct request q = {0};
-    const struct loom_word words[] = {
-        {"--threads", &q.threads, NULL}, {"--plugin-path", &q.path, NULL}, {NULL, NULL, NULL}};
+    const struct loom_word words[] = {{"--threads", &q.threads, NULL},
+                                      {"--plugin-path", &q.path, NULL},
+                                      {"--parameters", NULL, &q.parameters},
+                                      {"--json", NULL, &q.json},
+                                      {NULL, NULL, NULL}};
     const char **override = calloc((size_t)argc + 1, sizeof *override);
     int code;
     if (!override)
@@ -68,7 +73,7 @@ int loom_cmd_check(int argc, char **argv)
     } else if (argc == 2 && strcmp(argv[1], "--keys") == 0) {
         code = print_keys();
     } else if (loom_words_read(argc, argv, words, &q.pipeline, override, &q.overrides, &q.wrong) || !q.pipeline ||
-               (q.threads && loom_words_threads(q.threads) < 0)) {
+               (q.threads && loom_words_threads(q.threads) < 0) || (q.json && !q.parameters)) {
         fprintf(stderr, "loom check: %s does not fit here\n%s", q.wrong ? q.wrong : "nothing", usage);
         code = 2;
     } else {

@@ -2,6 +2,7 @@
 #include "base/io.h"
 #include "train/safetensors.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -128,9 +129,34 @@ START_TEST(names_are_unique)
 }
 END_TEST
 
+/* Every half there is, by the formula of IEEE 754; bfloat16 is the upper half of a float. */
+START_TEST(halves_are_converted)
+{
+    for (uint32_t bits = 0; bits < 65536; bits++) {
+        uint16_t half = (uint16_t)bits;
+        uint32_t wide = bits << 16;
+        int exponent = (int)(bits >> 10 & 31), fraction = (int)(bits & 1023);
+        double sign = bits >> 15 ? -1 : 1,
+               due = sign * ldexp(exponent ? 1024 + fraction : fraction, exponent ? exponent - 25 : -24);
+        struct loom_tensor t = {.dtype = "F16", .rank = 0, .data = &half, .bytes = 2};
+        loom_real x = 0;
+        float brain;
+        loom_tensor_reals(&x, &t, 0, 1);
+        if (exponent == 31 && fraction)
+            ck_assert(x != x);
+        else
+            ck_assert(exponent == 31 ? (double)x == sign * INFINITY : (double)x == due && !signbit(x) == !signbit(due));
+        t.dtype = "BF16";
+        loom_tensor_reals(&x, &t, 0, 1);
+        memcpy(&brain, &wide, sizeof brain);
+        ck_assert(brain != brain ? x != x : x == (loom_real)brain);
+    }
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {what_is_written_is_read, every_flipped_bit_is_refused, unsound_headers_are_refused,
-                                  names_are_unique};
+                                  names_are_unique, halves_are_converted};
     return run_suite("tensors", sizeof tests / sizeof *tests, tests, 60);
 }

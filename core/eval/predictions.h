@@ -7,9 +7,9 @@
  *               of the elements where they have any, one a line: dimensions of a behaviour)
  *   recording   i32 [n] line of `recordings`        time_s     f64 [n] seconds on the recording's clock
  *   element     i32 [n] unit number, dimension, …   held       u8  [n] 1 held out by the data (held-out unit, forward
- * bin) target      f32 [n] data units, NaN missing     predicted  f32 [n] data units, mean over draws and overlapping
- * tiles weight      f32 [n] 0 = not scored              params     f32 [n, P] mean parameters; categorical:
- * probabilities baselines/NAME  f32 [n] predicted by that baseline, NaN where it gave no answer Rows are sorted by
+ * bin) target      f64 [n] data units, NaN missing     predicted  f64 [n] data units, mean over draws and overlapping
+ * tiles weight      f32 [n] 0 = not scored              params     f64 [n, P] mean parameters; categorical:
+ * probabilities baselines/NAME  f64 [n] predicted by that baseline, NaN where it gave no answer Rows are sorted by
  * recording, time, place and element. */
 #ifndef LOOM_EVAL_PREDICTIONS_H
 #define LOOM_EVAL_PREDICTIONS_H

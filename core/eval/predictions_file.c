@@ -91,26 +91,15 @@ static int write_table(hid_t group, const struct loom_predictions *p)
         byte[i] = p->row[i].held;
     ok = ok && write_column(group, "held", H5T_NATIVE_UINT8, p->n, 0, byte);
     for (int64_t i = 0; ok && i < p->n; i++)
-        real[i] = (float)p->row[i].target;
-    ok = ok && write_column(group, "target", H5T_NATIVE_FLOAT, p->n, 0, real);
+        wide[i] = p->row[i].target;
+    ok = ok && write_column(group, "target", H5T_NATIVE_DOUBLE, p->n, 0, wide);
     for (int64_t i = 0; ok && i < p->n; i++)
-        real[i] = (float)p->row[i].predicted;
-    ok = ok && write_column(group, "predicted", H5T_NATIVE_FLOAT, p->n, 0, real);
+        wide[i] = p->row[i].predicted;
+    ok = ok && write_column(group, "predicted", H5T_NATIVE_DOUBLE, p->n, 0, wide);
     for (int64_t i = 0; ok && i < p->n; i++)
         real[i] = (float)p->row[i].weight;
     ok = ok && write_column(group, "weight", H5T_NATIVE_FLOAT, p->n, 0, real);
     free(wide);
-    return ok;
-}
-
-static int write_doubles(hid_t group, const char *name, int64_t n, int columns, const double *data)
-{
-    size_t count = (size_t)n * (size_t)(columns > 0 ? columns : 1);
-    float *real = malloc((count + 1) * sizeof *real);
-    for (size_t i = 0; real && i < count; i++)
-        real[i] = (float)data[i];
-    int ok = real && write_column(group, name, H5T_NATIVE_FLOAT, n, columns, real);
-    free(real);
     return ok;
 }
 
@@ -121,10 +110,10 @@ static int write_group(hid_t group, const struct loom_predictions *p, const stru
              write_real(group, "bin_s", p->bin_s) && write_lines(group, "recordings", p->recording, p->recordings) &&
              write_lines(group, "elements", p->element, p->elements) && write_table(group, p);
     if (ok && p->param)
-        ok = write_doubles(group, "params", p->n, p->params, p->param);
+        ok = write_column(group, "params", H5T_NATIVE_DOUBLE, p->n, p->params, p->param);
     hid_t below = ok && baselines > 0 ? H5Gcreate2(group, "baselines", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT) : -1;
     for (int i = 0; ok && i < baselines; i++)
-        ok = below >= 0 && write_doubles(below, baseline[i].name, p->n, 0, baseline[i].predicted);
+        ok = below >= 0 && write_column(below, baseline[i].name, H5T_NATIVE_DOUBLE, p->n, 0, baseline[i].predicted);
     if (below >= 0)
         H5Gclose(below);
     return ok;

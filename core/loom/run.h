@@ -53,6 +53,10 @@ struct loom_run_spec {
     void *payload;
     char *folder; /* not NULL: receives the run's folder */
     size_t folder_size;
+    /* Evaluation alone. */
+    const char *weights;     /* safetensors file whose tensors are taken by name; NULL: the run's checkpoints */
+    int partial;             /* 1: of `weights`, what is missing or too much is left */
+    const char *predictions; /* HDF5 file to write predictions into; NULL: none */
 };
 
 /* LOOM_OK, LOOM_ESTOP (saved; resume goes on with the same bits), or the first error; the folder's status says the
@@ -65,13 +69,20 @@ LOOM_API int loom_run(const struct loom_run_spec *spec, struct loom_error *e);
  * LOOM_EPLUGIN, with *text. Uses pipeline, override, plugin_path, threads, note. */
 LOOM_API int loom_run_check(const struct loom_run_spec *spec, char **text, struct loom_error *e);
 
+/* Parameters and states of each training stage's model: names, shapes, counts, and for tables the vocabulary that their
+ * rows have names in. As text, or (`json` 1) as STAGE → [{"name", "shape", "count", "kind", "vocabulary", "rows"}].
+ * *text is malloc'ed, the caller frees it. Uses pipeline, override, plugin_path. */
+LOOM_API int loom_run_parameters(const struct loom_run_spec *spec, int json, char **text, struct loom_error *e);
+
 /* Every key of a pipeline file with type, default, range and meaning, group by group, in Markdown. *out is malloc'ed,
  * the caller frees it. What plugins take beside these: loom plugins describe. LOOM_ENOMEM. */
 LOOM_API int loom_run_keys(char **out, struct loom_error *e);
 
-/* Evaluate a finished run again from its checkpoints: all its evaluation stages, or stage `stage` alone (NULL = all) on
- * split `split` (NULL = the stage's). spec->resume is the run's folder. Nothing is written in it; the metrics come back
- * as JSON in *json (malloc'ed). */
+/* Evaluate: all evaluation stages, or stage `stage` alone (NULL = all), on split `split` (NULL = the stage's).
+ * spec->resume is the folder of a finished run, whose checkpoints are taken, or spec->pipeline a pipeline and
+ * spec->weights its weights: parameters and states by name; states that the file lacks are fitted on the training
+ * split. With both, the file goes over the checkpoints. Nothing is written but spec->predictions; the metrics come back
+ * as JSON in *json (malloc'ed). LOOM_EDATA names what does not fit of the weights. */
 LOOM_API int loom_run_evaluate(const struct loom_run_spec *spec, const char *stage, const char *split, char **json,
                                struct loom_error *e);
 

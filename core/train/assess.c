@@ -45,11 +45,11 @@ static void dismiss(struct examinee *x)
 
 /* ---- answers ---- */
 
-static int select_recordings(const struct assessment *a, enum loom_split split, struct loom_selection *out,
-                             struct loom_error *e)
+static int select_recordings(const struct assessment *a, const struct loom_stage *of, enum loom_split split,
+                             struct loom_selection *out, struct loom_error *e)
 {
     const char *pattern[256];
-    struct loom_words words = loom_option_words(a->s->options, "recordings", pattern, 256);
+    struct loom_words words = loom_option_words(of->options, "recordings", pattern, 256);
     return loom_selection_init(out, a->r->catalog, split, words, e);
 }
 
@@ -59,7 +59,7 @@ static int examine(const struct assessment *a, struct examinee *x, double length
 {
     struct loom_selection selection;
     int draws = (int)loom_opt_int(a->s->options, "draws"), batch = (int)loom_opt_int(a->s->options, "batch");
-    int code = select_recordings(a, a->split, &selection, e);
+    int code = select_recordings(a, a->s, a->split, &selection, e);
     if (code != LOOM_OK)
         return code;
     code = loom_predictions_of(&x->predictions, x->model, a->r->catalog, e);
@@ -152,17 +152,19 @@ int loom_assess_check(const struct loom_stage *s, struct loom_error *e)
 
 /* ---- baselines ---- */
 
-static int fit_baseline(const struct assessment *a, struct examinee *x, struct loom_error *e)
+/* On the training split of the recordings that stage `of` sees. */
+static int fit(const struct assessment *a, struct examinee *x, const struct loom_stage *of, double length_s,
+               struct loom_error *e)
 {
     struct loom_selection selection;
     struct loom_windows w;
-    int passes, code = select_recordings(a, LOOM_TRAIN, &selection, e);
+    int passes, code = select_recordings(a, of, LOOM_TRAIN, &selection, e);
     if (code != LOOM_OK)
         return code;
-    code = loom_windows_init(&w, &selection, &(struct loom_tiling){.length_s = -1.0, .folds = FIT_FOLDS}, e);
+    code = loom_windows_init(&w, &selection, &(struct loom_tiling){.length_s = length_s, .folds = FIT_FOLDS}, e);
     if (code == LOOM_OK) {
-        code = loom_fit(x->stepper, x->model, &w, (int)loom_opt_int(a->s->options, "batch"),
-                        (int)loom_opt_int(a->s->options, "fit_passes"), a->r, &passes, e);
+        code = loom_fit(x->stepper, x->model, &w, (int)loom_opt_int(of->options, "batch"),
+                        (int)loom_opt_int(of->options, "fit_passes"), a->r, &passes, e);
         loom_windows_release(&w);
     }
     loom_selection_release(&selection);
@@ -191,7 +193,7 @@ static int open_baseline(const struct assessment *a, const struct loom_stage *as
     int code = loom_runner_baseline(a->r, a->s, asks, id, &x->model, e);
     if (code == LOOM_OK)
         code = loom_stepper_new(&x->stepper, x->model, a->r->pool, p->shards, p->arena, e);
-    return code == LOOM_OK ? fit_baseline(a, x, e) : code;
+    return code == LOOM_OK ? fit(a, x, a->s, -1.0, e) : code;
 }
 
 /* What baselines said to the questions that the model answered, by modality; NULL: nothing. */
@@ -258,7 +260,8 @@ static int write_predictions(const struct assessment *a, const struct examinee *
                              int sets, struct loom_error *e)
 {
     char path[LOOM_PATH];
-    int code = loom_rundir_path(a->r->dir, path, e, "predictions.h5");
+    const char *out = a->r->spec->predictions;
+    int code = out ? LOOM_OK : loom_rundir_path(a->r->dir, path, e, "predictions.h5");
     for (int i = 0; i < loom_model_modalities(x->model) && code == LOOM_OK; i++) {
         struct loom_predictions_baseline column[MOST_BASELINES];
         int n = 0;
@@ -266,8 +269,32 @@ static int write_predictions(const struct assessment *a, const struct examinee *
             if (set[k].column[i])
                 column[n++] = (struct loom_predictions_baseline){set[k].name, set[k].column[i]};
         if (x->predictions[i].n > 0)
-            code = loom_predictions_write(&x->predictions[i], path, a->s->name, split_names[a->split], column, n, e);
+            code = loom_predictions_write(&x->predictions[i], out ? out : path, a->s->name, split_names[a->split],
+                                          column, n, e);
     }
+    return code;
+}
+
+/* The checkpoint's values, if there is a run, and over them those of the weights' file. States that neither has are
+ * fitted as before the first step of training. */
+static int take_weights(const struct assessment *a, const struct loom_stage *of, struct examinee *x,
+                        struct loom_error *e)
+{
+    struct loom_weights *weights = a->r->weights;
+    struct loom_store *store = loom_model_store(x->model);
+    int fresh, taken,
+        code = loom_runner_inherit(a->r, of, loom_opt_string(a->s->options, "take"), a->s, x->model, &fresh, e);
+    if (code != LOOM_OK || !weights)
+        return code;
+    code = loom_weights_load(weights, store, &taken, e);
+    if (code == LOOM_OK && fresh > 0 && loom_model_wants_fitting(x->model) &&
+        !loom_weights_has_states(weights, store)) {
+        code = fit(a, x, of, 0.0, e);
+        if (code == LOOM_OK)
+            code = loom_weights_load(weights, store, &taken, e);
+    }
+    if (code == LOOM_OK && a->r->spec->partial)
+        loom_runner_say(a->r, LOOM_NOTE_TEXT, of->name, "takes %d tensors of %s", taken, a->r->spec->weights);
     return code;
 }
 
@@ -278,7 +305,7 @@ static int assess_model(struct assessment *a, const struct loom_stage *of, const
     struct examinee x = {0};
     const struct loom_options *o = a->s->options;
     const struct loom_kernels *kernels = NULL;
-    int fresh, sets = of->index == a->s->from ? (int)loom_opt_count(o, "against") : 0;
+    int sets = of->index == a->s->from ? (int)loom_opt_count(o, "against") : 0;
     int code = loom_runner_model(a->r, asks, loom_opt_real(of->options, "shadow") > 0, &x.model, e);
     if (code == LOOM_OK)
         code = loom_stepper_new(&x.stepper, x.model, a->r->pool, a->r->pipeline->shards, a->r->pipeline->arena, e);
@@ -287,7 +314,7 @@ static int assess_model(struct assessment *a, const struct loom_stage *of, const
     if (code == LOOM_OK)
         loom_stepper_set_kernels(x.stepper, kernels);
     if (code == LOOM_OK)
-        code = loom_runner_inherit(a->r, of, loom_opt_string(o, "take"), a->s, x.model, &fresh, e);
+        code = take_weights(a, of, &x, e);
     if (code == LOOM_OK)
         code = examine(a, &x, 0.0, e);
     if (code == LOOM_OK)

@@ -199,30 +199,10 @@ out:
 
 /* ---- reading ---- */
 
-static void copy_reals(loom_real *to, const struct loom_tensor *t, int64_t first, int64_t n)
-{
-    const char *from = t->data;
-    if (strcmp(t->dtype, REAL_DTYPE) == 0) {
-        memcpy(to, from + (size_t)first * sizeof *to, (size_t)n * sizeof *to);
-        return;
-    }
-    for (int64_t i = 0; i < n; i++) {
-        double d;
-        float f;
-        if (t->dtype[1] == '6') {
-            memcpy(&d, from + 8 * (first + i), 8);
-            to[i] = (loom_real)d;
-        } else {
-            memcpy(&f, from + 4 * (first + i), 4);
-            to[i] = f;
-        }
-    }
-}
-
 /* Same trailing axes; all axes when first_axis is 0. Only real tensors fit. */
 static int fits(const struct loom_tensor *t, const struct loom_entry *n, int first_axis)
 {
-    if (t->dtype[0] != 'F' || t->rank != n->rank)
+    if (!loom_tensor_is_real(t) || t->rank != n->rank)
         return 0;
     for (int k = first_axis; k < n->rank; k++)
         if (t->dim[k] != n->dim[k])
@@ -249,7 +229,7 @@ static int take_whole(const struct loom_tensors *f, const char *prefix, const st
             e, LOOM_EDATA, NULL, 0,
             "%s%s has another shape or precision in the checkpoint: it is of another model, start a new run", prefix,
             n->name);
-    copy_reals(block + n->offset, t, 0, n->size);
+    loom_tensor_reals(block + n->offset, t, 0, n->size);
     return LOOM_OK;
 }
 
@@ -360,7 +340,7 @@ static int transfer_rows(const struct loom_tensor *t, const json_t *rows, const 
         struct row_name key = {n->row[i], 0};
         const struct row_name *found = bsearch(&key, saved, count, sizeof *saved, row_order);
         if (found)
-            copy_reals(block + n->offset + i * width, t, found->at * width, width);
+            loom_tensor_reals(block + n->offset + i * width, t, found->at * width, width);
         *(found ? &report->rows_matched : &report->rows_fresh) += 1;
     }
     free(saved);
@@ -388,7 +368,7 @@ static int transfer_entry(const struct loom_tensors *f, const json_t *rows, cons
     report->matched++;
     if (by_row)
         return transfer_rows(t, rows, n, block, report, e);
-    copy_reals(block + n->offset, t, 0, n->size);
+    loom_tensor_reals(block + n->offset, t, 0, n->size);
     return LOOM_OK;
 }
 

@@ -327,32 +327,53 @@ out:
     return code;
 }
 
+static int evaluate_stages(struct loom_running *x, const char *stage, const char *split, json_t *metrics,
+                           struct loom_error *e)
+{
+    const struct loom_run_spec *spec = x->runner.spec;
+    int found = 0, code = LOOM_OK;
+    for (int i = 0; i < x->pipeline.stages && code == LOOM_OK; i++) {
+        const struct loom_stage *s = &x->pipeline.stage[i];
+        if (!s->evaluates || (stage && strcmp(stage, s->name) != 0))
+            continue;
+        found = 1;
+        code = loom_assess(&x->runner, s, split, spec->predictions != NULL, metrics, e);
+    }
+    if (code == LOOM_OK && !found)
+        code = loom_fail(
+            e, LOOM_ECONFIG, spec->resume ? spec->resume : spec->pipeline, 0, "%s%s: name a stage that has metrics",
+            stage ? "it has no evaluation stage called " : "it has no evaluation stage", stage ? stage : "");
+    return code;
+}
+
 int loom_run_evaluate(const struct loom_run_spec *spec, const char *stage, const char *split, char **json,
                       struct loom_error *e)
 {
     struct loom_running x;
     json_t *metrics = NULL;
-    int found = 0, code = loom_running_open(&x, spec, e);
     *json = NULL;
-    x.runner.dir = &x.dir;
+    if (!spec->resume && !spec->weights)
+        return loom_fail(e, LOOM_ECONFIG, spec->pipeline, 0,
+                         "a pipeline alone has nothing to evaluate: give --weights, or the folder of a run");
+    if (spec->predictions && !loom_predictions_supported())
+        return loom_fail(e, LOOM_ECONFIG, spec->predictions, 0,
+                         "this build has no HDF5 to write predictions: build with it, or do without them");
+    int code = loom_running_open(&x, spec, e);
+    x.runner.dir = spec->resume ? &x.dir : NULL;
+    if (code == LOOM_OK && spec->weights)
+        code = loom_weights_open(&x.runner.weights, spec->weights, spec->partial, e);
     if (code == LOOM_OK && !(metrics = json_object()))
         code = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for metrics: free some");
-    for (int i = 0; i < x.pipeline.stages && code == LOOM_OK; i++) {
-        const struct loom_stage *s = &x.pipeline.stage[i];
-        if (!s->evaluates || (stage && strcmp(stage, s->name) != 0))
-            continue;
-        found = 1;
-        code = loom_assess(&x.runner, s, split, 0, metrics, e);
-    }
-    if (code == LOOM_OK && !found)
-        code =
-            loom_fail(e, LOOM_ECONFIG, spec->resume, 0, "%s%s: name a stage that has metrics",
-                      stage ? "it has no evaluation stage called " : "it has no evaluation stage", stage ? stage : "");
+    if (code == LOOM_OK)
+        code = evaluate_stages(&x, stage, split, metrics, e);
+    if (code == LOOM_OK && spec->weights)
+        code = loom_weights_finish(x.runner.weights, e);
     if (code == LOOM_OK) {
         *json = json_dumps(metrics, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
         code = *json ? LOOM_OK : loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for metrics: free some");
     }
     json_decref(metrics);
+    loom_weights_free(x.runner.weights);
     loom_running_release(&x);
     return code;
 }

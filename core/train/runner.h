@@ -11,6 +11,7 @@
 #include "train/pipeline.h"
 #include "train/rundir.h"
 #include "train/step.h"
+#include "train/weights.h"
 
 #include <loom/run.h>
 
@@ -20,9 +21,10 @@ struct loom_runner {
     struct loom_registry *registry;
     struct loom_catalog *catalog;
     struct loom_pool *pool;
-    struct loom_rundir *dir; /* NULL: nothing is written (check) */
-    char *resolved;          /* the pipeline's resolved text */
-    int resuming;            /* stages look for checkpoints before they begin */
+    struct loom_rundir *dir;      /* NULL: nothing is written (check) */
+    char *resolved;               /* the pipeline's resolved text */
+    int resuming;                 /* stages look for checkpoints before they begin */
+    struct loom_weights *weights; /* an evaluation takes these, over the checkpoints; NULL: none */
 };
 
 /* Tell the caller a line. */

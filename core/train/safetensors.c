@@ -19,7 +19,8 @@ static size_t dtype_size(const char *dtype)
     static const struct {
         const char *name;
         size_t size;
-    } known[] = {{"F32", 4}, {"F64", 8}, {"I32", 4}, {"I64", 8}, {"U8", 1}};
+    } known[] = {{"F32", 4}, {"F64", 8}, {"F16", 2}, {"BF16", 2}, {"I32", 4},
+                 {"I64", 8}, {"I16", 2}, {"I8", 1},  {"U8", 1},   {"BOOL", 1}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(known[i].name, dtype) == 0)
             return known[i].size;
@@ -303,4 +304,52 @@ const char *loom_tensors_meta(const struct loom_tensors *t, const char *key)
         if (strcmp(t->meta[i].key, key) == 0)
             return t->meta[i].value;
     return NULL;
+}
+
+/* ---- values ---- */
+
+int loom_tensor_is_real(const struct loom_tensor *t)
+{
+    return t->dtype[0] == 'F' || strcmp(t->dtype, "BF16") == 0;
+}
+
+static float from_bits(uint32_t bits)
+{
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+/* IEEE 754 binary16: what is below the smallest normal number is a multiple of 2^-24. */
+static float from_half(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = h >> 10 & 31u, mantissa = h & 1023u;
+    if (exponent == 31)
+        return from_bits(sign | 0x7f800000u | mantissa << 13);
+    if (exponent == 0) {
+        float tiny = (float)mantissa * 0x1p-24f;
+        return sign ? -tiny : tiny;
+    }
+    return from_bits(sign | (exponent + 112) << 23 | mantissa << 13);
+}
+
+void loom_tensor_reals(loom_real *to, const struct loom_tensor *t, int64_t first, int64_t n)
+{
+    size_t size = dtype_size(t->dtype);
+    const char *from = (const char *)t->data + (size_t)first * size;
+    for (int64_t i = 0; i < n; i++, from += size) {
+        double wide;
+        float real;
+        uint16_t half;
+        if (size == 8) {
+            memcpy(&wide, from, size);
+            to[i] = (loom_real)wide;
+        } else if (size == 4) {
+            memcpy(&real, from, size);
+            to[i] = (loom_real)real;
+        } else {
+            memcpy(&half, from, size);
+            to[i] = t->dtype[0] == 'B' ? from_bits((uint32_t)half << 16) : from_half(half);
+        }
+    }
 }

@@ -13,7 +13,7 @@
 
 struct loom_tensor {
     const char *name;
-    const char *dtype; /* "F32", "F64", "I32", "I64", "U8" */
+    const char *dtype; /* "F32", "F64", "F16", "BF16", "I32", "I64", "I16", "I8", "U8", "BOOL" */
     int rank;          /* 0..4 */
     int64_t dim[4];    /* each >= 1 */
     const void *data;  /* little-endian, not aligned when read */
@@ -44,5 +44,8 @@ int loom_tensors_read(struct loom_tensors *out, const char *path, int own, struc
 void loom_tensors_release(struct loom_tensors *t);
 const struct loom_tensor *loom_tensors_find(const struct loom_tensors *t, const char *name); /* NULL: not there */
 const char *loom_tensors_meta(const struct loom_tensors *t, const char *key);                /* NULL: not there */
+int loom_tensor_is_real(const struct loom_tensor *t);                                        /* F64, F32, F16 or BF16 */
+/* Elements first … first + n - 1 of a real tensor, converted; what float cannot hold is rounded to nearest. */
+void loom_tensor_reals(loom_real *to, const struct loom_tensor *t, int64_t first, int64_t n);
 
 #endif
