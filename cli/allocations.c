@@ -33,47 +33,53 @@ SEEN int posix_memalign(void **out, size_t alignment, size_t size);
 
 static atomic_uint_fast64_t count;
 
-static void note(void)
+/* Of this thread: allocations until one is refused, 0 = none is. */
+static _Thread_local uint64_t until, refused;
+static _Thread_local int all_behind;
+
+/* 1: this one is refused. */
+static int note(void)
 {
     atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
+    if (until == 0 || (until > 1 && until--))
+        return 0;
+    if (!all_behind)
+        until = 0;
+    refused++;
+    errno = ENOMEM;
+    return 1;
 }
 
 void *malloc(size_t size)
 {
-    note();
-    return __libc_malloc(size);
+    return note() ? NULL : __libc_malloc(size);
 }
 
 void *calloc(size_t n, size_t size)
 {
-    note();
-    return __libc_calloc(n, size);
+    return note() ? NULL : __libc_calloc(n, size);
 }
 
 void *realloc(void *at, size_t size)
 {
-    note();
-    return __libc_realloc(at, size);
+    return note() ? NULL : __libc_realloc(at, size);
 }
 
 void *memalign(size_t alignment, size_t size)
 {
-    note();
-    return __libc_memalign(alignment, size);
+    return note() ? NULL : __libc_memalign(alignment, size);
 }
 
 void *aligned_alloc(size_t alignment, size_t size)
 {
-    note();
-    return __libc_memalign(alignment, size);
+    return note() ? NULL : __libc_memalign(alignment, size);
 }
 
 int posix_memalign(void **out, size_t alignment, size_t size)
 {
     if (alignment % sizeof(void *) != 0 || alignment == 0 || (alignment & (alignment - 1)) != 0)
         return EINVAL;
-    note();
-    void *at = __libc_memalign(alignment, size);
+    void *at = note() ? NULL : __libc_memalign(alignment, size);
     if (!at)
         return ENOMEM;
     *out = at;
@@ -90,9 +96,28 @@ loom_allocations_fn *loom_allocations(void)
     return counted;
 }
 
+static uint64_t refuse(uint64_t k, int on)
+{
+    const uint64_t n = refused;
+    until = k;
+    all_behind = on;
+    refused = 0;
+    return n;
+}
+
+loom_refuse_fn *loom_refusing(void)
+{
+    return refuse;
+}
+
 #else
 
 loom_allocations_fn *loom_allocations(void)
+{
+    return NULL;
+}
+
+loom_refuse_fn *loom_refusing(void)
 {
     return NULL;
 }

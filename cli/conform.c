@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "allocations.h"
 #include "commands.h"
 #include "conform_print.h"
 #include "words.h"
@@ -137,7 +138,7 @@ int loom_cmd_conform(int argc, char **argv)
     struct loom_conform_counts counts;
     struct loom_error e = {0};
     if (argc > 1 && strcmp(argv[1], "--child") == 0)
-        return loom_conform_child(argc - 1, argv + 1);
+        return loom_conform_child(argc - 1, argv + 1, loom_refusing());
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
         fputs(usage, stdout);
         return 0;
@@ -155,6 +156,7 @@ int loom_cmd_conform(int argc, char **argv)
     /* Many processes side by side: one thread each in libraries. */
     setenv("OMP_NUM_THREADS", "1", 0);
     setenv("OPENBLAS_NUM_THREADS", "1", 0);
+    q.spec.refuse = loom_refusing();
     q.spec.program = self(program, sizeof program);
     struct conform_printer printer = {.format = q.format};
     q.spec.payload = &printer;

@@ -45,7 +45,8 @@ static int spawn(struct loom_process *p, const char *const *argv, const int chan
     sigfillset(&all);
     posix_spawn_file_actions_init(&files);
     posix_spawnattr_init(&attr);
-    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setflags(
+        &attr, (short)((p->within ? 0 : POSIX_SPAWN_SETPGROUP) | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF));
     posix_spawnattr_setpgroup(&attr, 0);
     posix_spawnattr_setsigmask(&attr, &none);
     posix_spawnattr_setsigdefault(&attr, &all);
@@ -59,10 +60,10 @@ static int spawn(struct loom_process *p, const char *const *argv, const int chan
     return code;
 }
 
-int loom_process_start(struct loom_process *p, const char *const *argv, struct loom_error *e)
+int loom_process_start(struct loom_process *p, const char *const *argv, int within, struct loom_error *e)
 {
     int channel[2] = {-1, -1}, output[2] = {-1, -1}, code = -1;
-    *p = (struct loom_process){.stream = {-1, -1}};
+    *p = (struct loom_process){.within = within, .stream = {-1, -1}};
     if (make_pipe(channel) == 0 && make_pipe(output) == 0)
         code = spawn(p, argv, channel, output);
     for (int i = 0; i < 2; i++)
@@ -107,6 +108,12 @@ static void take(struct loom_process *p, int k)
     p->stream[k] = -1;
 }
 
+/* It, and whatever it started. */
+static void stop(const struct loom_process *p)
+{
+    kill(p->within ? p->pid : -p->pid, SIGKILL);
+}
+
 static void ended(struct loom_process *p, int status, int late, double limit_s)
 {
     p->pid = 0;
@@ -134,11 +141,12 @@ int loom_process_poll(struct loom_process *p, double limit_s, int wait_ms)
     if (waitpid(p->pid, &status, WNOHANG) != p->pid) {
         late = now_s() - p->began > limit_s;
         if (late)
-            kill(-p->pid, SIGKILL);
+            stop(p);
         if (!late || waitpid(p->pid, &status, 0) != p->pid)
             return 0;
     }
-    kill(-p->pid, SIGKILL); /* whatever it left behind */
+    if (!p->within)
+        stop(p); /* what it left behind */
     take(p, CHANNEL);
     take(p, OUTPUT);
     ended(p, status, late, limit_s);
@@ -155,7 +163,7 @@ void loom_process_release(struct loom_process *p)
 {
     int status;
     if (p->pid > 0) {
-        kill(-p->pid, SIGKILL);
+        stop(p);
         waitpid(p->pid, &status, 0);
         p->pid = 0;
     }

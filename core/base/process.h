@@ -14,6 +14,7 @@ enum {
 };
 struct loom_process {
     pid_t pid;     /* 0: none */
+    int within;    /* 1: it shares the caller's process group */
     int stream[2]; /* channel, output; -1 once closed */
     int status;    /* once it ended: of its exit, 0 to 255; -1: by a signal, or late */
     int late;      /* 1: did not end in time and was stopped */
@@ -23,8 +24,9 @@ struct loom_process {
     size_t used[2];
     char why[256]; /* how it ended, in words that follow its name */
 };
-/* argv[0] is the program; NULL-ended. In a process group of its own, with one thread for BLAS. LOOM_EIO. */
-int loom_process_start(struct loom_process *p, const char *const *argv, struct loom_error *e);
+/* argv[0] is the program; NULL-ended. within 0: in a process group of its own, which ends with it; 1: in the caller's,
+ * with which it ends. LOOM_EIO. */
+int loom_process_start(struct loom_process *p, const char *const *argv, int within, struct loom_error *e);
 /* Read what is there, waiting `wait_ms` at most; 1 = it has ended, by itself or because `limit_s` are over. */
 int loom_process_poll(struct loom_process *p, double limit_s, int wait_ms);
 void loom_process_wait(struct loom_process *p, double limit_s);

@@ -268,7 +268,10 @@ static struct loom_options *options_new(const struct loom_option *table, const s
 int loom_options_parse(struct loom_options **out, const struct loom_option *table, const struct loom_group *group,
                        const char *where, const char *const *reserved, struct loom_error *e)
 {
+    static const struct loom_option none[] = {{0}};
     *out = NULL;
+    if (table == NULL)
+        table = none;
     struct loom_options *o = options_new(table, group, where);
     int status = LOOM_OK;
     if (o == NULL)

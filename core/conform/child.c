@@ -62,7 +62,7 @@ static void confine(const struct loom_conform_spec *spec)
 
 /* KEY=VALUE words of the child's command line, see runner.c. */
 struct words {
-    const char *check, *file, *kind, *id, *set[32];
+    const char *check, *file, *kind, *id, *probe, *set[32];
     struct loom_conform_spec spec;
 };
 
@@ -86,6 +86,8 @@ static void read_words(int argc, char **argv, struct words *w)
             w->spec.plugin_path = value;
         else if (strncmp(argv[i], "data", n) == 0)
             w->spec.data = value;
+        else if (strncmp(argv[i], "probe", n) == 0)
+            w->probe = value;
         else if (strncmp(argv[i], "seed", n) == 0)
             w->spec.seed = strtoull(value, NULL, 10);
         else if (strncmp(argv[i], "set", n) == 0 && w->spec.sets < 32)
@@ -107,13 +109,22 @@ static void tell(const char *text, size_t n)
     }
 }
 
-int loom_conform_child(int argc, char **argv)
+/* A check's own words are in its exit status; any other end, exit(0) by the plugin too, is a crash. */
+int loom_outcome_of(const struct loom_process *p)
+{
+    const int outcome = p->status - LOOM_CONFORM_EXIT;
+    return p->late ? LOOM_HUNG : outcome >= 0 && outcome < LOOM_OUTCOMES ? outcome : LOOM_CRASHED;
+}
+
+int loom_conform_child(int argc, char **argv, loom_refuse_fn *refuse)
 {
     static struct words w;
     static struct loom_trial t;
     read_words(argc, argv, &w);
     confine(&w.spec);
     t = (struct loom_trial){.spec = &w.spec, .file = w.file, .kind = w.kind, .id = w.id, .seed = w.spec.seed};
+    t.probe = w.probe;
+    w.spec.refuse = refuse;
     t.check = w.check ? loom_check_named(w.check) : NULL;
     if (!t.check || !t.kind || !t.id)
         return 2;

@@ -27,15 +27,21 @@ enum loom_outcome {
 enum { LOOM_OUTCOMES = LOOM_UNEXPECTED + 1 };
 
 struct loom_trial;
+struct loom_conform_spec;
+
+/* Lets the k-th allocation of the calling thread from now on fail (1: the next), with `on` all behind it as well; 0:
+ * none any more. Returns how many failed since it was called last. */
+typedef uint64_t loom_refuse_fn(uint64_t k, int on);
 
 struct loom_check {
-    const char *id;                   /* "grad-fd-dir" */
-    unsigned kinds;                   /* bit 1 << enum loom_kind for each kind it is for */
-    int level;                        /* enum loom_level */
-    int file;                         /* 1: looks at the file, which built-ins have none of */
-    double seconds;                   /* usual limit; 0 = LOOM_CHECK_SECONDS */
-    const char *what;                 /* what is done and what must hold, as a paragraph */
-    int (*run)(struct loom_trial *t); /* in the child; enum loom_outcome */
+    const char *id;                                        /* "grad-fd-dir" */
+    unsigned kinds;                                        /* bit 1 << enum loom_kind for each kind it is for */
+    int level;                                             /* enum loom_level */
+    int file;                                              /* 1: looks at the file, which built-ins have none of */
+    double seconds;                                        /* usual limit; 0 = LOOM_CHECK_SECONDS */
+    const char *what;                                      /* what is done and what must hold, as a paragraph */
+    int (*possible)(const struct loom_conform_spec *spec); /* 0: not in this build or program; NULL: always */
+    int (*run)(struct loom_trial *t);                      /* in the child; enum loom_outcome */
 };
 enum { LOOM_CHECK_SECONDS = 20 };
 
@@ -71,6 +77,7 @@ struct loom_conform_spec {
     uint64_t seed;
     double timeout_s;                        /* > 0: instead of each check's own */
     int jobs;                                /* checks at a time; 0: one for each processor */
+    loom_refuse_fn *refuse;                  /* NULL: this program cannot make allocations fail */
     int in_process;                          /* 1: no children; for debuggers. A crash is a crash then */
     void (*plan)(void *payload, int checks); /* before the first check: how many there will be; may be NULL */
     void (*each)(void *payload, const struct loom_verdict *v);
@@ -83,7 +90,7 @@ struct loom_conform_counts {
  * plugin or check (LOOM_ECONFIG, with the nearest name), a child that cannot be started. */
 LOOM_API int loom_conform(const struct loom_conform_spec *spec, struct loom_conform_counts *counts,
                           struct loom_error *e);
-/* What the child does that loom_conform starts as PROGRAM conform --child …: exit status. */
-LOOM_API int loom_conform_child(int argc, char **argv);
+/* What the child does that loom_conform starts as PROGRAM conform --child …: exit status. `refuse` as in the spec. */
+LOOM_API int loom_conform_child(int argc, char **argv, loom_refuse_fn *refuse);
 
 #endif

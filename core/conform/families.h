@@ -17,6 +17,14 @@
 #define LOOM_CHECKS(X) \
     /* abi.c */ \
     X(abi_symbols) X(abi_build_block) X(abi_needed) X(load_now_local) X(load_time) X(desc_complete) X(desc_stable) \
+    /* options.c */ \
+    X(opt_schema) X(opt_unknown) X(opt_range_fuzz) X(opt_random_fuzz) \
+    /* life.c */ \
+    X(abi_newer_host) X(life_create_destroy) X(life_order) X(life_two_instances) X(life_reload) \
+    /* effects.c */ \
+    X(no_global_side_effects) \
+    /* memory.c */ \
+    X(oom_sweep) X(leak_asan) X(leak_valgrind) \
     /* shapes.c */ \
     X(shape_contract) X(shape_reject) X(empty_input) X(nan_input) \
     /* gradients.c */ \
@@ -24,12 +32,18 @@
     /* leaks.c */ \
     X(batch_independence) X(padding_invariance) X(unit_permutation) X(causal_leak) X(mask_leak_finite) \
     X(mask_leak_nan) X(heldout_leak) \
+    /* determinism.c */ \
+    X(det_seed) X(det_threads) X(thread_instances) X(denormal_time) \
+    /* state.c */ \
+    X(state_roundtrip) X(state_bytes) X(state_corrupt) \
     /* tokenizer.c */ \
     X(tok_roundtrip) X(tok_time_unit_map) \
     /* objective.c */ \
     X(obj_reduction) \
     /* learn.c */ \
-    X(learn_overfit) X(doc_example_runs)
+    X(learn_overfit) X(doc_example_runs) \
+    /* sources.c */ \
+    X(source_bad_file) X(source_deterministic)
 /* clang-format on */
 
 #define LOOM_CHECK_DECLARE(name) extern const struct loom_check loom_check_##name;

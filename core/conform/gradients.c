@@ -311,9 +311,9 @@ const struct loom_check loom_check_grad_accumulate = {
 enum { STEPS = 6 };
 
 /* Is this entry the tested plugin's own, by its place? */
-static int is_own(const struct loom_trial *t, const struct loom_world *w, const struct loom_entry *n)
+static int is_own(const struct loom_trial *t, const struct loom_entry *n)
 {
-    const char *scope = t->plugin->kind == LOOM_TOKENIZER  ? w->behavior ? "tokenizer.handVel" : "tokenizer.spikes"
+    const char *scope = t->plugin->kind == LOOM_TOKENIZER  ? t->behavior ? "tokenizer.handVel" : "tokenizer.spikes"
                         : t->plugin->kind == LOOM_BACKBONE ? "backbone"
                                                            : "objective";
     return strncmp(n->name, scope, strlen(scope)) == 0;
@@ -338,7 +338,7 @@ static int coverage(struct loom_trial *t)
         int64_t k = n->offset;
         while (is_trained(n) && k < n->offset + n->size && s.grad[k] == 0)
             k++;
-        if (is_trained(n) && is_own(t, &s.w, n) && k == n->offset + n->size)
+        if (is_trained(n) && is_own(t, n) && k == n->offset + n->size)
             outcome = loom_trial_fail(t,
                                       "no element of '%s' gets a gradient in %d passes over %d windows: use it, do not "
                                       "declare it, or keep it as loom_state",

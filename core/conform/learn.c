@@ -96,6 +96,7 @@ static int example(struct loom_trial *t)
     char *text = NULL;
     if (loom_trial_load(t) != LOOM_OK)
         return loom_trial_fail_error(t, "loading it");
+    t->whole = 1;
     if (loom_world_open(&w, t, NULL, 0) != LOOM_OK)
         return loom_trial_fail_error(t, "a pipeline that names it and nothing else");
     struct loom_run_spec spec = {.size = sizeof spec,

@@ -191,7 +191,8 @@ static int check_patterns(const char *patterns, struct loom_error *e)
 static int wants(const struct loom_conform_spec *spec, const struct subject *x, const struct loom_check *c)
 {
     return c->level <= spec->level && (c->kinds & 1u << loom_kind_of(x->kind)) && (x->file[0] || !c->file) &&
-           (!spec->only || matches(spec->only, c->id)) && !matches(spec->skip, c->id);
+           (!c->possible || c->possible(spec)) && (!spec->only || matches(spec->only, c->id)) &&
+           !matches(spec->skip, c->id);
 }
 
 static int list_tasks(struct suite *s, struct loom_error *e)
@@ -249,7 +250,7 @@ static int start(struct suite *s, struct task *t, struct loom_error *e)
     for (int i = 0; i < n; i++)
         argv[3 + i] = word[i];
     t->begun = 1;
-    int code = loom_process_start(&t->process, argv, e);
+    int code = loom_process_start(&t->process, argv, 0, e);
     free(word);
     return code;
 }
@@ -289,20 +290,13 @@ static void tell(struct suite *s, const struct task *t, int outcome, const char 
         s->spec->each(s->spec->payload, &v);
 }
 
-/* A check's own words are in its exit status; any other end, exit(0) by the plugin too, is a crash. */
-static int outcome_of(const struct loom_process *p)
-{
-    const int outcome = p->status - LOOM_CONFORM_EXIT;
-    return p->late ? LOOM_HUNG : outcome >= 0 && outcome < LOOM_OUTCOMES ? outcome : LOOM_CRASHED;
-}
-
 /* Verdicts come out in the order of the list, whichever child ends first. */
 static void tell_finished(struct suite *s)
 {
     for (; s->told < s->tasks && s->task[s->told].done; s->told++) {
         struct task *t = &s->task[s->told];
         const struct loom_process *p = &t->process;
-        const int outcome = outcome_of(p);
+        const int outcome = loom_outcome_of(p);
         if (t->subject->refused)
             tell(s, t, t->subject->refused, t->subject->refusal, "", 0);
         else

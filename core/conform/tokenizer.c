@@ -122,7 +122,7 @@ static int over_windows(struct loom_trial *t,
     int outcome = LOOM_PASSED;
     if (loom_world_probe(t, &w, &p, NULL, 0) != LOOM_OK)
         return loom_trial_fail_error(t, "a small experiment");
-    if (w.behavior) {
+    if (t->behavior) {
         loom_probe_release(&p);
         loom_world_release(&w);
         return loom_trial_skip(t, "it serves behaviours, not spikes");

@@ -13,11 +13,14 @@ struct loom_trial {
     const struct loom_check *check;
     const char *file; /* NULL: built in */
     const char *kind, *id;
+    const char *probe; /* not NULL: a check started this process for its own ends, and wants the result in this file */
     uint64_t seed;
-    char plugin_path[4608];           /* the plugin's own folder before those that the suite was given */
-    char baseline_prefix[128];        /* "stages.1.baselines.ID" */
-    char folder[256];                 /* of its own, empty at the start, removed at the end */
-    struct loom_registry *registry;   /* after loom_trial_load */
+    char plugin_path[4608];         /* the plugin's own folder before those that the suite was given */
+    char baseline_prefix[128];      /* "stages.1.baselines.ID" */
+    int whole;                      /* 1: the plugin at its usual size, where worlds make it small otherwise */
+    int behavior;                   /* of a tokenizer: it serves a behaviour, not spikes; known once a world is open */
+    char folder[256];               /* of its own, empty at the start, removed at the end */
+    struct loom_registry *registry; /* after loom_trial_load */
     const struct loom_plugin *plugin; /* after loom_trial_load */
     struct loom_error e;
     char reason[2048];
@@ -45,14 +48,17 @@ struct loom_world {
     struct loom_model *model;
     struct loom_selection selection; /* of training windows */
     struct loom_windows windows;
-    int behavior; /* 1: the tokenizer under test serves the behaviour handVel, and `bins` the spikes */
 };
-/* `extra`: lines of "path.to.key=value", as on the command line, n of them; the plugin's own options have the prefix
- * loom_world_prefix. LOOM_OK, or t->e; a world that failed to open is released. Sources have no world. */
+/* `extra`: lines of "path.to.key=value", as on the command line, n of them; "key=value" is one of the plugin's own
+ * options. A required option that nobody set is given the name of the one behaviour if it is a text, which is what it
+ * mostly asks for; a backbone is made small (loom_settings_small) where it admits that, and t->whole is 0. LOOM_OK, or
+ * t->e; a world that failed to open is released. Sources have no world. */
 int loom_world_open(struct loom_world *w, struct loom_trial *t, const char *const *extra, int n);
 void loom_world_release(struct loom_world *w);
 /* "tokenizer", "backbone", "stages.0.objectives.0", …: where the plugin's options stand in the pipeline. */
 const char *loom_world_prefix(const struct loom_trial *t);
+/* The value that a world gives to a required option that nobody set, as it stands in a pipeline; NULL: none. */
+const char *loom_world_required(const struct loom_trial *t, const struct loom_option *o);
 
 /* A world, and a probe of its model (of the baseline, for a baseline). Both are released by the caller, or by a
  * failure. */

@@ -1,29 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "conform/settings.h"
 #include "conform/trial.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Partners, tried in this order. A plugin under test takes the place of the one of its kind. */
+/* Partners, tried in this order. A plugin under test takes the place of the one of its kind. In the last a tokenizer
+ * takes that of the behaviour's, which may be what it is for, and an objective has the decoding beside it. */
 static const struct {
     const char *tokenizer, *backbone, *objective;
-    int behavior; /* 1: a tokenizer serves the behaviour, and an objective has the decoding beside it */
 } partners[] = {
-    {"plugin = \"ndt2\"; patch_units = 4;", "decoder_depth = 1;", "plugin = \"mae\"; hide = 0.5;", 0},
-    {"plugin = \"bins\";", "decoder_depth = 1;", "plugin = \"mae\"; hide = 0.5;", 0},
-    {"plugin = \"bins\";", "decoder_depth = 0;", "plugin = \"mae\"; hide = 0.3; hide_how = \"zero\";", 0},
-    {"plugin = \"ndt2\"; patch_units = 4;", "decoder_depth = 1;", "plugin = \"decode\"; target = \"handVel\";", 0},
-    {"plugin = \"bins\";", "decoder_depth = 1;", "plugin = \"decode\"; target = \"handVel\";", 0},
-    {"plugin = \"bins\";", "decoder_depth = 1;", "plugin = \"decode\"; target = \"handVel\";", 1},
+    {"plugin = \"ndt2\"; patch_units = 4;", "decoder_depth = 1;", "plugin = \"mae\"; hide = 0.5;"},
+    {"plugin = \"bins\";", "decoder_depth = 1;", "plugin = \"mae\"; hide = 0.5;"},
+    {"plugin = \"bins\";", "decoder_depth = 0;", "plugin = \"mae\"; hide = 0.3; hide_how = \"zero\";"},
+    {"plugin = \"ndt2\"; patch_units = 4;", "decoder_depth = 1;", "plugin = \"decode\"; target = \"handVel\";"},
+    {"plugin = \"bins\";", "decoder_depth = 1;", "plugin = \"decode\"; target = \"handVel\";"},
+    {"plugin = \"bins\";", "decoder_depth = 1;", "plugin = \"decode\"; target = \"handVel\";"},
 };
-enum { PARTNERS = sizeof partners / sizeof *partners };
+enum { PARTNERS = sizeof partners / sizeof *partners, BEHAVIOR = PARTNERS - 1 };
 
 const char *loom_world_prefix(const struct loom_trial *t)
 {
     switch (t->plugin->kind) {
     case LOOM_TOKENIZER:
-        return "tokenizer";
+        return t->behavior ? "modalities.handVel" : "tokenizer";
     case LOOM_BACKBONE:
         return "backbone";
     case LOOM_OBJECTIVE:
@@ -35,25 +36,68 @@ const char *loom_world_prefix(const struct loom_trial *t)
     }
 }
 
+static int is_set(const struct loom_trial *t, const char *name)
+{
+    size_t n = strlen(name);
+    for (int i = 0; i < t->spec->sets; i++)
+        if (strncmp(t->spec->set[i], name, n) == 0 && t->spec->set[i][n] == '=')
+            return 1;
+    return 0;
+}
+
+const char *loom_world_required(const struct loom_trial *t, const struct loom_option *o)
+{
+    if (!(o->flags & LOOM_OPT_REQUIRED) || is_set(t, o->name))
+        return NULL;
+    return (o->type == LOOM_OPT_STRING || o->type == LOOM_OPT_STRINGS) && !o->range ? "\"handVel\"" : NULL;
+}
+
 static void write_tested(FILE *f, const struct loom_trial *t)
 {
     fprintf(f, "plugin = \"%s\";", t->id);
     for (const struct loom_option *o = t->plugin->options; o && o->name; o++)
-        if (strcmp(o->name, "target") == 0 && (o->flags & LOOM_OPT_REQUIRED))
-            fputs(" target = \"handVel\";", f);
+        if (loom_world_required(t, o))
+            fprintf(f, " %s = %s;", o->name, loom_world_required(t, o));
 }
 
-static void write_tokenizer(FILE *f, const struct loom_trial *t, int k)
+enum { SIZES = 8 };
+
+/* The lines that make the tested part small; none where the suite was asked for a size. */
+static int sizes_of(const struct loom_trial *t, char line[SIZES][256])
 {
-    if (t->plugin->kind != LOOM_TOKENIZER)
-        fprintf(f, "tokenizer: { %s };\n", partners[k].tokenizer);
-    else if (partners[k].behavior)
-        fprintf(f, "tokenizer: { %s };\n", partners[k].tokenizer); /* the objective brings `series` */
-    else
-        fprintf(f, "tokenizer: { plugin = \"%s\"; };\n", t->id);
+    int n = t->plugin->kind == LOOM_BACKBONE ? loom_settings_small(t->plugin->options, line, SIZES) : 0;
+    for (int i = 0; i < n; i++) {
+        char name[256];
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(line[i], "="), line[i]);
+        if (is_set(t, name))
+            return 0;
+    }
+    return n;
 }
 
-static int write_pipeline(const struct loom_world *w, const struct loom_trial *t, int k, struct loom_error *e)
+static void write_backbone(FILE *f, const struct loom_trial *t, int small)
+{
+    char line[SIZES][256];
+    write_tested(f, t);
+    for (int i = 0; small && i < sizes_of(t, line); i++)
+        fprintf(f, " %s;", line[i]);
+}
+
+static void write_tokenizers(FILE *f, const struct loom_trial *t, int k)
+{
+    const int tested = t->plugin->kind == LOOM_TOKENIZER;
+    fputs(t->behavior ? "modalities: { spikes: { " : "tokenizer: { ", f);
+    tested && !t->behavior ? write_tested(f, t) : (void)fputs(partners[k].tokenizer, f);
+    fputs(" };\n", f);
+    if (t->behavior) {
+        fputs("handVel: { ", f);
+        write_tested(f, t);
+        fputs(" }; };\n", f);
+    }
+}
+
+static int write_pipeline(const struct loom_world *w, const struct loom_trial *t, int k, int small,
+                          struct loom_error *e)
 {
     const uint32_t kind = t->plugin->kind;
     FILE *f = fopen(w->pipeline, "w");
@@ -65,10 +109,10 @@ static int write_pipeline(const struct loom_world *w, const struct loom_trial *t
             " window_ms = 600.0; cache = \"%s/cache\";"
             " split: { by = \"trial\"; train = 0.7; valid = 0.1; test = 0.2; }; };\n",
             (unsigned long long)(t->seed % 1000003), t->folder);
-    write_tokenizer(f, t, k);
+    write_tokenizers(f, t, k);
     fputs("backbone: { ", f);
     if (kind == LOOM_BACKBONE)
-        write_tested(f, t);
+        write_backbone(f, t, small);
     else
         fprintf(f, "plugin = \"vit\"; width = %d; depth = 1; heads = 2; %s", kind == LOOM_TOKENIZER ? 64 : 16,
                 partners[k].backbone); /* wide enough for a tokenizer that divides it */
@@ -76,13 +120,15 @@ static int write_pipeline(const struct loom_world *w, const struct loom_trial *t
     if (kind == LOOM_OBJECTIVE)
         write_tested(f, t);
     else
-        fputs(kind == LOOM_BASELINE ? partners[PARTNERS - 1].objective : partners[k].objective, f);
-    if (kind == LOOM_OBJECTIVE && partners[k].behavior)
+        fputs(kind == LOOM_BASELINE ? partners[BEHAVIOR].objective : partners[k].objective, f);
+    if (kind == LOOM_OBJECTIVE && k == BEHAVIOR)
         fprintf(f, " }, { %s view = \"own\";", partners[k].objective);
     fputs(" } ); }", f);
-    if (kind == LOOM_BASELINE) {
-        fprintf(f, ", { name = \"evaluate\"; from = \"train\"; metrics = ( \"r2\" ); against = ( \"%s\" ); }", t->id);
-    }
+    if (kind == LOOM_BASELINE)
+        fprintf(f,
+                ", { name = \"evaluate\"; from = \"train\"; metrics = ( \"r2\" ); against = ( \"%s\" );"
+                " baselines: { %s: { }; }; }",
+                t->id, t->id);
     fputs(" );\n", f);
     return fclose(f) == 0 ? LOOM_OK : loom_fail(e, LOOM_EIO, w->pipeline, 0, "cannot be written: make room in $TMPDIR");
 }
@@ -96,11 +142,11 @@ static int open_model(struct loom_world *w, struct loom_trial *t, struct loom_er
     return loom_runner_baseline(&w->running.runner, &p->stage[1], w->stage, t->id, &w->model, e);
 }
 
-static int try_partners(struct loom_world *w, struct loom_trial *t, int k, const char *const *extra, int n,
+static int try_partners(struct loom_world *w, struct loom_trial *t, int k, int small, const char *const *extra, int n,
                         struct loom_error *e)
 {
     struct loom_words all = {0};
-    int code = write_pipeline(w, t, k, e);
+    int code = write_pipeline(w, t, k, small, e);
     if (code != LOOM_OK)
         return code;
     w->spec = (struct loom_run_spec){.size = sizeof w->spec,
@@ -119,35 +165,53 @@ static int try_partners(struct loom_world *w, struct loom_trial *t, int k, const
     return code;
 }
 
-int loom_world_open(struct loom_world *w, struct loom_trial *t, const char *const *extra, int n)
+enum { LINES = 64 };
+
+/* What the suite was asked to set, in front of what the check sets; a name without a '.' is one of the plugin's own. */
+static int list_lines(const struct loom_trial *t, char line[][256], const char **lines, const char *const *extra, int n)
 {
-    const char *lines[64];
-    int lines_n = 0, code = LOOM_ECONFIG;
-    char(*own)[256] = calloc(64, sizeof *own);
-    if (!own)
-        return loom_fail(&t->e, LOOM_ENOMEM, NULL, 0, "no memory for a world: free some");
-    for (int i = 0; i < t->spec->sets && lines_n < 32; i++, lines_n++) {
-        snprintf(own[lines_n], sizeof *own, "%s.%s", loom_world_prefix(t), t->spec->set[i]);
-        lines[lines_n] = own[lines_n];
+    int count = 0;
+    for (int i = 0; i < t->spec->sets + n && count < LINES; i++, count++) {
+        const char *text = i < t->spec->sets ? t->spec->set[i] : extra[i - t->spec->sets];
+        const int own = i < t->spec->sets || !memchr(text, '.', strcspn(text, "="));
+        snprintf(line[count], sizeof *line, "%s%s%s", own ? loom_world_prefix(t) : "", own ? "." : "", text);
+        lines[count] = line[count];
     }
-    for (int i = 0; i < n && lines_n < 64; i++)
-        lines[lines_n++] = extra[i];
+    return count;
+}
+
+/* Partner after partner, until the model comes about. */
+static int open_any(struct loom_world *w, struct loom_trial *t, int small, const char *const *extra, int n)
+{
+    char(*line)[256] = calloc(LINES, sizeof *line);
+    const char *lines[LINES];
+    int code = LOOM_ECONFIG;
+    if (!line)
+        return loom_fail(&t->e, LOOM_ENOMEM, NULL, 0, "no memory for a world: free some");
     for (int k = 0; k < PARTNERS && code != LOOM_OK; k++) {
         struct loom_error e = {0};
+        t->behavior = k == BEHAVIOR && t->plugin->kind == LOOM_TOKENIZER;
         memset(w, 0, sizeof *w);
         snprintf(w->pipeline, sizeof w->pipeline, "%s/world.cfg", t->folder);
-        code = try_partners(w, t, k, lines, lines_n, &e);
-        w->behavior = t->plugin->kind == LOOM_TOKENIZER && partners[k].behavior;
-        if (w->behavior && code == LOOM_OK && strcmp(t->id, "series") != 0)
-            code = LOOM_ECONFIG; /* no other tokenizer comes with an objective */
+        code = try_partners(w, t, k, small, lines, list_lines(t, line, lines, extra, n), &e);
         if (code != LOOM_OK) {
             loom_world_release(w);
             loom_fail(&t->e, code, e.file, e.line, "%s", e.message);
         }
     }
+    free(line);
+    return code;
+}
+
+int loom_world_open(struct loom_world *w, struct loom_trial *t, const char *const *extra, int n)
+{
+    char line[SIZES][256];
+    const int small = !t->whole && sizes_of(t, line) > 0;
+    int code = open_any(w, t, small, extra, n);
+    if (code != LOOM_OK && small)
+        code = open_any(w, t, 0, extra, n);
     if (code == LOOM_OK)
         loom_error_clear(&t->e);
-    free(own);
     return code;
 }
 

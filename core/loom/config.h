@@ -65,11 +65,12 @@ LOOM_API int loom_group_fail(const struct loom_group *g, const char *name, struc
 
 /* ---- Options ---- */
 
-/* Read `group` by `table` (ends with a NULL name; static, or at least as long-lived as *out). NULL group: all defaults.
- * `where` begins messages about a NULL group ("backbone"). `reserved` (may be NULL, ends with NULL) names the members
- * that others read; any other member that is not in the table is an error which names place, key, nearest key and the
- * keys there are. One group may be read by several tables, each reserving the keys of the others.
- * LOOM_ECONFIG for type, range, word, required and unknown. The caller frees *out; it does not refer to the config. */
+/* Read `group` by `table` (ends with a NULL name; static, or at least as long-lived as *out; NULL: no options, as in
+ * struct loom_plugin). NULL group: all defaults. `where` begins messages about a NULL group ("backbone"). `reserved`
+ * (may be NULL, ends with NULL) names the members that others read; any other member that is not in the table is an
+ * error which names place, key, nearest key and the keys there are. One group may be read by several tables, each
+ * reserving the keys of the others. LOOM_ECONFIG for type, range, word, required and unknown. The caller frees *out; it
+ * does not refer to the config. */
 LOOM_API int loom_options_parse(struct loom_options **out, const struct loom_option *table,
                                 const struct loom_group *group, const char *where, const char *const *reserved,
                                 struct loom_error *e);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Options: declared as a table before anything is created, read as typed values afterwards.
  *
+ * Names that the core reads in the same group are taken: plugin, visible, name.
+ *
  * One table is the single source for parsing, range checks, errors with file and line and the nearest known key,
  * `loom plugins describe`, the reference documentation and option fuzzing. */
 #ifndef LOOM_OPTIONS_H

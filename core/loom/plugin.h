@@ -10,6 +10,17 @@
  * An instance (`self`) is const from create to destroy: all mutable memory is the core's, in five lifetimes
  * (loom/model.h). Strings in descriptors are static. What create allocates destroy frees. Nobody frees memory of the
  * other side.
+ *
+ * What `loom conform` holds a plugin to beside what stands at each function:
+ *  - A function that fails returns what loom_fail returned, and so has said why. Nothing prints, exits, aborts or
+ *    crashes, whatever admitted values options have, whatever a file holds, and when memory is exhausted.
+ *  - Where create fails *self is NULL, or something that destroy frees.
+ *  - Of a structure that begins with `size` only the members that the author's header has are read and written: the
+ *    host's may be longer.
+ *  - Instances are independent of each other and of time, address, thread and process: what they compute is a function
+ *    of options, catalogue, seed and what they are handed. There are no static variables that change.
+ *  - What a process has once is left as it is: working folder, environment, locale, floating-point modes, signal
+ *    handlers, umask, streams, threads. After dlclose nothing calls back into the file.
  */
 #ifndef LOOM_PLUGIN_H
 #define LOOM_PLUGIN_H

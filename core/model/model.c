@@ -24,7 +24,6 @@ static int want_behavior(void *owner, const char *series, double lag_s, struct l
 static int create(struct loom_model *m, struct loom_instance *at, uint32_t kind, const char *id,
                   const struct loom_group *group, const char *scope, const char *modality, struct loom_error *e)
 {
-    static const struct loom_option no_options[] = {{0}};
     int status = loom_registry_find(m->registry, kind, id, &at->plugin, e);
     if (status != LOOM_OK) {
         if (e && group && e->code == LOOM_EPLUGIN) {
@@ -36,8 +35,7 @@ static int create(struct loom_model *m, struct loom_instance *at, uint32_t kind,
     }
     at->part = at->plugin->table;
     snprintf(at->scope, sizeof(at->scope), "%s", scope);
-    status = loom_options_parse(&at->options, at->plugin->options ? at->plugin->options : no_options, group, scope,
-                                part_keys, e);
+    status = loom_options_parse(&at->options, at->plugin->options, group, scope, part_keys, e);
     if (status != LOOM_OK)
         return status;
     struct loom_setup setup = {.options = at->options, .catalog = m->catalog, .seed = m->seed, .modality = modality};

@@ -21,7 +21,7 @@ static int start(struct loom_process *p, const char *file, struct loom_error *e)
     char program[PATH_MAX];
     const char *argv[] = {program, "--plugin", file, NULL};
     int rc = loom_process_helper(program, e);
-    return rc == LOOM_OK ? loom_process_start(p, argv, e) : rc;
+    return rc == LOOM_OK ? loom_process_start(p, argv, 0, e) : rc;
 }
 
 /* A child that says nothing was ended by what it loaded, with exit(0) perhaps. */
