@@ -11,10 +11,35 @@
 
 struct decode {
     const struct loom_options *options;
+    const struct loom_catalog *catalog;
     const char *target;
     char term[80], mass[96];
     int shared, causal;
+    double lag_s;
 };
+
+static int check_table(const struct decode *d, const char *option, const char *table, struct loom_error *e)
+{
+    for (int r = 0; r < loom_catalog_count(d->catalog); r++)
+        if (loom_recording_intervals(loom_catalog_recording(d->catalog, r), table))
+            return LOOM_OK;
+    return loom_opt_fail(d->options, option, e,
+                         "no recording has a table of intervals '%s'; loom data info lists what they have", table);
+}
+
+static int check_weights(const struct decode *d, struct loom_error *e)
+{
+    size_t tables = loom_opt_count(d->options, "weigh"), weights = loom_opt_count(d->options, "weigh_by");
+    if (tables != weights)
+        return loom_opt_fail(d->options, "weigh_by", e, "weigh names %zu tables and weigh_by %zu weights: one for each",
+                             tables, weights);
+    int status = LOOM_OK;
+    for (size_t i = 0; i < tables && status == LOOM_OK; i++)
+        status = check_table(d, "weigh", loom_opt_string_at(d->options, "weigh", i), e);
+    if (status == LOOM_OK && *loom_opt_string(d->options, "score"))
+        status = check_table(d, "score", loom_opt_string(d->options, "score"), e);
+    return status;
+}
 
 static int decode_create(const struct loom_setup *s, void **self, struct loom_error *e)
 {
@@ -23,12 +48,16 @@ static int decode_create(const struct loom_setup *s, void **self, struct loom_er
     if (!d)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "out of memory for an objective");
     d->options = o;
+    d->catalog = loom_setup_catalog(s);
     d->target = loom_opt_string(o, "target");
     d->shared = loom_opt_is(o, "view", "shared");
     d->causal = loom_opt_bool(o, "causal");
     snprintf(d->term, sizeof(d->term), "decode.%s", d->target);
     snprintf(d->mass, sizeof(d->mass), "%s.elements", d->term);
-    int status = loom_setup_behavior(s, d->target, 1e-3 * loom_opt_real(o, "lag_ms"), e);
+    d->lag_s = 1e-3 * loom_opt_real(o, "lag_ms");
+    int status = loom_setup_behavior(s, d->target, d->lag_s, e);
+    if (status == LOOM_OK)
+        status = check_weights(d, e);
     if (status != LOOM_OK) {
         free(d);
         return status;
@@ -51,22 +80,78 @@ static int decode_describe(const void *self, struct loom_traits *t, struct loom_
     return LOOM_OK;
 }
 
+/* ---- weights of times ---- */
+
+/* Multiply by `inside` the weights of a segment's rows of `modality` that stand in an interval of `table`, and by
+ * `outside` the others'. */
+static void weigh_segment(const struct decode *d, const struct loom_rows *full, int modality, int32_t s,
+                          const char *table, loom_real inside, loom_real outside, loom_real *weight)
+{
+    const struct loom_segment *segment = &full->segment[s];
+    const struct loom_intervals *t =
+        loom_recording_intervals(loom_catalog_recording(d->catalog, segment->recording), table);
+    for (int32_t r = full->first_row[s]; r < full->first_row[s + 1]; r++) {
+        double at = 1e-9 * (double)segment->origin_ns + full->axis[0][r] + d->lag_s;
+        int in = 0;
+        if (full->modality[r] != modality)
+            continue;
+        for (int32_t k = 0; t && k < t->rows && !in; k++)
+            in = at >= t->start_s[k] && at < t->stop_s[k];
+        for (int32_t i = full->first_elem[r]; i < full->first_elem[r + 1]; i++)
+            weight[i] *= in ? inside : outside;
+    }
+}
+
+/* Weights [E], or NULL where all are 1. In training those of `weigh`; else what is weighed 0 and, where `score` names a
+ * table, all that is outside of it is left out: a score is a mean over times, each counted once. */
+static int find_weights(const struct decode *d, const struct loom_rows *full, struct loom_plan *p, int modality,
+                        loom_real **out, struct loom_error *e)
+{
+    const int training = loom_plan_training(p);
+    const size_t weighed = loom_opt_count(d->options, "weigh");
+    const char *score = loom_opt_string(d->options, "score");
+    *out = NULL;
+    if (weighed == 0 && (training || !*score))
+        return LOOM_OK;
+    loom_real *weight = loom_plan_alloc(p, ((size_t)full->elems + 1) * sizeof(*weight));
+    if (!weight)
+        return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory to plan; use a smaller batch");
+    for (int32_t i = 0; i < full->elems; i++)
+        weight[i] = 1;
+    for (int32_t s = 0; s < full->segments; s++) {
+        for (size_t k = 0; k < weighed; k++) {
+            loom_real by = (loom_real)loom_opt_real_at(d->options, "weigh_by", k);
+            weigh_segment(d, full, modality, s, loom_opt_string_at(d->options, "weigh", k),
+                          training ? by : (loom_real)(by != 0), 1, weight);
+        }
+        if (!training && *score)
+            weigh_segment(d, full, modality, s, score, 1, 0, weight);
+    }
+    *out = weight;
+    return LOOM_OK;
+}
+
 static int decode_plan(const void *self, const struct loom_rows *full, struct loom_plan *p, struct loom_error *e)
 {
     const struct decode *d = self;
     int modality = loom_plan_modality(p, d->target), view;
     uint8_t *ask = loom_plan_alloc(p, (size_t)full->elems + 1);
     int *kept = loom_plan_alloc(p, sizeof(*kept));
+    loom_real *weight;
     if (!ask || !kept)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory to plan; use a smaller batch");
     for (int32_t r = 0; r < full->rows; r++)
         if (full->modality[r] == modality)
             memset(ask + full->first_elem[r], 1, (size_t)(full->first_elem[r + 1] - full->first_elem[r]));
+    int status = find_weights(d, full, p, modality, &weight, e);
+    if (status != LOOM_OK)
+        return status;
     if (d->shared && loom_plan_training(p) && loom_plan_views(p) > 0) {
-        view = loom_plan_ask(p, 0, full, ask, e);
+        view = loom_plan_ask_weighed(p, 0, full, ask, weight, e);
     } else {
         struct loom_view_spec spec = LOOM_VIEW_SPEC;
         spec.ask = ask;
+        spec.weight = weight;
         spec.causal = d->causal;
         view = loom_plan_view(p, full, &spec, e);
     }
@@ -97,6 +182,12 @@ static const struct loom_option options[] = {
      "in training: ask of what an objective before it left visible, or of everything in a pass of its own"},
     {"causal", LOOM_OPT_BOOL, 0, "false", NULL, NULL, "an answer for time t uses neural activity up to its bin alone"},
     {"weight", LOOM_OPT_REAL, LOOM_OPT_LIVE, "1.0", "[0,inf)", NULL, "of this term in the loss"},
+    {"weigh", LOOM_OPT_STRINGS, 0, "", NULL, NULL,
+     "tables of intervals of the recordings: times inside weigh in training as weigh_by says, several multiply"},
+    {"weigh_by", LOOM_OPT_REALS, 0, "", "[0,inf)", NULL,
+     "a weight for each table of weigh; times that weigh 0 are not scored in evaluation either"},
+    {"score", LOOM_OPT_STRING, 0, "", NULL, NULL,
+     "in evaluation: score only times inside intervals of this table; empty = all times"},
     {0}};
 
 static const struct loom_objective table = {.part = {.size = sizeof(struct loom_objective),

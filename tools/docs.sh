@@ -7,7 +7,9 @@ cat "$(dirname "$0")/pipelines.head.md"
 "$loom" check --keys
 printf '\n## Plugins\n\n'
 for id in sim mat nwb lfads; do "$loom" plugins describe "source/$id" --markdown; echo; done
-for id in ndt2 bins series; do "$loom" plugins describe "tokenizer/$id" --markdown; echo; done
+for id in ndt2 poyo bins series; do "$loom" plugins describe "tokenizer/$id" --markdown; echo; done
+"$loom" plugins describe backbone/perceiver --markdown
+echo
 "$loom" plugins describe backbone/vit --markdown
 for id in mae decode; do echo; "$loom" plugins describe "objective/$id" --markdown; done
 for id in wiener smooth; do echo; "$loom" plugins describe "baseline/$id" --markdown; done

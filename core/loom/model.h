@@ -95,6 +95,9 @@ LOOM_API int loom_plan_view(struct loom_plan *p, const struct loom_rows *full, c
  * negative status. */
 LOOM_API int loom_plan_ask(struct loom_plan *p, int view, const struct loom_rows *full, const uint8_t *ask,
                            struct loom_error *e);
+/* The same with weights of the asked elements, as in loom_view_spec. */
+LOOM_API int loom_plan_ask_weighed(struct loom_plan *p, int view, const struct loom_rows *full, const uint8_t *ask,
+                                   const loom_real *weight, struct loom_error *e);
 LOOM_API int loom_plan_views(const struct loom_plan *p); /* views made so far in this shard, by all objectives */
 LOOM_API const struct loom_view *loom_plan_get(const struct loom_plan *p, int view);
 LOOM_API int loom_plan_prompt(struct loom_plan *p, int view, const char *table, int32_t row); /* MtM's prompt */

@@ -43,6 +43,7 @@ struct loom_block_spec {
     int32_t activation;  /* enum loom_activation of the MLP */
     double dropout;      /* of both sublayers' outputs and of the MLP's hidden layer */
     double attention_dropout;
+    double hidden_dropout; /* 0: the MLP's hidden layer has `dropout`; > 0: it has this one; < 0: it has none */
 };
 /* Attention with projections: q [Rq, width] attends memory [Rk, any]; memory NULL: itself. `see` gives groups, times,
  * context flags and rotary tables; its heads, width, columns, dropout, seed, step and purpose are filled in here.

@@ -208,12 +208,18 @@ int loom_plan_view(struct loom_plan *p, const struct loom_rows *full, const stru
     return p->views++;
 }
 
-int loom_plan_ask(struct loom_plan *p, int view, const struct loom_rows *full, const uint8_t *ask, struct loom_error *e)
+int loom_plan_ask_weighed(struct loom_plan *p, int view, const struct loom_rows *full, const uint8_t *ask,
+                          const loom_real *weight, struct loom_error *e)
 {
     if (view < 0 || view >= p->views)
         return loom_fail(e, LOOM_EPLUGIN, NULL, 0, "view %d does not exist: %d were made", view, p->views);
-    int status = question_rows(p, p->view[view], full, ask, NULL, e);
+    int status = question_rows(p, p->view[view], full, ask, weight, e);
     return status == LOOM_OK ? view : status;
+}
+
+int loom_plan_ask(struct loom_plan *p, int view, const struct loom_rows *full, const uint8_t *ask, struct loom_error *e)
+{
+    return loom_plan_ask_weighed(p, view, full, ask, NULL, e);
 }
 
 int loom_plan_views(const struct loom_plan *p)

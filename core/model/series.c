@@ -14,7 +14,7 @@ enum { MOST_DIMS = 1024 };
 struct series {
     char name[64];
     int32_t dims;
-    int normalize, by_bin;
+    int normalize, by_bin, by_session;
     double bin_s;
     int32_t *index; /* [dims] 0, 1, … */
 };
@@ -40,6 +40,7 @@ static int series_create(const struct loom_setup *setup, void **self, struct loo
     memcpy(s->name, name, n < sizeof(s->name) ? n + 1 : 0);
     s->normalize = loom_opt_bool(o, "normalize");
     s->by_bin = loom_opt_is(o, "at", "bins");
+    s->by_session = loom_opt_is(o, "query", "session");
     s->bin_s = loom_catalog_bin_s(c);
     int status = loom_catalog_need_series(c, name, &s->dims, e);
     if (status == LOOM_OK && s->dims > MOST_DIMS)
@@ -128,18 +129,22 @@ static int series_tokenize(const void *self, const struct loom_window *w, struct
     return status;
 }
 
-/* Every question starts as the same learned vector; where and when it is asked the backbone adds. */
+/* Every question starts as the same learned vector, or as its session's, a row of a table by name; where and when it is
+ * asked the backbone adds. */
 static struct loom_node *series_embed(const void *self, struct loom_build *b, const struct loom_rows *rows, int width)
 {
+    const struct series *s = self;
     struct loom_graph *g = loom_build_graph(b);
     int64_t n = rows->rows;
-    (void)self;
-    struct loom_node *query =
-        loom_param(b, "query", 2, (const int64_t[]){1, width}, "normal:0.02", LOOM_NO_DECAY | LOOM_SPARSE_ROWS);
-    int32_t *zero = loom_graph_alloc(g, ((size_t)n + 1) * sizeof(*zero));
-    if (zero)
-        memset(zero, 0, ((size_t)n + 1) * sizeof(*zero));
-    return loom_gather(g, query, loom_input(g, LOOM_I32, 1, &n, zero));
+    struct loom_node *query;
+    if (s->by_session)
+        query = loom_table(b, "session", "session", width, "normal:0.02", LOOM_NO_DECAY);
+    else
+        query = loom_param(b, "query", 2, (const int64_t[]){1, width}, "normal:0.02", LOOM_NO_DECAY | LOOM_SPARSE_ROWS);
+    int32_t *index = loom_graph_alloc(g, ((size_t)n + 1) * sizeof(*index));
+    for (int64_t r = 0; index && r < n; r++)
+        index[r] = s->by_session ? loom_table_row(b, "session", rows->segment[rows->segment_of[r]].recording, 0) : 0;
+    return loom_gather(g, query, loom_input(g, LOOM_I32, 1, &n, index));
 }
 
 /* ---- moments of what is scored: [3, dims] count, sum, sum of squares ---- */
@@ -230,6 +235,8 @@ static const struct loom_option series_options[] = {
      "score in units of each dimension's deviation over the train split"},
     {"at", LOOM_OPT_STRING, 0, "samples", "samples|bins", NULL,
      "ask at the series' own sample times, or for its mean in each neural bin"},
+    {"query", LOOM_OPT_STRING, 0, "one", "one|session", NULL,
+     "what a question starts as: one learned vector, or one of each session, which transfer matches by name (POYO)"},
     {0}};
 
 static const struct loom_tokenizer series_table = {.part = {.size = sizeof(struct loom_tokenizer),

@@ -39,6 +39,11 @@ struct loom_node *loom_nn_attention(struct loom_build *b, const char *name, stru
     return y;
 }
 
+static double hidden_dropout(const struct loom_block_spec *spec)
+{
+    return spec->hidden_dropout == 0 ? spec->dropout : fmax(spec->hidden_dropout, 0);
+}
+
 struct loom_node *loom_nn_mlp(struct loom_build *b, const char *name, struct loom_node *x,
                               const struct loom_block_spec *spec, const struct loom_groups *rows)
 {
@@ -48,7 +53,7 @@ struct loom_node *loom_nn_mlp(struct loom_build *b, const char *name, struct loo
         x = loom_geglu(loom_build_graph(b), loom_nn_linear(b, "in", x, 2 * hidden, LOOM_ACT_NONE));
     else
         x = loom_nn_linear(b, "in", x, hidden, spec->activation);
-    x = loom_nn_dropout(b, "hidden", x, spec->dropout, rows);
+    x = loom_nn_dropout(b, "hidden", x, hidden_dropout(spec), rows);
     x = loom_nn_linear(b, "out", x, width, LOOM_ACT_NONE);
     loom_scope_pop(b);
     return x;
