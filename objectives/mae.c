@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Masked autoencoding: part of the neural rows is hidden, and asked for (He et al. 2022; NDT2's shuffle infill, Ye et
  * al. 2023). Every segment has its own draw, and hides exactly the same share. What the data hold out is asked for as
- * well. */
+ * well. With several words in hide_by, one is drawn for each step and told by a prompt (MtM, Zhang et al. 2024). */
 #include <loom/mask.h>
 #include <loom/plugin.h>
 
 #include <stdlib.h>
-#include <string.h>
 
 struct mae {
     const struct loom_options *options;
@@ -20,6 +19,11 @@ static int mae_create(const struct loom_setup *s, void **self, struct loom_error
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "out of memory for an objective");
     m->options = loom_setup_options(s);
     m->modality = loom_opt_string(m->options, "modality");
+    int status = loom_mask_check(m->options, e);
+    if (status != LOOM_OK) {
+        free(m);
+        return status;
+    }
     *self = m;
     return LOOM_OK;
 }
@@ -43,22 +47,13 @@ static int mae_describe(const void *self, struct loom_traits *t, struct loom_err
 static int mae_plan(const void *self, const struct loom_rows *full, struct loom_plan *p, struct loom_error *e)
 {
     const struct mae *m = self;
-    struct loom_view_spec spec = LOOM_VIEW_SPEC;
     int modality = loom_plan_modality(p, m->modality);
-    size_t n = (size_t)full->elems + 1;
-    uint8_t *how = loom_plan_alloc(p, n), *ask = loom_plan_alloc(p, n);
     int *kept = loom_plan_alloc(p, sizeof(*kept));
     if (modality < 0)
         return loom_opt_fail(m->options, "modality", e, "the model has no modality '%s'", m->modality);
-    if (!how || !ask || !kept)
+    if (!kept)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory to plan; use a smaller batch");
-    loom_mask_draw(m->options, p, full, modality, "mae.mask", how, ask);
-    for (int32_t r = 0; r < full->rows; r++)
-        for (int32_t i = full->first_elem[r]; full->modality[r] == modality && i < full->first_elem[r + 1]; i++)
-            ask[i] |= full->held[i] == 1;
-    spec.how = how;
-    spec.ask = ask;
-    int view = loom_plan_view(p, full, &spec, e);
+    int view = loom_mask_view(m->options, p, full, modality, "mae.mask", e);
     if (view < 0)
         return view;
     *kept = view;

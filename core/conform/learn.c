@@ -10,18 +10,19 @@
 
 enum { STEPS = 200 };
 
-/* Mean cost above the least that any answer can have: the deviance of counts, the squared error of the rest. */
+/* Mean cost above the least that any answer can have: the deviance of counts. What is shown counts where all is. */
 static double excess(const struct loom_said *s)
 {
-    double sum = 0, mass = 0;
+    double sum[2] = {0, 0}, mass[2] = {0, 0}; /* of what is hidden, and of what is shown */
     for (int64_t i = 0; i < s->n; i++) {
         if (!(s->weight[i] > 0))
             continue;
         double y = (double)s->target[i], z = (double)s->value[i];
-        sum += (exp(z) - y * z) - (y > 0 ? y - y * log(y) : 0);
-        mass += 1;
+        sum[s->shown[i]] += (exp(z) - y * z) - (y > 0 ? y - y * log(y) : 0);
+        mass[s->shown[i]] += 1;
     }
-    return mass > 0 ? sum / mass : NAN;
+    const int only_shown = mass[0] == 0;
+    return mass[only_shown] > 0 ? sum[only_shown] / mass[only_shown] : NAN;
 }
 
 /* All that was read are log-rates of counts. */

@@ -78,7 +78,9 @@ enum loom_how {
  * zeroed before. */
 struct loom_view_spec {
     const uint8_t *how;      /* [E] enum loom_how; NULL = all LEAVE */
-    const uint8_t *ask;      /* [E] 1 = asked and scored, 2 = asked, not scored (weight 0); NULL = nothing */
+    /* [E] 1 = asked and scored, 2 = asked, not scored (weight 0), 3 = asked and scored though the view shows it, as an
+     * autoencoder does (`shown` in the question); NULL = nothing */
+    const uint8_t *ask;
     const loom_real *weight; /* [E] of asked elements; NULL = 1 */
     double scale;            /* for LOOM_SCALE */
     int32_t causal;
@@ -133,6 +135,9 @@ LOOM_API struct loom_node *loom_read(struct loom_build *b, const struct loom_vie
 /* Weighted negative log-likelihood of the asked elements, a sum: F64 [1]. params as loom_read gave them. */
 LOOM_API struct loom_node *loom_nll(struct loom_build *b, const struct loom_view *v, struct loom_node *params,
                                     const char *modality);
+/* The same with other weights [asked elements] than the question's; NULL = the question's. */
+LOOM_API struct loom_node *loom_nll_weighed(struct loom_build *b, const struct loom_view *v, struct loom_node *params,
+                                            const char *modality, const loom_real *weight);
 LOOM_API double loom_mass(const struct loom_build *b, const char *name); /* of the whole batch; >= 0 */
 enum loom_emit_flags {
     LOOM_LOG_ONLY = 1, /* no gradient */

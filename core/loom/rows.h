@@ -51,6 +51,7 @@ struct loom_rows {
         *value; /* [elems] what embed may see: after zeroing, randomising, scaling; hidden content reads 0 */
     const loom_real *target; /* [elems] of a question; NULL in a view's input */
     const loom_real *weight; /* [elems] of a question: 0 = not scored */
+    const uint8_t *shown;    /* [elems] of a question: 1 = asked though the view shows it; its score is a copy's */
     struct loom_groups
         groups; /* rows by segment, keyed by the segment's key: what attention, dropout and pooling take */
 };

@@ -139,7 +139,8 @@ static int fill_question(struct loom_plan *p, const struct loom_rows *full, cons
 {
     loom_real *target = loom_arena_alloc(p->arena, ((size_t)q->elems + 1) * sizeof(*target));
     loom_real *w = loom_arena_alloc(p->arena, ((size_t)q->elems + 1) * sizeof(*w));
-    if (!target || !w)
+    uint8_t *shown = loom_arena_alloc(p->arena, (size_t)q->elems + 1);
+    if (!target || !w || !shown)
         return full_arena(e);
     loom_real *value = (loom_real *)(uintptr_t)q->value;
     uint8_t *state = (uint8_t *)(uintptr_t)q->state;
@@ -151,13 +152,16 @@ static int fill_question(struct loom_plan *p, const struct loom_rows *full, cons
         state[i] = LOOM_HIDDEN;
         for (int32_t k = 0; k < n; k++) {
             target[at + k] = full->target[from + k];
-            int scored = inside && ask[from + k] == 1 && q->held[at + k] != 2 && isfinite((double)target[at + k]);
+            int scored = inside && (ask[from + k] == 1 || ask[from + k] == 3) && q->held[at + k] != 2 &&
+                         isfinite((double)target[at + k]);
             w[at + k] = scored ? (weight ? weight[from + k] : 1) : 0;
+            shown[at + k] = ask[from + k] == 3;
             value[at + k] = 0;
         }
     }
     q->target = target;
     q->weight = w;
+    q->shown = shown;
     return LOOM_OK;
 }
 

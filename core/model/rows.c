@@ -289,6 +289,7 @@ int loom_rows_subset(struct loom_arena *a, const struct loom_rows *from, const i
     out->held = held;
     out->value = value;
     out->target = out->weight = NULL;
+    out->shown = NULL;
     set_groups(out, from->groups.key);
     return LOOM_OK;
 }

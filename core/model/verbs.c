@@ -241,23 +241,31 @@ struct loom_node *loom_read(struct loom_build *b, const struct loom_view *v, str
 }
 
 /* Class numbers for a categorical likelihood; -1 where nothing is scored. */
-static struct loom_node *labels(struct loom_build *b, const struct loom_rows *ask)
+static struct loom_node *labels(struct loom_build *b, const struct loom_rows *ask, const loom_real *weight)
 {
     int64_t n = ask->elems;
     int32_t *label = loom_graph_alloc(b->graph, ((size_t)n + 1) * sizeof(*label));
     for (int64_t i = 0; label && i < n; i++)
-        label[i] = ask->weight[i] != 0 ? (int32_t)ask->target[i] : -1;
+        label[i] = weight[i] != 0 ? (int32_t)ask->target[i] : -1;
     return loom_input(b->graph, LOOM_I32, 1, &n, label);
 }
 
 struct loom_node *loom_nll(struct loom_build *b, const struct loom_view *v, struct loom_node *params,
                            const char *modality)
 {
+    return loom_nll_weighed(b, v, params, modality, NULL);
+}
+
+struct loom_node *loom_nll_weighed(struct loom_build *b, const struct loom_view *v, struct loom_node *params,
+                                   const char *modality, const loom_real *weights)
+{
     int number;
     const struct loom_modality *at = modality_of(b, modality, &number);
     if (!at || !params || !at->likelihood)
         return NULL;
     const struct loom_rows *ask = &v->ask[number];
+    if (!weights)
+        weights = ask->weight;
     int64_t n = ask->elems;
     struct loom_node *target;
     struct place p = leave(b);
@@ -266,11 +274,11 @@ struct loom_node *loom_nll(struct loom_build *b, const struct loom_view *v, stru
         target = at->tokenizer->truth(at->at.self, b, ask);
         loom_scope_pop(b);
     } else if (at->likelihood->params < 0) {
-        target = labels(b, ask);
+        target = labels(b, ask, weights);
     } else {
         target = loom_input(b->graph, LOOM_REAL, 1, &n, ask->target);
     }
-    struct loom_node *weight = loom_input(b->graph, LOOM_REAL, 1, &n, ask->weight);
+    struct loom_node *weight = loom_input(b->graph, LOOM_REAL, 1, &n, weights);
     struct loom_node *sum = at->likelihood->nll(b->graph, params, target, weight, ask->elems);
     come_back(b, &p);
     return sum;

@@ -82,7 +82,7 @@ static int64_t find_places(const struct loom_probe *p, const struct loom_said *s
     for (int64_t i = 0; i < said->n; i++) {
         int modality = said->modality[said->read[i]];
         int64_t k = ns(said->time[i]) / h->bin_ns;
-        if (said->view[said->read[i]] != v || !(said->weight[i] > 0))
+        if (said->view[said->read[i]] != v || !(said->weight[i] > 0) || said->shown[i])
             continue;
         if (behaves(p, modality)) {
             h->series |= !loom_model_visible(p->model, modality);
@@ -179,7 +179,7 @@ int loom_leak_mask(struct loom_probe *p, struct loom_leak *out, struct loom_erro
             code = mask_view(p, (enum loom_mode)mode, v, &said, &asked, out, e);
     }
     loom_said_release(&said);
-    return code == LOOM_OK && !asked ? unasked(out, "nothing is asked that is scored") : code;
+    return code == LOOM_OK && !asked ? unasked(out, "nothing is asked that is scored and not shown") : code;
 }
 
 /* ---- NaN where something is hidden ---- */
@@ -209,7 +209,7 @@ static int find_poison(const struct loom_probe *p, int v, struct poison *x)
         const struct loom_rows *ask = &view->ask[m];
         for (int32_t r = 0; r < ask->rows; r++)
             for (int32_t i = ask->first_elem[r]; i < ask->first_elem[r + 1]; i++)
-                if (ask->weight[i] > 0) {
+                if (ask->weight[i] > 0 && !ask->shown[i]) {
                     x->element[full->first_elem[ask->source[r]] + i - ask->first_elem[r]] = 1;
                     x->n++;
                 }
@@ -247,7 +247,7 @@ int loom_leak_nan(struct loom_probe *p, struct loom_leak *out, struct loom_error
     }
     loom_said_release(&said);
     loom_said_release(&then);
-    return code == LOOM_OK && !asked ? unasked(out, "nothing is asked that is scored") : code;
+    return code == LOOM_OK && !asked ? unasked(out, "nothing is asked that is scored and not shown") : code;
 }
 
 /* ---- what is held out ---- */

@@ -20,6 +20,7 @@ void loom_said_release(struct loom_said *s)
     free(s->time);
     free(s->target);
     free(s->weight);
+    free(s->shown);
     *s = (struct loom_said){0};
 }
 
@@ -37,8 +38,9 @@ static int reserve(struct loom_said *s, int64_t n)
     s->time = calloc(k, sizeof *s->time);
     s->target = calloc(k, sizeof *s->target);
     s->weight = calloc(k, sizeof *s->weight);
+    s->shown = calloc(k, sizeof *s->shown);
     s->room = n;
-    return s->value && s->read && s->segment && s->element && s->unit && s->time && s->target && s->weight;
+    return s->value && s->read && s->segment && s->element && s->unit && s->time && s->target && s->weight && s->shown;
 }
 
 static void keep_reading(struct loom_said *s, int number, const struct loom_reading *x)
@@ -54,6 +56,7 @@ static void keep_reading(struct loom_said *s, int number, const struct loom_read
                 s->time[s->n] = x->ask->axis[0][r];
                 s->target[s->n] = x->target[i];
                 s->weight[s->n] = x->weight[i];
+                s->shown[s->n] = x->ask->shown && x->ask->shown[i];
             }
 }
 

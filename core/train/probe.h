@@ -15,6 +15,7 @@ struct loom_said {
     int32_t *unit;                     /* [n] the layout's index of the element */
     double *time;                      /* [n] of the question, s from the window's origin */
     loom_real *target, *weight;        /* [n] */
+    uint8_t *shown;                    /* [n] asked though the view shows it */
     int modality[32];                  /* by number of the reading */
     int view[32];                      /* that it asked */
     int reads;

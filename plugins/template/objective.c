@@ -26,6 +26,11 @@ static int part_create(const struct loom_setup *s, void **self, struct loom_erro
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for an objective; free some");
     p->options = loom_setup_options(s);
     p->modality = loom_opt_string(p->options, "modality");
+    const int status = loom_mask_check(p->options, e);
+    if (status != LOOM_OK) {
+        free(p);
+        return status;
+    }
     *self = p;
     return LOOM_OK;
 }
@@ -48,30 +53,21 @@ static int part_describe(const void *self, struct loom_traits *t, struct loom_er
     return LOOM_OK;
 }
 
-/* [data] For one shard: `full` has all rows of its windows. For each element `how` says what becomes of it in the view,
- * `ask` whether it is asked. loom_mask_draw draws by the sample's name, so that a draw depends neither on the batch nor
- * on the number of threads; draw anything else with loom_plan_rng for the same reason. The mass is the denominator of
- * the mean: it is summed over all shards of the batch before anything is built. */
+/* [data] For one shard: `full` has all rows of its windows. loom_mask_view draws what is hidden, by the sample's name,
+ * so that a draw depends neither on the batch nor on the number of threads, and makes the view that asks for it (draw
+ * anything else with loom_plan_rng for the same reason, and make views of your own with loom_plan_view). The mass is
+ * the denominator of the mean: it is summed over all shards of the batch before anything is built. */
 static int part_plan(const void *self, const struct loom_rows *full, struct loom_plan *plan, struct loom_error *e)
 {
     const struct part *p = self;
-    struct loom_view_spec spec = LOOM_VIEW_SPEC;
     const int modality = loom_plan_modality(plan, p->modality);
-    uint8_t *how = loom_plan_alloc(plan, (size_t)full->elems + 1);
-    uint8_t *ask = loom_plan_alloc(plan, (size_t)full->elems + 1);
     int *kept = loom_plan_alloc(plan, sizeof *kept);
     if (modality < 0)
         return loom_opt_fail(p->options, "modality", e, "the model has no modality '%s'; name one that it has",
                              p->modality);
-    if (how == NULL || ask == NULL || kept == NULL)
+    if (kept == NULL)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory to plan; use a smaller batch");
-    loom_mask_draw(p->options, plan, full, modality, "@NAME@.mask", how, ask);
-    for (int32_t r = 0; r < full->rows; r++) /* what the data hold out (held-out units) is always asked */
-        for (int32_t i = full->first_elem[r]; full->modality[r] == modality && i < full->first_elem[r + 1]; i++)
-            ask[i] |= full->held[i] == 1;
-    spec.how = how;
-    spec.ask = ask;
-    const int view = loom_plan_view(plan, full, &spec, e);
+    const int view = loom_mask_view(p->options, plan, full, modality, "@NAME@.mask", e);
     if (view < 0)
         return view;
     *kept = view;
@@ -92,7 +88,7 @@ static void part_build(const void *self, struct loom_build *b, const struct loom
     loom_emit(b, "@NAME@", loom_nll(b, v, parameters, p->modality), mass > 0.0 ? weight / mass : 0.0, 0);
 }
 
-/* LOOM_HIDE_OPTIONS gives every objective the same words for hiding: hide, hide_by, hide_span, hide_how. */
+/* LOOM_HIDE_OPTIONS gives every objective the same words for hiding: hide, hide_by, hide_how, … */
 static const struct loom_option options[] = {
     LOOM_HIDE_OPTIONS("0.3", "replace"),
     {"modality", LOOM_OPT_STRING, 0, "spikes", NULL, NULL, "What is hidden and asked for."},
