@@ -11,5 +11,5 @@ for id in ndt2 poyo bins series; do "$loom" plugins describe "tokenizer/$id" --m
 "$loom" plugins describe backbone/perceiver --markdown
 echo
 "$loom" plugins describe backbone/vit --markdown
-for id in mae decode; do echo; "$loom" plugins describe "objective/$id" --markdown; done
+for id in mae contrastive decode; do echo; "$loom" plugins describe "objective/$id" --markdown; done
 for id in wiener smooth; do echo; "$loom" plugins describe "baseline/$id" --markdown; done

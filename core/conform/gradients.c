@@ -275,8 +275,11 @@ static int accumulate(struct loom_trial *t)
     int outcome = LOOM_PASSED;
     if (slope_open(&s, t, NULL, 0) != LOOM_OK)
         return loom_trial_fail_error(t, "a training pass");
+    const struct loom_traits *objective = loom_model_traits(s.p.model, LOOM_OBJECTIVE);
     if (s.p.n < 2)
         outcome = loom_trial_skip(t, "there is but one window");
+    else if (objective && (objective->offers & LOOM_COUPLES))
+        outcome = loom_trial_skip(t, "it compares the windows of a shard with each other (LOOM_COUPLES)");
     else if (halves(&s, &t->e) != LOOM_OK)
         outcome = loom_trial_fail_error(t, "a batch in two halves");
     for (int i = 0; i < s.store->count && outcome == LOOM_PASSED; i++) {

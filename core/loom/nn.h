@@ -75,4 +75,18 @@ LOOM_API struct loom_node *loom_nn_gru_cell(struct loom_build *b, const char *na
 LOOM_API struct loom_node *loom_nn_gru(struct loom_build *b, const char *name, struct loom_node *x, int64_t width,
                                        const struct loom_groups *groups, struct loom_node *h0, int reverse);
 
+/* Contrast of the rows of z [n, any], l2-normalised, with each other. positive [n, n]: 1 where row j is a positive of
+ * anchor i (the diagonal is not read). A row is an anchor if it has a positive and a row that is none. Sums over
+ * anchors i with positives P, candidates all rows but i, s = z zᵀ: loss        −1/|P| Σ_p ln (exp(s_ip/τ) / Σ_a
+ * exp(s_ia/τ)); one positive: InfoNCE (van den Oord et al. 2018), NT-Xent (Chen et al. 2020); several: supervised
+ * contrast (Khosla et al. 2020, L_out) alignment   mean over P of |z_i − z_p|²; uniformity: ln mean_a exp(−2 |z_i −
+ * z_a|²) (Wang & Isola 2020) A sum of two nodes is emitted as two, under one name. All NULL, and no anchors, for fewer
+ * than two rows. */
+struct loom_contrast {
+    struct loom_node *loss[2], *alignment, *uniformity[2]; /* F64 [1]; without gradients they are for the log */
+    double anchors, negatives; /* how many; their candidates that are not positive, summed */
+};
+LOOM_API struct loom_contrast loom_nn_contrast(struct loom_graph *g, struct loom_node *z, const uint8_t *positive,
+                                               double temperature);
+
 #endif

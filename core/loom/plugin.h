@@ -81,6 +81,7 @@ enum loom_power {
     /* offered by the objective */
     LOOM_KEEPS_ROWS = 1u << 28, /* never drops a row */
     LOOM_FITS_SHARD = 1u << 29, /* couples samples inside a shard at most */
+    LOOM_COUPLES = 1u << 30,    /* and does so: its loss hangs on which samples share a shard */
 };
 
 struct loom_traits {

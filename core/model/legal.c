@@ -46,6 +46,7 @@ static const struct power powers[] = {
     {LOOM_KEEPS_ROWS, "keeps-rows", "the objective", "no row is dropped", "use hide_how = \"zero\""},
     {LOOM_FITS_SHARD, "fits-shard", "the objective", "samples are coupled inside a shard at most",
      "make the group smaller"},
+    {LOOM_COUPLES, "couples", "the objective", "samples of a shard are compared", "add objectives: ( contrastive )"},
 };
 
 enum { POWERS = sizeof(powers) / sizeof(powers[0]) };

@@ -55,6 +55,11 @@ static int open_data(struct trainer *t, struct loom_error *e)
         .arity = t->arity,
         .partner_s = loom_opt_real(o, "partner_s"),
     };
+    if (t->arity > 1 && loom_catalog_spec(t->r->catalog)->window == LOOM_WINDOW_TRIAL)
+        return loom_opt_fail(o, "partner_s", e,
+                             "stage '%s' pairs windows that lie apart in time, and data.window = \"trial\" has one for "
+                             "each trial: set data.window = \"fixed\"",
+                             t->s->name);
     int code = loom_selection_init(&t->selection, t->r->catalog, LOOM_TRAIN, words, e);
     if (code == LOOM_OK)
         code = loom_sampler_new(&t->sampler, &t->selection, &spec, e);
