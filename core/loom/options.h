@@ -27,9 +27,10 @@ enum loom_option_flags {
 /* One option. Strings are static. Fixed-width members: this struct crosses the plugin boundary. */
 struct loom_option {
     const char *name;
-    uint32_t type;    /* enum loom_option_type */
-    uint32_t flags;   /* enum loom_option_flags */
-    const char *dflt; /* as it would stand in a pipeline file, text without quotes: "0.5", "true", "relu", "" = empty list */
+    uint32_t type;  /* enum loom_option_type */
+    uint32_t flags; /* enum loom_option_flags */
+    const char
+        *dflt; /* as it would stand in a pipeline file, text without quotes: "0.5", "true", "relu", "" = empty list */
     const char *range; /* NULL = any; numbers "[0,1]", "(0,1)", "[1,inf)"; words "a|b|c" */
     const char *unit;  /* "ms", "bins", "Hz"; NULL = none */
     const char *doc;   /* one sentence, what it does */
@@ -41,13 +42,16 @@ struct loom_options;
 LOOM_API int64_t loom_opt_int(const struct loom_options *o, const char *name);
 LOOM_API double loom_opt_real(const struct loom_options *o, const char *name);
 LOOM_API int loom_opt_bool(const struct loom_options *o, const char *name);
-LOOM_API const char *loom_opt_string(const struct loom_options *o, const char *name);  /* never NULL */
-LOOM_API int loom_opt_is(const struct loom_options *o, const char *name, const char *word); /* string option equals word */
-LOOM_API size_t loom_opt_count(const struct loom_options *o, const char *name);              /* elements of a list */
+LOOM_API const char *loom_opt_string(const struct loom_options *o, const char *name); /* never NULL */
+LOOM_API int loom_opt_is(const struct loom_options *o, const char *name,
+                         const char *word);                                     /* string option equals word */
+LOOM_API size_t loom_opt_count(const struct loom_options *o, const char *name); /* elements of a list */
 LOOM_API double loom_opt_real_at(const struct loom_options *o, const char *name, size_t i);
 LOOM_API const char *loom_opt_string_at(const struct loom_options *o, const char *name, size_t i);
 LOOM_API int loom_opt_given(const struct loom_options *o, const char *name); /* 1: the user wrote it; 0: default */
-/* Fill `e` with LOOM_ECONFIG and the place in the file where option `name` was set (or its group), and return the code. */
-LOOM_API int loom_opt_fail(const struct loom_options *o, const char *name, struct loom_error *e, const char *fmt, ...) LOOM_PRINTF(4, 5);
+/* Fill `e` with LOOM_ECONFIG and the place in the file where option `name` was set (or its group), and return the code.
+ */
+LOOM_API int loom_opt_fail(const struct loom_options *o, const char *name, struct loom_error *e, const char *fmt, ...)
+    LOOM_PRINTF(4, 5);
 
 #endif

@@ -19,9 +19,9 @@ struct loom_rng {
 /* Stream for one purpose ("mask", "dropout.block2", "init") of one sample at one step. Purpose is hashed (FNV-1a). */
 LOOM_API void loom_rng_init(struct loom_rng *r, uint64_t seed, const char *purpose, uint64_t step, uint64_t key);
 LOOM_API uint32_t loom_rng_u32(struct loom_rng *r);
-LOOM_API double loom_rng_uniform(struct loom_rng *r);              /* in [0,1), 53 bits */
-LOOM_API double loom_rng_normal(struct loom_rng *r);               /* mean 0, variance 1 (Box-Muller, one value a call) */
-LOOM_API uint32_t loom_rng_below(struct loom_rng *r, uint32_t n);  /* uniform in 0..n-1, unbiased; n >= 1 */
+LOOM_API double loom_rng_uniform(struct loom_rng *r); /* in [0,1), 53 bits */
+LOOM_API double loom_rng_normal(struct loom_rng *r);  /* mean 0, variance 1 (Box-Muller, one value a call) */
+LOOM_API uint32_t loom_rng_below(struct loom_rng *r, uint32_t n);   /* uniform in 0..n-1, unbiased; n >= 1 */
 LOOM_API int64_t loom_rng_poisson(struct loom_rng *r, double mean); /* inversion below 30, PTRS above */
 LOOM_API void loom_rng_shuffle(struct loom_rng *r, int32_t *x, size_t n);
 /* One block of four words by address: what kernels use to draw element masks without keeping them. */

@@ -76,8 +76,8 @@ typedef void (*loom_log_fn)(void *payload, int level, const char *message);
 LOOM_API void loom_log_set(loom_log_fn fn, void *payload); /* not thread-safe: call before any other thread runs */
 LOOM_API void loom_log(int level, const char *fmt, ...) LOOM_PRINTF(2, 3);
 
-/* Library version "0.1.0", and what it was built with and now runs on, one "name: value" a line ("BLAS: OpenBLAS 0.3.21,
- * threads: pthread, kernels: Haswell", …). */
+/* Library version "0.1.0", and what it was built with and now runs on, one "name: value" a line ("BLAS: OpenBLAS
+ * 0.3.21, threads: pthread, kernels: Haswell", …). */
 LOOM_API const char *loom_version(void);
 LOOM_API const char *loom_build_info(void);
 
