@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "suite.h"
+#include "fitting.h"
 
 #include "data/catalog.h"
 #include "data/recordings.h"
@@ -12,8 +12,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-static struct loom_error error;
 
 enum { BINS = 3000, UNITS = 7, LAGS = 3 };
 
@@ -70,57 +68,6 @@ static void linear_init(struct linear *x, const char *id, int units, uint64_t se
                                    .observed_s = x->observed};
 }
 
-struct fitted {
-    struct loom_registry *registry;
-    struct loom_config *config;
-    struct loom_model *model;
-    struct loom_shard *shard;
-    struct loom_block block;
-};
-
-static void windows_of(struct loom_windows *w, const struct loom_catalog *c, enum loom_split split, int folds)
-{
-    struct loom_selection s;
-    ck_ok(loom_selection_init(&s, c, split, (struct loom_words){0, NULL}, &error), &error);
-    ck_ok(loom_windows_init(w, &s, &(struct loom_tiling){.length_s = -1, .folds = folds}, &error), &error);
-    loom_selection_release(&s);
-}
-
-static void fit(struct fitted *f, const struct loom_catalog *c, const char *text, const char *baseline)
-{
-    struct loom_windows w;
-    ck_ok(loom_registry_new(&f->registry, NULL, &error), &error);
-    ck_ok(loom_config_parse(&f->config, text, "test", 0, NULL, &error), &error);
-    struct loom_model_spec spec = {.registry = f->registry,
-                                   .catalog = c,
-                                   .root = loom_config_root(f->config),
-                                   .stage = loom_config_group(f->config, "stage"),
-                                   .baseline = baseline,
-                                   .baseline_options = loom_config_group(f->config, baseline),
-                                   .seed = 1};
-    ck_ok(loom_model_new(&f->model, &spec, &error), &error);
-    ck_ok(loom_shard_new(&f->shard, f->model, (size_t)1 << 34, &error), &error);
-    ck_ok(loom_block_init(&f->block, loom_model_store(f->model), &error), &error);
-    windows_of(&w, c, LOOM_TRAIN, 5);
-    ck_assert_int_ge(w.n, 5);
-    for (int i = 0; i < w.n; i++) {
-        ck_ok(loom_shard_plan(f->shard, &w.sample[i], 1, LOOM_FIT, 0, &error), &error);
-        ck_ok(loom_shard_build(f->shard, loom_shard_masses(f->shard), &f->block, 1, &error), &error);
-        loom_shard_run(f->shard);
-    }
-    ck_assert_int_eq(loom_model_update(f->model, f->block.sum, 1, 0, &error), 0);
-    loom_windows_release(&w);
-}
-
-static void fitted_release(struct fitted *f)
-{
-    loom_block_release(&f->block);
-    loom_shard_free(f->shard);
-    loom_model_free(f->model);
-    loom_config_free(f->config);
-    loom_registry_free(f->registry);
-}
-
 /* R² of the test split, one span a window. */
 static json_t *score(const struct fitted *f, const struct loom_catalog *c, int recordings)
 {
@@ -130,7 +77,7 @@ static json_t *score(const struct fitted *f, const struct loom_catalog *c, int r
     json_t *out;
     loom_predictions_init(&p);
     snprintf(p.likelihood, sizeof p.likelihood, "gaussian");
-    windows_of(&w, c, LOOM_TEST, 0);
+    fit_windows(&w, c, LOOM_TEST, 0);
     for (int i = 0; i < w.n; i++) {
         ck_ok(loom_shard_plan(f->shard, &w.sample[i], 1, LOOM_EVALUATE, 0, &error), &error);
         ck_ok(loom_shard_build(f->shard, loom_shard_masses(f->shard), NULL, 1, &error), &error);
@@ -161,14 +108,6 @@ static json_t *score(const struct fitted *f, const struct loom_catalog *c, int r
     return out;
 }
 
-static const loom_real *state(const struct fitted *f, const char *name)
-{
-    const struct loom_store *s = loom_model_store(f->model);
-    const struct loom_entry *n = loom_store_find(s, LOOM_LIFE_STATE, name);
-    ck_assert_msg(n != NULL, "there is no state %s", name);
-    return s->state + n->offset;
-}
-
 /* Two recordings with other units and other filters: each finds its own, at the right lag and unit. */
 START_TEST(wiener_finds_the_filter)
 {
@@ -180,11 +119,12 @@ START_TEST(wiener_finds_the_filter)
     linear_init(&a, "a", UNITS, 1, 0.5);
     linear_init(&b, "b", 4, 2, 0.5);
     ck_ok(loom_catalog_new(&c, both, 2, &spec, &error), &error);
-    fit(&f, c,
+    fit_all(
+        &f, c,
         "stage: { objectives: ( { plugin = \"decode\"; target = \"vel\"; } ); }; wiener: { lags = 4; lags_ahead = 1; "
         "};",
         "wiener");
-    const loom_real *w = state(&f, "backbone.vel.weight.a"), *v = state(&f, "backbone.vel.weight.b");
+    const loom_real *w = fit_state(&f, "backbone.vel.ridge.a"), *v = fit_state(&f, "backbone.vel.ridge.b");
     for (int d = 0; d < 2; d++)
         for (int l = -1; l < 4; l++) {
             for (int u = 0; u < UNITS; u++)
@@ -195,7 +135,7 @@ START_TEST(wiener_finds_the_filter)
     json_t *r2 = score(&f, c, 2);
     ck_assert_msg(loom_metric_mean(r2) > 0.985, "R2 %g", loom_metric_mean(r2));
     json_decref(r2);
-    fitted_release(&f);
+    fit_release(&f);
     loom_catalog_free(c);
 }
 END_TEST
@@ -214,11 +154,11 @@ START_TEST(nothing_is_made_of_noise)
     for (int i = 0; i < 2 * BINS; i++)
         a.value[i] = (float)loom_rng_normal(&g);
     ck_ok(loom_catalog_new(&c, one, 1, &spec, &error), &error);
-    fit(&f, c, "stage: { objectives: ( { plugin = \"decode\"; target = \"vel\"; } ); };", "smooth");
+    fit_all(&f, c, "stage: { objectives: ( { plugin = \"decode\"; target = \"vel\"; } ); };", "smooth");
     json_t *r2 = score(&f, c, 1);
     ck_near(loom_metric_mean(r2), 0.0, 0.01);
     json_decref(r2);
-    fitted_release(&f);
+    fit_release(&f);
     loom_catalog_free(c);
 }
 END_TEST
@@ -232,7 +172,7 @@ static const char m1[] =
 static const struct {
     const char *baseline;
     double least, most;
-} figures[] = {{"wiener", 0.76, 0.79}, {"smooth", 0.61, 0.65}};
+} figures[] = {{"wiener", 0.76, 0.79}, {"smooth", 0.61, 0.65}, {"kalman", 0.67, 0.71}, {"wiener-cascade", 0.79, 0.82}};
 
 START_TEST(m1_hand_velocity)
 {
@@ -243,12 +183,12 @@ START_TEST(m1_hand_velocity)
     ck_ok(loom_registry_new(&registry, NULL, &error), &error);
     ck_ok(loom_config_parse(&config, m1, "m1", 0, NULL, &error), &error);
     ck_ok(loom_catalog_open(&c, loom_config_group(config, "data"), registry, &error), &error);
-    fit(&f, c, m1, figures[_i].baseline);
+    fit_all(&f, c, m1, figures[_i].baseline);
     json_t *r2 = score(&f, c, 1);
     double mean = loom_metric_mean(r2);
     ck_assert_msg(mean >= figures[_i].least && mean <= figures[_i].most, "R2 of hand velocity is %g", mean);
     json_decref(r2);
-    fitted_release(&f);
+    fit_release(&f);
     loom_catalog_free(c);
     loom_config_free(config);
     loom_registry_free(registry);

@@ -12,4 +12,4 @@ for id in ndt2 poyo bins series; do "$loom" plugins describe "tokenizer/$id" --m
 echo
 "$loom" plugins describe backbone/vit --markdown
 for id in mae contrastive decode; do echo; "$loom" plugins describe "objective/$id" --markdown; done
-for id in wiener smooth; do echo; "$loom" plugins describe "baseline/$id" --markdown; done
+for id in wiener wiener-cascade smooth kalman; do echo; "$loom" plugins describe "baseline/$id" --markdown; done

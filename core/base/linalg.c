@@ -117,3 +117,40 @@ void loom_cholesky_solve(const double *u, int64_t n, double *b, int64_t m)
                 (int)m);
     threads_back(threads);
 }
+
+static void swap_rows(double *x, int64_t i, int64_t j, int64_t n)
+{
+    for (int64_t k = 0; k < n && i != j; k++) {
+        double was = x[i * n + k];
+        x[i * n + k] = x[j * n + k];
+        x[j * n + k] = was;
+    }
+}
+
+void loom_solve(double *a, int64_t n, double *b, int64_t m)
+{
+    for (int64_t k = 0; k < n; k++) {
+        int64_t best = k;
+        for (int64_t i = k + 1; i < n; i++)
+            if (fabs(a[i * n + k]) > fabs(a[best * n + k]))
+                best = i;
+        swap_rows(a, k, best, n);
+        swap_rows(b, k, best, m);
+        const double pivot = a[k * n + k] != 0.0 ? a[k * n + k] : (double)NAN;
+        for (int64_t i = k + 1; i < n; i++) {
+            const double f = a[i * n + k] / pivot;
+            for (int64_t j = k + 1; j < n; j++)
+                a[i * n + j] -= f * a[k * n + j];
+            for (int64_t j = 0; j < m; j++)
+                b[i * m + j] -= f * b[k * m + j];
+        }
+        a[k * n + k] = pivot;
+    }
+    for (int64_t i = n - 1; i >= 0; i--)
+        for (int64_t j = 0; j < m; j++) {
+            double sum = b[i * m + j];
+            for (int64_t k = i + 1; k < n; k++)
+                sum -= a[i * n + k] * b[k * m + j];
+            b[i * m + j] = sum / a[i * n + i];
+        }
+}

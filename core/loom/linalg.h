@@ -21,6 +21,9 @@ LOOM_API void loom_triangle_unpack(double *symmetric, const double *from, int64_
 LOOM_API int loom_cholesky(double *a, int64_t n, struct loom_error *e);
 /* Solve a x = b for b [n, m] in place, `u` as loom_cholesky left it. */
 LOOM_API void loom_cholesky_solve(const double *u, int64_t n, double *b, int64_t m);
+/* Solve a x = b for b [n, m] in place, any square `a` of small size, which is overwritten (Gaussian elimination with
+ * partial pivoting). Where `a` is singular b becomes NaN. */
+LOOM_API void loom_solve(double *a, int64_t n, double *b, int64_t m);
 
 /* Sums of a regression of y [rows, m] on x [rows, n]: the Gram matrix of z = (1, x, y), packed, [loom_moments_size]. */
 LOOM_API int64_t loom_moments_size(int64_t n, int64_t m);

@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What other programs make of small recordings, for tests/test_golden_baselines.c:
+
+    python3 tests/golden/baselines.py > tests/golden/baselines.json
+
+wiener, wiener-cascade: scikit-learn's Ridge and numpy's polyfit. kalman: the textbook's covariance form, and scipy's
+Riccati solver. Made with Python 3.11, numpy 2, scipy 1, scikit-learn 1.
+"""
+import json
+
+import numpy as np
+from scipy.linalg import solve_discrete_are
+from sklearn.linear_model import Ridge
+
+BINS, UNITS, FOLDS = 400, 6, 5
+TRAIN, TEST = 280, 320  # bins [0, TRAIN) and [TEST, BINS): 70, 10, 20 %
+rng = np.random.default_rng(7)
+
+
+def round_all(x, digits):
+    return [round_all(y, digits) for y in x] if np.ndim(x) else round(float(x), digits)
+
+
+def reach():
+    """A velocity that turns slowly, and counts of units that are tuned to it two bins before."""
+    v = np.zeros((BINS, 2))
+    for t in range(2, BINS):
+        v[t] = 1.6 * v[t - 1] - 0.7 * v[t - 2] + 0.2 * rng.normal(size=2)
+    angle = np.linspace(0, 2 * np.pi, UNITS, endpoint=False)
+    drive = np.roll(v, -2, axis=0) @ np.array([np.cos(angle), np.sin(angle)])
+    counts = rng.poisson(np.exp(0.7 + 0.5 * drive))
+    return counts, np.round(10 * v, 3)
+
+
+def parts():
+    """Training bins of each fold: sequences that nothing crosses."""
+    return [np.arange(TRAIN * f // FOLDS, TRAIN * (f + 1) // FOLDS) for f in range(FOLDS)]
+
+
+def lagged(z, bins, lags):
+    """Features of bins whose lags all lie in `bins`, and those bins."""
+    rows = bins[lags - 1:]
+    return np.hstack([z[rows - lag] for lag in range(lags)]), rows
+
+
+def wiener(z, v, lags, lam):
+    x, y = zip(*((f, v[r]) for f, r in (lagged(z, p, lags) for p in parts())))
+    x, y = np.vstack(x), np.vstack(y)
+    # mean squared error + lam |w|^2 for features in units of one common deviation
+    model = Ridge(alpha=len(x) * lam * x.var(axis=0).mean()).fit(x, y)
+    test, _ = lagged(z, np.arange(TEST, BINS), lags)
+    return model.predict(x), y, model.predict(test)
+
+
+def cascade(z, v, lags, lam, degree):
+    said, y, test = wiener(z, v, lags, lam)
+    return np.stack([np.polyval(np.polyfit(said[:, d], y[:, d], degree), test[:, d]) for d in range(2)], axis=1)
+
+
+def kalman(z, v, lag, differences, steady, noise):
+    x = v.astype(float)
+    for k in range(differences):
+        x = np.hstack([x, np.vstack([np.full((1, 2), np.nan), np.diff(x[:, -2:], axis=0)])])
+    n = x.shape[1]
+    now, before, seen, told = [], [], [], []
+    for p in parts():
+        known = p[differences:]
+        now += list(known[1:])
+        before += list(known[1:] - 1)
+        told += [t for t in known if t - lag in p]
+    one = np.ones((len(before), 1))
+    b, *_ = np.linalg.lstsq(np.hstack([x[before], one]), x[now], rcond=None)
+    A, c = b[:-1].T, b[-1]
+    res = x[now] - np.hstack([x[before], one]) @ b
+    W = noise * res.T @ res / (len(now) - 1)
+    told = np.array(told)
+    one = np.ones((len(told), 1))
+    b, *_ = np.linalg.lstsq(np.hstack([x[told], one]), z[told - lag].astype(float), rcond=None)
+    H, d = b[:-1].T, b[-1]
+    res = z[told - lag] - np.hstack([x[told], one]) @ b
+    Q = res.T @ res / len(told)
+    m, P = x[told].mean(axis=0), np.cov(x[told].T, ddof=0)
+    gain = None
+    if steady:
+        # differences make W singular, so the equation is solved for a W a little larger
+        M = solve_discrete_are(A.T, H.T, W + 1e-9 * np.trace(W) * np.eye(n), Q)
+        gain = M @ H.T @ np.linalg.inv(H @ M @ H.T + Q)
+    out = []
+    for t in range(TEST, BINS):
+        if t > TEST:
+            m, P = A @ m + c, A @ P @ A.T + W
+        if t - lag >= TEST:
+            K = P @ H.T @ np.linalg.inv(H @ P @ H.T + Q)
+            m = m + (gain if steady else K) @ (z[t - lag] - H @ m - d)
+            P = (np.eye(n) - K @ H) @ P
+        out.append(m[:2])
+    return np.array(out)
+
+
+def main():
+    z, v = reach()
+    cases = [
+        {"baseline": "wiener", "options": "lags = 3; lambdas = ( 0.1 );", "skip": 2, "test": wiener(z, v, 3, 0.1)[2]},
+        {"baseline": "wiener-cascade", "options": "lags = 3; lambdas = ( 0.1 );", "skip": 2,
+         "test": cascade(z, v, 3, 0.1, 3)},
+        {"baseline": "kalman", "options": "lag_ms = 100.0;", "skip": 0, "test": kalman(z, v, 2, 1, False, 1)},
+        {"baseline": "kalman", "options": "lag_ms = 100.0; differences = 0; noise = 2.0;", "skip": 0,
+         "test": kalman(z, v, 2, 0, False, 2)},
+        {"baseline": "kalman", "options": "lag_ms = 50.0; steady = true;", "skip": 0,
+         "test": kalman(z, v, 1, 1, True, 1)},
+    ]
+    for c in cases:
+        c.setdefault("tolerance", 2e-4)
+        c["test"] = round_all(c["test"], 6)
+    print(json.dumps({"decode": {"asked": "vel", "counts": z.tolist(), "value": v.tolist(), "cases": cases}}))
+
+
+main()
