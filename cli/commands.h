@@ -4,6 +4,7 @@
 #ifndef LOOM_CLI_COMMANDS_H
 #define LOOM_CLI_COMMANDS_H
 
+int loom_cmd_ablate(int argc, char **argv);
 int loom_cmd_bench(int argc, char **argv);
 int loom_cmd_conform(int argc, char **argv);
 int loom_cmd_check(int argc, char **argv);

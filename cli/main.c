@@ -14,6 +14,7 @@ static const struct command {
 } commands[] = {
     {"run", loom_cmd_run, "a pipeline: train, fine-tune, evaluate"},
     {"check", loom_cmd_check, "resolve and validate a pipeline, show parts, shapes, memory"},
+    {"ablate", loom_cmd_ablate, "a grid of pipelines × seeds, compared in pairs: one table, one report"},
     {"eval", loom_cmd_eval, "the metrics of a run again, from its checkpoints"},
     {"bench", loom_cmd_bench, "this machine's limits, and how close ops and training steps come"},
     {"report", loom_cmd_report, "report.html of one run, or of several side by side"},

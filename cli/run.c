@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 static const char usage[] =
     "usage: loom run PIPELINE.cfg [KEY=VALUE …] [--out DIR] [--seeds 1,2,3] [--threads N] [--dry] [--quiet]\n"
@@ -18,20 +20,20 @@ static const char usage[] =
     "  --threads N      workers; results do not depend on it\n"
     "  --dry            build everything, take one step of each stage, write nothing\n"
     "  --quiet          print errors alone\n"
+    "  --with-parent    end, as by kill -9, when the program that started this one ends; --resume goes on\n"
     "  --plugin-path    folders, ':' between them, searched before $LOOM_PLUGIN_PATH\n";
 
 struct request {
     const char *pipeline, *out, *resume, *seeds, *threads, *path, *wrong;
-    int dry, quiet, overrides;
+    int dry, quiet, with_parent, overrides;
 };
 
 static int read_request(int argc, char **argv, struct request *q, const char **override)
 {
     const struct loom_word words[] = {
-        {"--out", &q->out, NULL},          {"--resume", &q->resume, NULL},
-        {"--seeds", &q->seeds, NULL},      {"--threads", &q->threads, NULL},
-        {"--plugin-path", &q->path, NULL}, {"--dry", NULL, &q->dry},
-        {"--quiet", NULL, &q->quiet},      {NULL, NULL, NULL},
+        {"--out", &q->out, NULL},         {"--resume", &q->resume, NULL},           {"--seeds", &q->seeds, NULL},
+        {"--threads", &q->threads, NULL}, {"--plugin-path", &q->path, NULL},        {"--dry", NULL, &q->dry},
+        {"--quiet", NULL, &q->quiet},     {"--with-parent", NULL, &q->with_parent}, {NULL, NULL, NULL},
     };
     if (loom_words_read(argc, argv, words, &q->pipeline, override, &q->overrides, &q->wrong))
         return 1;
@@ -54,6 +56,13 @@ static char *seeds_override(const char *list)
     else if (text)
         *text = '\0';
     return text;
+}
+
+/* 1 when the parent is gone already. */
+static int end_with_parent(void)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return getppid() == 1;
 }
 
 static int run(const struct request *q, const char **override)
@@ -88,6 +97,10 @@ static int run(const struct request *q, const char **override)
         override[spec.overrides++] = seeds;
     }
     loom_stop_on_signals();
+    if (q->with_parent && end_with_parent()) {
+        free(seeds);
+        return 1;
+    }
     int code = loom_run(&spec, &e);
     free(seeds);
     if (code == LOOM_OK && *folder && !q->quiet)

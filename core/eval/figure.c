@@ -2,6 +2,7 @@
 #include "eval/figure.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,18 +49,18 @@ static void tick_text(struct loom_str *s, double x, double step)
         loom_str_printf(s, "%.*f", decimals, x);
 }
 
-static void x_axis(struct loom_str *s, const struct scale *x, const char *label)
+static void x_axis(struct loom_str *s, const struct scale *x, const char *label, int height)
 {
     double step = tick_step(x->to - x->from, 5);
     for (double v = ceil(x->from / step - 1e-9) * step; v <= x->to + step * 1e-9; v += step) {
         double at = place(x, v);
         int edge = at > WIDTH - 14;
-        loom_str_printf(s, "<text class=t x=\"%.1f\" y=\"%d\" text-anchor=%s>", edge ? WIDTH : at, HEIGHT - BOTTOM + 14,
+        loom_str_printf(s, "<text class=t x=\"%.1f\" y=\"%d\" text-anchor=%s>", edge ? WIDTH : at, height - BOTTOM + 14,
                         edge ? "end" : "middle");
         tick_text(s, v, step);
         loom_str_add(s, "</text>");
     }
-    loom_str_printf(s, "<text class=l x=\"%d\" y=\"%d\" text-anchor=middle>", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6);
+    loom_str_printf(s, "<text class=l x=\"%d\" y=\"%d\" text-anchor=middle>", (LEFT + WIDTH - RIGHT) / 2, height - 6);
     loom_str_html(s, label);
     loom_str_add(s, "</text>");
 }
@@ -98,9 +99,9 @@ static void open_figure(struct loom_str *s, const struct loom_figure *f)
     }
 }
 
-static void open_svg(struct loom_str *s, const struct loom_figure *f)
+static void open_svg(struct loom_str *s, const struct loom_figure *f, int height)
 {
-    loom_str_printf(s, "</figcaption><svg viewBox=\"0 0 %d %d\" role=img aria-label=\"", WIDTH, HEIGHT);
+    loom_str_printf(s, "</figcaption><svg viewBox=\"0 0 %d %d\" role=img aria-label=\"", WIDTH, height);
     loom_str_html(s, f->title);
     loom_str_add(s, "\">");
 }
@@ -181,9 +182,9 @@ void loom_figure_lines(struct loom_str *s, const struct loom_figure *f, const st
     y_range(line, lines, &y.from, &y.to);
     open_figure(s, f);
     legend(s, line, lines);
-    open_svg(s, f);
+    open_svg(s, f, HEIGHT);
     y_axis(s, &y, f->y_label, 1);
-    x_axis(s, &x, f->x_label);
+    x_axis(s, &x, f->x_label, HEIGHT);
     for (int i = 0; i < lines; i++)
         draw(s, &line[i], &x, &y);
     loom_str_add(s, "</svg></figure>\n");
@@ -205,13 +206,83 @@ void loom_figure_cells(struct loom_str *s, const struct loom_figure *f, const st
         index[i] = isnan(at) ? 0 : (uint8_t)(1.0 + 254.0 * fmin(fmax(at, 0.0), 1.0));
     }
     open_figure(s, f);
-    open_svg(s, f);
+    open_svg(s, f, HEIGHT);
     loom_str_printf(s, "<image x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" preserveAspectRatio=none href=\"", LEFT,
                     TOP, WIDTH - LEFT - RIGHT, HEIGHT - BOTTOM - TOP);
     loom_png_uri(s, index, (uint32_t)c->columns, (uint32_t)c->rows);
     loom_str_add(s, "\"/>");
     y_axis(s, &y, f->y_label, 0);
-    x_axis(s, &x, f->x_label);
+    x_axis(s, &x, f->x_label, HEIGHT);
     loom_str_add(s, "</svg></figure>\n");
     free(index);
+}
+
+/* ---- rows: means with intervals, one below the other ---- */
+
+enum { ROW = 26, NAME = 112, LETTER = 6 };
+
+static void row_name(struct loom_str *s, const struct loom_figure_row *r, double y)
+{
+    size_t most = NAME / LETTER, n = strlen(r->name);
+    char name[64];
+    if (n > most) /* not within a letter of several bytes */
+        for (n = most - 1; n > 0 && ((unsigned char)r->name[n] & 0xc0) == 0x80;)
+            n--;
+    snprintf(name, sizeof name, "%.*s%s", (int)(n < 56 ? n : 56), r->name, r->name[n < 56 ? n : 56] ? "…" : "");
+    loom_str_printf(s, "<text class=\"l%s\" x=\"%d\" y=\"%.1f\" text-anchor=end>", r->strong ? " own" : "", NAME - 8,
+                    y + 3.5);
+    loom_str_html(s, name);
+    loom_str_add(s, "</text>");
+}
+
+static void row(struct loom_str *s, const struct loom_figure_row *r, const struct scale *x, double y)
+{
+    row_name(s, r, y);
+    for (int i = 0; i < r->points; i++)
+        if (isfinite(r->point[i]))
+            loom_str_printf(s, "<circle class=\"dot faint c%d\" cx=\"%.1f\" cy=\"%.1f\" r=2.6 />", r->colour,
+                            place(x, r->point[i]), y + 5.5);
+    if (isfinite(r->low) && isfinite(r->high))
+        loom_str_printf(s, "<path class=\"p c%d\" d=\"M%.1f %.1fH%.1f\"/>", r->colour, place(x, r->low), y - 2.5,
+                        place(x, r->high));
+    if (isfinite(r->mean))
+        loom_str_printf(s, "<circle class=\"dot c%d\" cx=\"%.1f\" cy=\"%.1f\" r=3.6 />", r->colour, place(x, r->mean),
+                        y - 2.5);
+}
+
+static void take_in(struct scale *x, double v)
+{
+    if (isfinite(v)) {
+        x->from = fmin(x->from, v);
+        x->to = fmax(x->to, v);
+    }
+}
+
+void loom_figure_rows(struct loom_str *s, const struct loom_figure *f, const struct loom_figure_row *list, int rows,
+                      double mark)
+{
+    struct scale x = {INFINITY, -INFINITY, NAME, WIDTH - NAME - RIGHT};
+    int height = TOP + rows * ROW + BOTTOM;
+    take_in(&x, mark);
+    for (int i = 0; i < rows; i++) {
+        const double ends[] = {list[i].mean, list[i].low, list[i].high};
+        for (int k = 0; k < 3; k++)
+            take_in(&x, ends[k]);
+        for (int k = 0; k < list[i].points; k++)
+            take_in(&x, list[i].point[k]);
+    }
+    widen(&x.from, &x.to);
+    double margin = 0.05 * (x.to - x.from);
+    x.from -= margin;
+    x.to += margin;
+    open_figure(s, f);
+    open_svg(s, f, *f->x_label ? height : height - 18);
+    for (int i = 0; i < rows; i++)
+        loom_str_printf(s, "<path class=g d=\"M%d %.1fH%d\"/>", NAME, TOP + (i + 0.5) * ROW, WIDTH - RIGHT);
+    if (isfinite(mark))
+        loom_str_printf(s, "<path class=\"p dash true\" d=\"M%.1f %dV%d\"/>", place(&x, mark), TOP, height - BOTTOM);
+    for (int i = 0; i < rows; i++)
+        row(s, &list[i], &x, TOP + (i + 0.5) * ROW);
+    x_axis(s, &x, f->x_label, height);
+    loom_str_add(s, "</svg></figure>\n");
 }

@@ -31,6 +31,19 @@ struct loom_cells {
 };
 void loom_figure_cells(struct loom_str *html, const struct loom_figure *f, const struct loom_cells *c);
 
+struct loom_figure_row {
+    const char *name;
+    double mean, low, high; /* low, high: interval; NaN = none */
+    const double *point;    /* [points] what the mean is of; NULL = not drawn */
+    int points;
+    int colour; /* 0 … 5 */
+    int strong; /* 1: its name stands out */
+};
+/* One row below the other over a common axis: means with their intervals, points under them. mark: where a dashed line
+ * stands; NaN = nowhere. */
+void loom_figure_rows(struct loom_str *html, const struct loom_figure *f, const struct loom_figure_row *row, int rows,
+                      double mark);
+
 /* An indexed PNG as a data: URI; index 0 is transparent, the others run through the palette. `index` [height, width].
  */
 void loom_png_uri(struct loom_str *out, const uint8_t *index, uint32_t width, uint32_t height);

@@ -184,18 +184,23 @@ static int run_sections(struct loom_page *p, int heading, struct loom_error *e)
 
 /* ---- the page ---- */
 
+void loom_report_head(struct loom_str *s, const char *title)
+{
+    loom_str_add(s, "<!doctype html>\n<html lang=en><head><meta charset=utf-8>\n"
+                    "<meta name=viewport content=\"width=device-width,initial-scale=1\">\n"
+                    "<meta name=color-scheme content=\"light dark\">\n<title>");
+    loom_str_html(s, title);
+    loom_str_add(s, "</title>\n<style>\n");
+    loom_str_add(s, loom_report_style);
+    loom_str_add(s, "</style></head><body>\n");
+}
+
 static void page_begin(struct loom_page *p, const struct loom_report_spec *spec)
 {
-    char name[64];
-    loom_str_add(&p->html, "<!doctype html>\n<html lang=en><head><meta charset=utf-8>\n"
-                           "<meta name=viewport content=\"width=device-width,initial-scale=1\">\n"
-                           "<meta name=color-scheme content=\"light dark\">\n<title>");
-    loom_str_html(&p->html, short_name(spec->run[0], name));
-    if (spec->runs > 1)
-        loom_str_printf(&p->html, " and %d more", spec->runs - 1);
-    loom_str_add(&p->html, "</title>\n<style>\n");
-    loom_str_add(&p->html, loom_report_style);
-    loom_str_add(&p->html, "</style></head><body>\n");
+    char name[64], title[96];
+    short_name(spec->run[0], name);
+    snprintf(title, sizeof title, spec->runs > 1 ? "%s and %d more" : "%s", name, spec->runs - 1);
+    loom_report_head(&p->html, title);
 }
 
 static int side_by_side(struct loom_page *p, const struct loom_report_spec *spec, struct loom_error *e)

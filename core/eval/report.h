@@ -36,6 +36,12 @@ int loom_report_predictions(struct loom_page *p, struct loom_error *e); /* predi
 void loom_report_tiles(struct loom_page *p);                            /* the figures that matter most */
 void loom_report_metrics(struct loom_page *p);                          /* tables, baselines beside the model */
 void loom_report_seeds(struct loom_page *p);                            /* per seed, and paired comparisons */
+/* A page up to the begin of its body. */
+void loom_report_head(struct loom_str *s, const char *title);
+/* report.html of an ablation in its folder, out of what results.json says (train/ablate_results.c). */
+int loom_report_ablation(const char *folder, const json_t *results, struct loom_error *e);
+/* "R²" of "r2"; what stands behind a dot is the modality. */
+void loom_report_metric_name(struct loom_str *s, const char *key);
 /* Metrics of several runs side by side: [runs] metrics.json (NULL = none) and names. */
 void loom_report_side_by_side(struct loom_str *html, json_t *const *metrics, const char *const *name, int runs);
 

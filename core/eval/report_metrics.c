@@ -44,7 +44,7 @@ static void with_interval(struct loom_str *s, const json_t *metric)
 }
 
 /* Metric names as people write them; a key METRIC.MODALITY keeps its modality. */
-static void metric_name(struct loom_str *s, const char *key)
+void loom_report_metric_name(struct loom_str *s, const char *key)
 {
     static const char *const names[][2] = {{"r2", "R²"},
                                            {"bits_per_spike", "bits/spike"},
@@ -87,7 +87,7 @@ static void tile(struct loom_str *s, const char *stage, const char *split, const
                  json_t *baselines)
 {
     loom_str_add(s, "<div class=tile><span>");
-    metric_name(s, metric);
+    loom_report_metric_name(s, metric);
     loom_str_add(s, ", ");
     loom_str_html(s, stage);
     loom_str_add(s, ", ");
@@ -198,7 +198,7 @@ static void table(struct loom_str *s, const char *stage, const char *split, json
     for (int i = 0; i < columns; i++) {
         loom_str_add(s, "<th>");
         if (column[i].entry == NULL)
-            metric_name(s, column[i].metric);
+            loom_report_metric_name(s, column[i].metric);
         else
             loom_str_html(s, strcmp(column[i].entry, "variance_weighted") == 0 ? "weighted" : column[i].entry);
         loom_str_add(s, "</th>");
@@ -235,7 +235,7 @@ static void seed_row(struct loom_str *s, const char *who, const char *split, con
     if (!json_is_array(each))
         return;
     loom_str_add(s, "<tr><td>");
-    metric_name(s, key);
+    loom_report_metric_name(s, key);
     loom_str_add(s, " <small>");
     loom_str_html(s, who);
     loom_str_add(s, ", ");
@@ -315,7 +315,7 @@ static void compared_row(struct loom_str *s, json_t *const *metrics, int runs, c
                          const char *metric)
 {
     loom_str_add(s, "<tr><td>");
-    metric_name(s, metric);
+    loom_report_metric_name(s, metric);
     loom_str_add(s, " <small>");
     loom_str_html(s, stage);
     loom_str_add(s, ", ");

@@ -76,3 +76,35 @@ int loom_paired_compare(struct loom_paired *out, const double *a, const double *
     free(mean);
     return LOOM_OK;
 }
+
+/* Exact to three digits for 1 to 30 degrees of freedom, then Cornish and Fisher's expansion about the normal quantile.
+ */
+double loom_student(int freedom)
+{
+    static const double table[] = {12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
+                                   2.201,  2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
+                                   2.080,  2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042};
+    const double z = 1.959964;
+    if (freedom <= 30)
+        return table[freedom - 1];
+    return z + (z * z * z + z) / (4 * freedom);
+}
+
+/* The k-th smallest of m times m - k + 1, never less than one before it (Holm 1979). */
+void loom_holm(const double *p, int n, double *adjusted)
+{
+    int m = 0;
+    for (int i = 0; i < n; i++) {
+        adjusted[i] = NAN;
+        m += !isnan(p[i]);
+    }
+    double least = 0.0;
+    for (int k = 0; k < m; k++) {
+        int next = -1;
+        for (int i = 0; i < n; i++)
+            if (!isnan(p[i]) && isnan(adjusted[i]) && (next < 0 || p[i] < p[next]))
+                next = i;
+        least = fmax(least, fmin(1.0, (m - k) * p[next]));
+        adjusted[next] = least;
+    }
+}

@@ -22,5 +22,10 @@ int loom_paired_compare(struct loom_paired *out, const double *a, const double *
                         int32_t draws, uint64_t seed, struct loom_error *e);
 /* Two-sided exact probability of as uneven a split of wins + losses fair coins. */
 double loom_sign_test(int64_t wins, int64_t losses);
+/* Two-sided 95 % quantile of Student's t with `freedom` >= 1 degrees of freedom. */
+double loom_student(int freedom);
+/* p [n] of n tests that are read together, NaN = none: adjusted [n], so that the chance of any false one among those
+ * below a level is at most that level (Holm 1979). */
+void loom_holm(const double *p, int n, double *adjusted);
 
 #endif

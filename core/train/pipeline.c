@@ -108,8 +108,7 @@ int loom_pipeline_stage(const struct loom_pipeline *p, const char *name)
     return -1;
 }
 
-/* Names become folders: letters, digits and a few signs. */
-static int is_name(const char *text)
+int loom_pipeline_is_name(const char *text)
 {
     size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
     return n > 0 && n < LOOM_STAGE_NAME && text[n] == '\0';
@@ -178,7 +177,7 @@ static int read_stage(struct loom_pipeline *p, int i, struct loom_error *e)
         return code;
     p->stages = i + 1;
     s->name = loom_opt_string(s->options, "name");
-    if (!is_name(s->name))
+    if (!loom_pipeline_is_name(s->name))
         return loom_opt_fail(s->options, "name", e,
                              "'%s' cannot be a folder's name: use letters, digits, - and _, %d at most", s->name,
                              LOOM_STAGE_NAME - 1);
@@ -231,7 +230,7 @@ int loom_pipeline_init(struct loom_pipeline *p, struct loom_config *config, stru
         p->seed = (uint64_t)loom_opt_int(p->options, "seed");
         p->shards = (int)loom_opt_int(p->options, "shards");
         p->arena = (size_t)loom_opt_int(p->options, "shard_mib") << 20;
-        if (!is_name(p->name))
+        if (!loom_pipeline_is_name(p->name))
             code = loom_opt_fail(p->options, "name", e, "'%s' cannot be a folder's name: use letters, digits, - and _",
                                  p->name);
     }

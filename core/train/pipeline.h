@@ -49,6 +49,7 @@ struct loom_pipeline {
 int loom_pipeline_init(struct loom_pipeline *p, struct loom_config *config, struct loom_error *e);
 void loom_pipeline_release(struct loom_pipeline *p);
 int loom_pipeline_stage(const struct loom_pipeline *p, const char *name); /* number, or -1 */
+int loom_pipeline_is_name(const char *text); /* fit for a folder: letters, digits, - and _, not too long */
 /* The kernels that the stage's `numerics` and `precision` ask for. LOOM_ECONFIG, at the option's place, where this
  * processor or this build has none. */
 int loom_stage_kernels(const struct loom_stage *s, const struct loom_kernels **out, struct loom_error *e);

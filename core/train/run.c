@@ -13,21 +13,6 @@ static const size_t LIMIT_TEXT = 64u << 20;
 
 /* ---- opening ---- */
 
-/* The file that the pipeline of a run came from: relative names in it are relative to that file's folder. */
-static char *origin_of(const struct loom_rundir *d, struct loom_error *e)
-{
-    char path[LOOM_PATH];
-    if (loom_rundir_path(d, path, e, "origin.json") != LOOM_OK)
-        return NULL;
-    json_t *j = loom_json_load(path, LIMIT_TEXT, e);
-    const char *text = json_string_value(json_object_get(j, "pipeline"));
-    char *origin = text ? strdup(text) : NULL;
-    if (j && !origin)
-        loom_fail(e, LOOM_EDATA, path, 0, "does not name the run's pipeline: start a new run");
-    json_decref(j);
-    return origin;
-}
-
 /* The resolved pipeline of the run in folder `d`. */
 static int open_resolved(struct loom_running *x, const struct loom_rundir *d, const struct loom_run_spec *spec,
                          struct loom_error *e)
@@ -38,7 +23,7 @@ static int open_resolved(struct loom_running *x, const struct loom_rundir *d, co
     if (code == LOOM_OK)
         code = loom_file_read(&text, &size, path, LIMIT_TEXT, e);
     if (code == LOOM_OK) {
-        x->origin = origin_of(d, e);
+        x->origin = loom_rundir_origin(d, e);
         code =
             x->origin ? loom_config_parse(&x->config, text, x->origin, spec->overrides, spec->override, e) : LOOM_EDATA;
     }
@@ -75,6 +60,8 @@ static int open_config(struct loom_running *x, const struct loom_run_spec *spec,
         x->origin = realpath(spec->pipeline, NULL);
         code = loom_config_open(&x->config, spec->pipeline, spec->overrides, spec->override, e);
     }
+    if (code == LOOM_OK && !x->origin)
+        code = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for a pipeline: free some");
     if (code == LOOM_OK)
         code = loom_pipeline_init(&x->pipeline, x->config, e);
     x->runner.pipeline = &x->pipeline;
@@ -215,43 +202,20 @@ static int run_stages(struct loom_running *x, struct loom_error *e)
     return code;
 }
 
-static int write_origin(const struct loom_rundir *d, const char *origin, struct loom_error *e)
+static int begin_folder(struct loom_running *x, const char *out, struct loom_error *e)
 {
-    char path[LOOM_PATH];
-    struct loom_str s = LOOM_STR_INIT;
-    int code = loom_rundir_path(d, path, e, "origin.json");
-    loom_str_add(&s, "{\"pipeline\": ");
-    loom_json_string(&s, origin);
-    loom_str_add(&s, "}\n");
-    if (code == LOOM_OK)
-        code = s.failed ? loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory: free some")
-                        : loom_file_write(path, s.text, s.length, e);
-    loom_str_release(&s);
-    return code;
-}
-
-/* A new folder with what the run is made of; pipeline.cfg last: with it the folder is a run. */
-static int begin_folder(struct loom_running *x, const struct loom_run_spec *spec, const char *resolved, int threads,
-                        struct loom_error *e)
-{
-    char path[LOOM_PATH];
-    int code = loom_rundir_create(&x->dir, spec->out, x->pipeline.name, e);
-    if (code == LOOM_OK)
-        code = loom_rundir_lock(&x->dir, e);
-    if (code == LOOM_OK)
-        code = write_origin(&x->dir, x->origin ? x->origin : spec->pipeline, e);
-    if (code == LOOM_OK)
-        code = loom_rundir_environment(&x->dir, threads, e);
-    for (int i = 0; i < x->pipeline.stages && code == LOOM_OK; i++) {
-        if (x->pipeline.stage[i].evaluates || loom_opt_count(x->pipeline.options, "seeds") > 0)
-            continue;
-        code = loom_rundir_path(&x->dir, path, e, "checkpoints/%s", x->pipeline.stage[i].name);
-        if (code == LOOM_OK)
-            code = loom_mkdirs(path, e);
-    }
-    if (code == LOOM_OK)
-        code = loom_rundir_path(&x->dir, path, e, "pipeline.cfg");
-    return code == LOOM_OK ? loom_file_write(path, resolved, strlen(resolved), e) : code;
+    const char *stage[LOOM_STAGES + 1];
+    int n = 0;
+    for (int i = 0; i < x->pipeline.stages; i++)
+        if (!x->pipeline.stage[i].evaluates && loom_opt_count(x->pipeline.options, "seeds") == 0)
+            stage[n++] = x->pipeline.stage[i].name;
+    stage[n] = NULL;
+    const struct loom_rundir_made made = {.name = x->pipeline.name,
+                                          .origin = x->origin,
+                                          .resolved = x->runner.resolved,
+                                          .stage = stage,
+                                          .threads = loom_pool_workers(x->runner.pool)};
+    return loom_rundir_begin(&x->dir, out, &made, e);
 }
 
 static void end_folder(const struct loom_rundir *d, int code, const struct loom_error *e)
@@ -307,7 +271,7 @@ int loom_run(const struct loom_run_spec *spec, struct loom_error *e)
         goto out;
     }
     if (code == LOOM_OK && !spec->resume)
-        code = begin_folder(&x, spec, x.runner.resolved, loom_pool_workers(x.runner.pool), e);
+        code = begin_folder(&x, spec->out, e);
     else if (code == LOOM_OK)
         code = loom_rundir_lock(&x.dir, e);
     if (code != LOOM_OK)

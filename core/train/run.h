@@ -26,6 +26,8 @@ int loom_running_metrics_write(const struct loom_rundir *d, const json_t *metric
  * Student intervals, and paired differences for `compare`. */
 int loom_run_seeds(const struct loom_run_spec *spec, struct loom_rundir *d, const struct loom_pipeline *p,
                    struct loom_error *e);
+/* The second half of it: join what folders seed-N hold into the run's metrics. */
+int loom_join_seeds(struct loom_rundir *d, const struct loom_pipeline *p, struct loom_error *e);
 /* Adds `compare` to the metrics of one seed: differences without an interval. */
 int loom_compare(const struct loom_pipeline *p, json_t *const *metrics, int seeds, json_t *into, struct loom_error *e);
 

@@ -21,7 +21,8 @@ static const size_t LIMIT_LOG = (size_t)4 << 30;
 /* Nothing is in the folder but what a run that died while its folder was made leaves: it has no pipeline.cfg yet. */
 static int is_free(const char *path)
 {
-    static const char *const early[] = {"log.jsonl", "origin.json", "env.json", "checkpoints", "pipeline.cfg.tmp"};
+    static const char *const early[] = {"log.jsonl",        "origin.json",   "env.json",        "checkpoints",
+                                        "pipeline.cfg.tmp", "identity.json", "ablation.cfg.tmp"};
     DIR *d = opendir(path);
     struct dirent *x;
     int ours = d != NULL;
@@ -243,4 +244,53 @@ int loom_rundir_environment(const struct loom_rundir *d, int threads, struct loo
                         : loom_file_write(path, s.text, s.length, e);
     loom_str_release(&s);
     return code;
+}
+
+int loom_rundir_set_origin(const struct loom_rundir *d, const char *origin, struct loom_error *e)
+{
+    char path[LOOM_PATH];
+    struct loom_str s = LOOM_STR_INIT;
+    int code = loom_rundir_path(d, path, e, "origin.json");
+    loom_str_add(&s, "{\"pipeline\": ");
+    loom_json_string(&s, origin);
+    loom_str_add(&s, "}\n");
+    if (code == LOOM_OK)
+        code = s.failed ? loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory: free some")
+                        : loom_file_write(path, s.text, s.length, e);
+    loom_str_release(&s);
+    return code;
+}
+
+char *loom_rundir_origin(const struct loom_rundir *d, struct loom_error *e)
+{
+    char path[LOOM_PATH];
+    if (loom_rundir_path(d, path, e, "origin.json") != LOOM_OK)
+        return NULL;
+    json_t *j = loom_json_load(path, 1 << 20, e);
+    const char *text = json_string_value(json_object_get(j, "pipeline"));
+    char *origin = text ? strdup(text) : NULL;
+    if (j && !origin)
+        loom_fail(e, LOOM_EDATA, path, 0, "does not name the run's pipeline: start a new run");
+    json_decref(j);
+    return origin;
+}
+
+int loom_rundir_begin(struct loom_rundir *d, const char *out, const struct loom_rundir_made *made, struct loom_error *e)
+{
+    char path[LOOM_PATH];
+    int code = loom_rundir_create(d, out, made->name, e);
+    if (code == LOOM_OK)
+        code = loom_rundir_lock(d, e);
+    if (code == LOOM_OK)
+        code = loom_rundir_set_origin(d, made->origin, e);
+    if (code == LOOM_OK)
+        code = loom_rundir_environment(d, made->threads, e);
+    for (const char *const *stage = made->stage; *stage && code == LOOM_OK; stage++) {
+        code = loom_rundir_path(d, path, e, "checkpoints/%s", *stage);
+        if (code == LOOM_OK)
+            code = loom_mkdirs(path, e);
+    }
+    if (code == LOOM_OK)
+        code = loom_rundir_path(d, path, e, "pipeline.cfg");
+    return code == LOOM_OK ? loom_file_write(path, made->resolved, strlen(made->resolved), e) : code;
 }

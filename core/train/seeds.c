@@ -2,6 +2,7 @@
 #include "train/run.h"
 
 #include "base/io.h"
+#include "eval/stats.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -10,19 +11,6 @@
 enum { MOST_SEEDS = 256 };
 
 /* ---- intervals ---- */
-
-/* Two-sided 95 % quantile of Student's t: exact to three digits for 1 to 30 degrees of freedom, then Cornish and
- * Fisher's expansion about the normal quantile. */
-static double student(int freedom)
-{
-    static const double table[] = {12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
-                                   2.201,  2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
-                                   2.080,  2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042};
-    const double z = 1.959964;
-    if (freedom <= 30)
-        return table[freedom - 1];
-    return z + (z * z * z + z) / (4 * freedom);
-}
 
 /* {"mean", "sd", "interval": [low, high], "seeds": […], "n"}: interval of the mean by Student's t. */
 static json_t *summary(const double *x, int n)
@@ -37,7 +25,7 @@ static json_t *summary(const double *x, int n)
         squares += (x[i] - mean) * (x[i] - mean);
     json_object_set_new(j, "mean", isfinite(mean) ? json_real(mean) : json_null());
     if (n > 1 && isfinite(squares)) {
-        double sd = sqrt(squares / (n - 1)), half = student(n - 1) * sd / sqrt(n);
+        double sd = sqrt(squares / (n - 1)), half = loom_student(n - 1) * sd / sqrt(n);
         json_object_set_new(j, "sd", json_real(sd));
         json_array_append_new(interval, json_real(mean - half));
         json_array_append_new(interval, json_real(mean + half));
@@ -150,19 +138,14 @@ static int run_seed(const struct loom_run_spec *spec, const struct loom_rundir *
     return loom_run(&one, e);
 }
 
-int loom_run_seeds(const struct loom_run_spec *spec, struct loom_rundir *d, const struct loom_pipeline *p,
-                   struct loom_error *e)
+int loom_join_seeds(struct loom_rundir *d, const struct loom_pipeline *p, struct loom_error *e)
 {
     int n = (int)loom_opt_count(p->options, "seeds"), code = LOOM_OK;
     json_t *metrics[MOST_SEEDS] = {NULL}, *joined = NULL;
-    if (n > MOST_SEEDS)
-        return loom_opt_fail(p->options, "seeds", e, "more than %d seeds: make several runs", MOST_SEEDS);
     for (int i = 0; i < n && code == LOOM_OK; i++) {
         struct loom_rundir one = LOOM_RUNDIR;
-        int64_t seed = (int64_t)loom_opt_real_at(p->options, "seeds", (size_t)i);
-        code = run_seed(spec, d, seed, e);
-        if (code == LOOM_OK)
-            code = loom_rundir_path(d, one.path, e, "seed-%lld", (long long)seed);
+        code =
+            loom_rundir_path(d, one.path, e, "seed-%lld", (long long)loom_opt_real_at(p->options, "seeds", (size_t)i));
         if (code == LOOM_OK && !(metrics[i] = loom_running_metrics(&one, e)))
             code = LOOM_EIO;
     }
@@ -176,4 +159,15 @@ int loom_run_seeds(const struct loom_run_spec *spec, struct loom_rundir *d, cons
         json_decref(metrics[i]);
     json_decref(joined);
     return code;
+}
+
+int loom_run_seeds(const struct loom_run_spec *spec, struct loom_rundir *d, const struct loom_pipeline *p,
+                   struct loom_error *e)
+{
+    int n = (int)loom_opt_count(p->options, "seeds"), code = LOOM_OK;
+    if (n > MOST_SEEDS)
+        return loom_opt_fail(p->options, "seeds", e, "more than %d seeds: make several runs", MOST_SEEDS);
+    for (int i = 0; i < n && code == LOOM_OK; i++)
+        code = run_seed(spec, d, (int64_t)loom_opt_real_at(p->options, "seeds", (size_t)i), e);
+    return code == LOOM_OK ? loom_join_seeds(d, p, e) : code;
 }

@@ -302,6 +302,22 @@ static int log_valid(struct trainer *t, struct loom_error *e)
     return loom_rundir_log(t->r->dir, s, e);
 }
 
+/* What the stage took. FLOPs: those of this process's steps, taken for all. */
+static int log_done(struct trainer *t, int64_t first, struct loom_error *e)
+{
+    const struct loom_progress *p = &t->progress;
+    struct loom_str *s = &t->line;
+    loom_str_reset(s);
+    loom_str_printf(s,
+                    "{\"event\":\"done\",\"stage\":\"%s\",\"step\":%lld,\"windows\":%lld,\"seconds\":%.3f,\"flops\":",
+                    t->s->name, (long long)p->step, (long long)p->windows, p->seconds);
+    loom_json_real(s, p->step == 0      ? 0
+                      : p->step > first ? t->flops * (double)p->step / (double)(p->step - first)
+                                        : NAN);
+    loom_str_add(s, "}");
+    return loom_rundir_log(t->r->dir, s, e);
+}
+
 /* ---- steps ---- */
 
 static int validates_after(const struct trainer *t, int64_t steps)
@@ -420,7 +436,8 @@ static int run_steps(struct trainer *t, struct loom_error *e)
                          "stopped at step %lld of stage %s, everything saved: go on with --resume %s",
                          (long long)p->step, t->s->name, t->r->dir->path);
     p->done = 1;
-    return save(t, "last", 1, e);
+    code = log_done(t, first, e); /* before the checkpoint: without it the line is dropped and said again */
+    return code == LOOM_OK ? save(t, "last", 1, e) : code;
 }
 
 static int dry_step(struct trainer *t, struct loom_str *text, struct loom_error *e)

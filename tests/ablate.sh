@@ -1,0 +1,114 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# An ablation ends with the same table however often it is killed; cells that are tested on something else are refused; one
+# that fails does not stop the others. KILLS (10) says how often it is killed.
+: "${LOOM_PROGRAM:?}" "${top_srcdir:?}"
+kills=${KILLS:-10}
+dir=$(mktemp -d) || exit 99
+trap 'rm -rf "$dir"' EXIT
+LOOM_CACHE=$dir/cache
+export LOOM_CACHE
+cfg=$top_srcdir/tests/ablate.cfg
+echo 1..18
+
+check() { # what, status
+    number=$((number + 1))
+    if test "$2" -eq 0; then echo "ok $number - $1"; else echo "not ok $number - $1"; fi
+}
+
+try() { # CODE WORDS COMMAND...
+    due=$1 words=$2
+    shift 2
+    "$LOOM_PROGRAM" "$@" >"$dir/said" 2>&1
+    code=$?
+    test $code -eq "$due" && grep -q -e "$words" "$dir/said"
+    check "$due: $words" $?
+    test $code -eq "$due" && grep -q -e "$words" "$dir/said" || sed 's/^/# /' "$dir/said"
+}
+
+# What must not depend on how the ablation was carried out: results without what they took.
+same() { grep -v '"seconds"\|"flops"' "$1/results.json" | cmp - "$dir/due" && cmp "$1/table.csv" "$dir/one/table.csv"; }
+
+began=$(date +%s%N)
+"$LOOM_PROGRAM" ablate "$cfg" --out "$dir/one" --quiet >"$dir/table"
+check "it runs" $?
+length=$(($(date +%s%N) - began))
+grep -v '"seconds"\|"flops"' "$dir/one/results.json" >"$dir/due"
+grep -v "^  [nM].*e+" "$dir/table" >"$dir/bare" # without what it took
+test "$(grep -c '"n": 2' "$dir/due")" -ge 12 && test "$(wc -l <"$dir/one/seeds.csv")" -eq 17 && grep -q '^\* none' "$dir/table" &&
+    grep -q 'MAE .* 2/0 ' "$dir/table" && grep -q '<svg' "$dir/one/report.html" && ! grep -q nan "$dir/one/table.csv"
+check "table, CSV and report hold both cells and seeds" $?
+"$LOOM_PROGRAM" run "$top_srcdir/tests/tiny.cfg" stages.pretrain.steps=0 seed=2 --out "$dir/by-hand" --quiet &&
+    cmp "$dir/by-hand/metrics.json" "$dir/one/cells/01-none/seed-2/metrics.json"
+check "a cell's run is the run that one makes by hand" $?
+"$LOOM_PROGRAM" run "$top_srcdir/tests/tiny.cfg" stages.pretrain.steps=0 --seeds 1,2 --out "$dir/seeds" --quiet &&
+    cmp "$dir/seeds/metrics.json" "$dir/one/cells/01-none/metrics.json"
+check "a cell's folder is a run over seeds" $?
+"$LOOM_PROGRAM" ablate "$cfg" --out "$dir/jobs" --jobs 1 --threads 3 --quiet >"$dir/said" && same "$dir/jobs"
+check "one at a time with three threads: the same" $?
+"$LOOM_PROGRAM" ablate --resume "$dir/jobs" --quiet >"$dir/said" && same "$dir/jobs" && sed "s|/jobs/|/one/|" "$dir/said" | grep -v "^  [nM].*e+" | cmp - "$dir/bare"
+check "resumed when all is done: nothing changes" $?
+
+# Killed with all that it started, at moments spread over its length, and resumed.
+killed=0 failed=0 round=0
+while test $killed -lt "$kills" && test $failed -eq 0; do
+    round=$((round + 1))
+    if test -e "$dir/k/ablation.cfg"; then
+        setsid "$LOOM_PROGRAM" ablate --resume "$dir/k" --jobs $((round % 2 + 1)) >"$dir/said" 2>&1 &
+    else
+        setsid "$LOOM_PROGRAM" ablate "$cfg" --out "$dir/k" --jobs $((round % 2 + 1)) >"$dir/said" 2>&1 &
+    fi
+    pid=$!
+    sleep "$(awk -v r=$round -v l="$length" 'BEGIN { srand(r); printf "%.3f", l * 1e-9 * (0.1 + 0.5 * rand()) }')"
+    kill -9 -$pid 2>/dev/null || kill -9 $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    case $? in
+    137) killed=$((killed + 1)) ;;
+    0)
+        same "$dir/k" || failed=1
+        rm -rf "$dir/k"
+        ;;
+    *) failed=1 && sed 's/^/# /' "$dir/said" ;;
+    esac
+done
+if test -e "$dir/k/ablation.cfg"; then
+    "$LOOM_PROGRAM" ablate --resume "$dir/k" --quiet >"$dir/said" 2>&1
+else
+    "$LOOM_PROGRAM" ablate "$cfg" --out "$dir/k" --quiet >"$dir/said" 2>&1
+fi
+test $? -eq 0 && test $failed -eq 0 && same "$dir/k"
+check "killed $killed times and resumed, the same table" $?
+
+# Interrupted: cells save, and nothing runs on.
+"$LOOM_PROGRAM" ablate "$cfg" --out "$dir/i" 'set=("stages.pretrain.steps=100000")' >"$dir/said" 2>&1 &
+pid=$!
+while ! ls "$dir"/i/cells/*/seed-1/checkpoints/pretrain/last.safetensors >/dev/null 2>&1 && kill -0 $pid; do sleep 0.05; done
+kill -INT $pid
+wait $pid
+test $? -eq 1 && grep -q "go on with --resume" "$dir/said" && grep -q stopped "$dir/i/status" &&
+    grep -q stopped "$dir/i/cells/02-MAE/seed-1/status" && ! test -e "$dir/i/results.json"
+check "interrupted: everything is saved" $?
+
+# A failing cell, and what is wrong with a file.
+axis() { printf 'name = "x"; pipeline = "%s/tests/tiny.cfg"; set = ( "stages.pretrain.steps=1", "stages.decode.steps=1" );\nseeds = ( 1 ); %s\naxes: ( { name = "a"; %s values: ( { label = "one"; }, { label = "two"; set = ( "%s" ); } ); } );\n' "$top_srcdir" "$3" "$2" "$1" >"$dir/x.cfg"; }
+axis "stages.decode.monitor=bits_per_spike"
+try 1 "FAILED two, seed 1: monitor = .bits_per_spike. does not fit" ablate "$dir/x.cfg" --out "$dir/f"
+"$LOOM_PROGRAM" ablate --resume "$dir/f" >"$dir/said" 2>&1
+test $? -eq 1 && grep -q '^\* one  *-*[0-9]' "$dir/said" && grep -q '"done": 1' "$dir/f/results.json"
+check "the other cell has its row" $?
+axis "data.bin_ms=25.0"
+try 2 "cell 'two' is not tested like cell 'one': data.bin_ms is 25.0 here and 50.0 there.*varies_data" ablate "$dir/x.cfg" --out "$dir/a"
+axis "data.bin_ms=25.0" "varies_data = true;"
+try 0 "tested alike" ablate "$dir/x.cfg" --dry
+axis "stages.evaluate.splits=valid"
+try 2 "stages.evaluate.splits is .* there; make them equal" ablate "$dir/x.cfg" --out "$dir/a"
+axis "stages.decode.setps=1"
+try 2 "cell 'two'.*setps.*steps" ablate "$dir/x.cfg" --out "$dir/a"
+axis "seed=1" "vary_data = true;"
+try 2 "x.cfg:3.*vary_data.*varies_data" ablate "$dir/x.cfg" --out "$dir/a"
+axis "seed=1" "" 'reference = ( "tow" );'
+try 2 "x.cfg:2.*axis 'a' has no value 'tow': write 'two'" ablate "$dir/x.cfg" --out "$dir/a"
+axis "seed=1" "" 'metrics = ( "evaluate.test.r3" );'
+try 2 "x.cfg:2.*does not measure evaluate.test.r3: write evaluate.test.r2" ablate "$dir/x.cfg" --out "$dir/a"
+test ! -e "$dir/a"
+check "nothing is made before all is checked" $?
