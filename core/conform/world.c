@@ -11,12 +11,15 @@
 static const struct {
     const char *tokenizer, *backbone, *objective;
 } partners[] = {
-    {"plugin = \"ndt2\"; patch_units = 4;", "decoder_depth = 1;", "plugin = \"mae\"; hide = 0.5;"},
-    {"plugin = \"bins\";", "decoder_depth = 1;", "plugin = \"mae\"; hide = 0.5;"},
-    {"plugin = \"bins\";", "decoder_depth = 0;", "plugin = \"mae\"; hide = 0.3; hide_how = \"zero\";"},
-    {"plugin = \"ndt2\"; patch_units = 4;", "decoder_depth = 1;", "plugin = \"decode\"; target = \"handVel\";"},
-    {"plugin = \"bins\";", "decoder_depth = 1;", "plugin = \"decode\"; target = \"handVel\";"},
-    {"plugin = \"bins\";", "decoder_depth = 1;", "plugin = \"decode\"; target = \"handVel\";"},
+    {"plugin = \"ndt2\"; patch_units = 4;", "plugin = \"vit\"; decoder_depth = 1;", "plugin = \"mae\"; hide = 0.5;"},
+    {"plugin = \"bins\";", "plugin = \"vit\"; decoder_depth = 1;", "plugin = \"mae\"; hide = 0.5;"},
+    {"plugin = \"bins\";", "plugin = \"vit\"; decoder_depth = 0;",
+     "plugin = \"mae\"; hide = 0.3; hide_how = \"zero\";"},
+    {"plugin = \"ndt2\"; patch_units = 4;", "plugin = \"vit\"; decoder_depth = 1;",
+     "plugin = \"decode\"; target = \"handVel\";"},
+    {"plugin = \"bins\";", "plugin = \"vit\"; decoder_depth = 1;", "plugin = \"decode\"; target = \"handVel\";"},
+    {"plugin = \"ndt2\"; patch_units = 4;", "plugin = \"cae\";", "plugin = \"mae\"; hide = 0.5;"},
+    {"plugin = \"bins\";", "plugin = \"vit\"; decoder_depth = 1;", "plugin = \"decode\"; target = \"handVel\";"},
 };
 enum { PARTNERS = sizeof partners / sizeof *partners, BEHAVIOR = PARTNERS - 1 };
 
@@ -114,7 +117,7 @@ static int write_pipeline(const struct loom_world *w, const struct loom_trial *t
     if (kind == LOOM_BACKBONE)
         write_backbone(f, t, small);
     else
-        fprintf(f, "plugin = \"vit\"; width = %d; depth = 1; heads = 2; %s", kind == LOOM_TOKENIZER ? 64 : 16,
+        fprintf(f, "width = %d; depth = 1; heads = 2; %s", kind == LOOM_TOKENIZER ? 64 : 16,
                 partners[k].backbone); /* wide enough for a tokenizer that divides it */
     fputs(" };\nstages: ( { name = \"train\"; steps = 10; batch = 4; objectives: ( { ", f);
     if (kind == LOOM_OBJECTIVE)

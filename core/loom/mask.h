@@ -10,51 +10,50 @@
 #include <loom/model.h>
 
 /* ratio: default of `hide`; how: default of `hide_how`; both as in a pipeline file. */
-#define LOOM_HIDE_OPTIONS(ratio, how)                                                                                   \
-    {"hide", LOOM_OPT_REAL, LOOM_OPT_LIVE, ratio, "[0,1]", NULL, "share of what is visible that is hidden"},            \
-        {"hide_by",                                                                                                     \
-         LOOM_OPT_STRINGS,                                                                                              \
-         0,                                                                                                             \
-         "row",                                                                                                         \
-         "row|time|unit|element|block|last|after|causal|inter_region|intra_region",                                     \
-         NULL,                                                                                                          \
-         "what is hidden together: one row, all rows of one time, one unit throughout, one element; one stretch of "    \
-         "neighbouring times, the last times, or all after a time drawn so that no more than the share is hidden; "     \
-         "causal: single times, in a view that holds to the past; inter_region: a whole region; intra_region: a "       \
-         "share of one region's units, all other regions hidden and not asked; of several, each training step draws "   \
-         "one, and evaluation takes the first"},                                                                        \
-        {"hide_each",                                                                                                   \
-         LOOM_OPT_REALS,                                                                                                \
-         0,                                                                                                             \
-         "",                                                                                                            \
-         "[0,1]",                                                                                                       \
-         NULL,                                                                                                          \
-         "the share for each of several in hide_by, in their order; empty = hide"},                                     \
-        {"hide_prompt",                                                                                                 \
-         LOOM_OPT_BOOL,                                                                                                 \
-         0,                                                                                                             \
-         "false",                                                                                                       \
-         NULL,                                                                                                          \
-         NULL,                                                                                                          \
-         "tell the backbone by a context row which of hide_by was drawn"},                                              \
-        {"hide_span",                                                                                                   \
-         LOOM_OPT_INT,                                                                                                  \
-         0,                                                                                                             \
-         "1",                                                                                                           \
-         "[1,inf)",                                                                                                     \
-         NULL,                                                                                                          \
-         "with hide_by time, causal or unit: so many neighbours hidden at once"},                                       \
-        {"hide_how",                                                                                                    \
-         LOOM_OPT_STRING,                                                                                               \
-         0,                                                                                                             \
-         how,                                                                                                           \
-         "drop|replace|zero|random",                                                                                    \
-         NULL,                                                                                                          \
-         "what stands in its place: nothing, a mask vector, zeros, or random values"},                                  \
-    {                                                                                                                   \
-        "hide_mix", LOOM_OPT_REALS, 0, "", "[0,1]", NULL,                                                               \
-            "three shares of what is hidden: as hide_how says, random values, left as it is (BERT: 0.8, 0.1, 0.1); "    \
-            "empty = all as hide_how says"                                                                              \
+#define LOOM_HIDE_OPTIONS(ratio, how)                                                                                  \
+    {"hide", LOOM_OPT_REAL, LOOM_OPT_LIVE, ratio, "[0,1]", NULL, "share of what is visible that is hidden"},           \
+        {"hide_by",                                                                                                    \
+         LOOM_OPT_STRINGS,                                                                                             \
+         0,                                                                                                            \
+         "row",                                                                                                        \
+         "row|time|unit|element|block|last|after|causal|inter_region|intra_region",                                    \
+         NULL,                                                                                                         \
+         "what is hidden together: a row, all rows of a time, a unit, an element; one stretch (block), the last "      \
+         "times, or up to that many after a drawn time; causal: times, in a view that holds to the past; a region; "   \
+         "units of a region whose others are seen, and no other region; of several, each training step draws one, "    \
+         "evaluation takes the first"},                                                                                \
+        {"hide_each",                                                                                                  \
+         LOOM_OPT_REALS,                                                                                               \
+         0,                                                                                                            \
+         "",                                                                                                           \
+         "[0,1]",                                                                                                      \
+         NULL,                                                                                                         \
+         "the share for each of several in hide_by, in their order; empty = hide"},                                    \
+        {"hide_prompt",                                                                                                \
+         LOOM_OPT_BOOL,                                                                                                \
+         0,                                                                                                            \
+         "false",                                                                                                      \
+         NULL,                                                                                                         \
+         NULL,                                                                                                         \
+         "tell the backbone by a context row which of hide_by was drawn"},                                             \
+        {"hide_span",                                                                                                  \
+         LOOM_OPT_INT,                                                                                                 \
+         0,                                                                                                            \
+         "1",                                                                                                          \
+         "[1,inf)",                                                                                                    \
+         NULL,                                                                                                         \
+         "with hide_by time, causal or unit: so many neighbours hidden at once"},                                      \
+        {"hide_how",                                                                                                   \
+         LOOM_OPT_STRING,                                                                                              \
+         0,                                                                                                            \
+         how,                                                                                                          \
+         "drop|replace|zero|random",                                                                                   \
+         NULL,                                                                                                         \
+         "what stands in its place: nothing, a mask vector, zeros, or random values"},                                 \
+    {                                                                                                                  \
+        "hide_mix", LOOM_OPT_REALS, 0, "", "[0,1]", NULL,                                                              \
+            "three shares of what is hidden: as hide_how says, random values, left as it is (BERT: 0.8, 0.1, 0.1); "   \
+            "empty = all as hide_how says"                                                                             \
     }
 
 /* [setup] LOOM_ECONFIG where the options above contradict each other, with the nearest choice that does not. */

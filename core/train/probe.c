@@ -152,7 +152,7 @@ static int make(struct loom_probe *p, const struct loom_probe *like, int fits, s
     struct loom_windows windows = {0};
     struct loom_words all = {0};
     int code = p->baseline ? loom_runner_baseline(&p->runner, p->evaluates, p->stage, p->baseline, &p->model, e)
-                           : loom_runner_model(&p->runner, p->stage, 0, &p->model, e);
+                           : loom_runner_model(&p->runner, p->stage, 1, &p->model, e);
     if (code == LOOM_OK)
         code = loom_shard_new(&p->shard, p->model, ARENA, e);
     if (code == LOOM_OK)
@@ -171,6 +171,8 @@ static int make(struct loom_probe *p, const struct loom_probe *like, int fits, s
         if (to->size[life] == from->size[life] && (life == LOOM_LIFE_PARAM || !fits))
             memcpy(life == LOOM_LIFE_PARAM ? to->param : to->state, life == LOOM_LIFE_PARAM ? from->param : from->state,
                    (size_t)to->size[life] * sizeof(loom_real));
+    if (to && from && to->shadow && from->shadow && to->size[LOOM_LIFE_PARAM] == from->size[LOOM_LIFE_PARAM])
+        memcpy(to->shadow, from->shadow, (size_t)to->size[LOOM_LIFE_PARAM] * sizeof(loom_real));
     loom_windows_release(&windows);
     loom_selection_release(&selection);
     return code;

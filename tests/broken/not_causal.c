@@ -3,15 +3,18 @@
 /* A transformer whose attention is not told to hold to the past. */
 #include "variant.h"
 
-static struct loom_node *blind_block(struct loom_build *b, const char *name, struct loom_node *x,
-                                     const struct loom_block_spec *spec, const struct loom_attention *rule,
-                                     const struct loom_groups *groups)
+#include <loom/encoder.h>
+
+static struct loom_node *blind_pass(const struct loom_encoder *net, struct loom_build *b, const struct loom_view *view,
+                                    struct loom_node *x, const struct loom_places *p, struct loom_node *context,
+                                    int32_t contexts, int32_t depth)
 {
-    struct loom_attention all = *rule;
-    all.causal = 0;
-    return loom_nn_block(b, name, x, spec, &all, groups);
+    struct loom_encoder all = *net;
+    struct loom_view open = *view;
+    all.causal = open.causal = 0;
+    return loom_encoder_pass(&all, b, &open, x, p, context, contexts, depth);
 }
-#define loom_nn_block blind_block
+#define loom_encoder_pass blind_pass
 #define loom_plugin_entry variant_of
 #include "../../backbones/vit.c"
 #undef loom_plugin_entry

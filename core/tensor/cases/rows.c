@@ -21,6 +21,19 @@ static struct loom_node *build_gather(struct loom_case_run *r)
     return loom_gather(r->graph, loom_scale(r->graph, table, 2, 0), index);
 }
 
+/* rows places between, on, before and behind the `more` rows of a table. */
+static struct loom_node *build_between(struct loom_case_run *r)
+{
+    const struct loom_case *c = r->c;
+    int64_t rows = loom_case_rows(r);
+    struct loom_node *table =
+        loom_case_leaf(r, "table", LOOM_FILL_NORMAL, LOOM_AXIS_PLAIN, 2, (int64_t[]){c->more, c->width});
+    double *at = loom_case_alloc(r, ((size_t)rows + 1) * sizeof(*at));
+    for (int64_t i = 0; at && i < rows; i++)
+        at[i] = 0.25 * (double)(loom_case_row(r, i) * 7 % (4 * c->more + 8)) - 1.0;
+    return at ? loom_between(r->graph, loom_scale(r->graph, table, 2, 0), rows, at) : NULL;
+}
+
 static struct loom_node *build_scatter(struct loom_case_run *r)
 {
     const struct loom_case *c = r->c;
@@ -114,6 +127,9 @@ const struct loom_case loom_cases_rows[] = {
     PICK("gather", build_gather, 1, 1, 1),
     PICK("gather", build_gather, 13, 7, 5),
     PICK("gather", build_gather, 6, 3, 0),
+    PICK("between", build_between, 0, 4, 3),
+    PICK("between", build_between, 3, 1, 1),
+    PICK("between", build_between, 23, 7, 5),
     PLAIN("scatter", build_scatter, 0, 4, 3),
     PLAIN("scatter", build_scatter, 13, 7, 5),
     PLAIN("scatter", build_scatter, 3, 1, 0),
