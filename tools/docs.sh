@@ -7,11 +7,11 @@ cat "$(dirname "$0")/pipelines.head.md"
 "$loom" check --keys
 printf '\n## Plugins\n\n'
 for id in sim mat nwb lfads; do "$loom" plugins describe "source/$id" --markdown; echo; done
-for id in ndt2 poyo bins series; do "$loom" plugins describe "tokenizer/$id" --markdown; echo; done
+for id in ndt2 poyo vq bins series; do "$loom" plugins describe "tokenizer/$id" --markdown; echo; done
 "$loom" plugins describe backbone/cae --markdown
 echo
 "$loom" plugins describe backbone/perceiver --markdown
 echo
 "$loom" plugins describe backbone/vit --markdown
-for id in mae cae contrastive decode; do echo; "$loom" plugins describe "objective/$id" --markdown; done
+for id in mae cae contrastive quantize code decode; do echo; "$loom" plugins describe "objective/$id" --markdown; done
 for id in wiener wiener-cascade smooth kalman; do echo; "$loom" plugins describe "baseline/$id" --markdown; done

@@ -6,7 +6,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 cat tools/reference.head.md
-for header in plugin model rows mask options graph nn encoder estimator; do
+for header in plugin model rows mask codes options graph nn encoder estimator; do
     printf '\n## `<loom/%s.h>`\n' "$header"
     awk '
         function open(kind) { if (!inside) printf "\n```%s\n", kind; inside = 1; empty = 0 }

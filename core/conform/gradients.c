@@ -158,6 +158,11 @@ static int along(struct loom_trial *t)
     const double eps = 1e-2;
     if (slope_open(&s, t, NULL, 0) != LOOM_OK)
         return loom_trial_fail_error(t, "a training pass");
+    const struct loom_traits *objective = loom_model_traits(s.p.model, LOOM_OBJECTIVE);
+    if (objective && (objective->offers & LOOM_ESTIMATES)) {
+        slope_release(&s);
+        return loom_trial_skip(t, "its gradient is no slope (LOOM_ESTIMATES)");
+    }
     if (!(s.norm > 0))
         outcome = loom_trial_fail(t,
                                   "the gradient of a training pass over %d windows is %s: emit a term that hangs "

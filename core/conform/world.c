@@ -19,6 +19,8 @@ static const struct {
      "plugin = \"decode\"; target = \"handVel\";"},
     {"plugin = \"bins\";", "plugin = \"vit\"; decoder_depth = 1;", "plugin = \"decode\"; target = \"handVel\";"},
     {"plugin = \"ndt2\"; patch_units = 4;", "plugin = \"cae\";", "plugin = \"mae\"; hide = 0.5;"},
+    {"plugin = \"vq\"; patch_units = 4; patch_bins = 2; codes = 32;", "plugin = \"vit\"; decoder_depth = 1;",
+     "plugin = \"mae\"; hide = 0.5;"},
     {"plugin = \"bins\";", "plugin = \"vit\"; decoder_depth = 1;", "plugin = \"decode\"; target = \"handVel\";"},
 };
 enum { PARTNERS = sizeof partners / sizeof *partners, BEHAVIOR = PARTNERS - 1 };

@@ -21,6 +21,10 @@
 LOOM_API struct loom_graph *loom_build_graph(struct loom_build *b);
 LOOM_API void loom_scope_push(struct loom_build *b, const char *name);
 LOOM_API void loom_scope_pop(struct loom_build *b);
+/* Between the two, parameters are read and get no gradient. One that is never read otherwise in a stage is frozen
+ * there, and the optimizer leaves it alone. */
+LOOM_API void loom_freeze_push(struct loom_build *b);
+LOOM_API void loom_freeze_pop(struct loom_build *b);
 
 enum loom_param_flags {
     LOOM_NO_DECAY = 1,    /* weight decay leaves it alone: biases, gains, embeddings */
@@ -77,7 +81,7 @@ enum loom_how {
 /* Rows of a modality that is never visible (behaviour, codes) are dropped whatever `how` says. What the data hold is
  * zeroed before. */
 struct loom_view_spec {
-    const uint8_t *how;      /* [E] enum loom_how; NULL = all LEAVE */
+    const uint8_t *how; /* [E] enum loom_how; NULL = all LEAVE */
     /* [E] 1 = asked and scored, 2 = asked, not scored (weight 0), 3 = asked and scored though the view shows it, as an
      * autoencoder does (`shown` in the question); NULL = nothing */
     const uint8_t *ask;

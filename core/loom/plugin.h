@@ -67,6 +67,7 @@ enum loom_power {
     LOOM_CONTENT = 1u << 10,   /* rows have a likelihood and can be asked */
     LOOM_UNITS = 1u << 11,     /* elements are units: a layout's index is the unit's number in its recording */
     LOOM_UNORDERED = 1u << 12, /* what belongs to a unit hangs on its name: the order of units changes nothing */
+    LOOM_CODES = 1u << 13,     /* rows have codes (loom/codes.h) */
     /* offered by the backbone */
     LOOM_HOLES = 1u << 16,        /* rows may be missing */
     LOOM_BLANKS = 1u << 17,       /* rows may be hidden in place */
@@ -79,6 +80,7 @@ enum loom_power {
     LOOM_CARRY = 1u << 24,        /* streams bin by bin with carried state */
     LOOM_TARGET_SPACE = 1u << 25, /* answers in data units: no head, truth or render is put on top */
     /* offered by the objective */
+    LOOM_ESTIMATES = 1u << 27,  /* its gradient is not the loss's slope: straight-through estimates */
     LOOM_KEEPS_ROWS = 1u << 28, /* never drops a row */
     LOOM_FITS_SHARD = 1u << 29, /* couples samples inside a shard at most */
     LOOM_COUPLES = 1u << 30,    /* and does so: its loss hangs on which samples share a shard */

@@ -98,11 +98,23 @@ static struct loom_entry *entry_of(struct loom_build *b, int lifetime, const cha
     return n;
 }
 
-static struct loom_node *param_leaf(struct loom_build *b, const struct loom_entry *n)
+void loom_freeze_push(struct loom_build *b)
+{
+    b->stop++;
+}
+
+void loom_freeze_pop(struct loom_build *b)
+{
+    b->stop--;
+}
+
+static struct loom_node *param_leaf(struct loom_build *b, struct loom_entry *n)
 {
     const struct loom_store *s = b->model->store;
     if (!n)
         return loom_leaf(b->graph, "?", 0, NULL, NULL, NULL);
+    if (b->mode == LOOM_DECLARE && !b->stop && !b->shadow)
+        n->moves = 1;
     const loom_real *value = b->shadow && s->shadow ? s->shadow : s->param;
     int gradient = b->mode == LOOM_STEP && b->block && !b->stop && !b->shadow && n->lr_scale != 0.0;
     struct loom_node *leaf = loom_leaf(b->graph, n->name, n->rank, n->dim, value ? value + n->offset : NULL,

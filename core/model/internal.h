@@ -101,7 +101,7 @@ struct loom_build {
     const struct loom_masses *masses;
     struct loom_block *block;
     int first;
-    int stop, shadow; /* inside an encode with these flags */
+    int stop, shadow; /* no gradients; moving averages: inside an encode with these flags, or a freeze */
     int view_tag;     /* number of the view being encoded or asked: part of the names of random draws */
     char path[512];
     size_t path_length;

@@ -231,6 +231,14 @@ static int declare(struct loom_model *m, struct loom_error *e)
     return status;
 }
 
+/* What is only ever read without a gradient nothing may move, weight decay least of all. */
+static void freeze_unmoved(struct loom_store *s)
+{
+    for (int i = 0; i < s->count; i++)
+        if (s->entry[i].lifetime == LOOM_LIFE_PARAM && !s->entry[i].moves)
+            s->entry[i].lr_scale = 0.0;
+}
+
 int loom_model_new(struct loom_model **out, const struct loom_model_spec *spec, struct loom_error *e)
 {
     struct loom_model *m = calloc(1, sizeof(*m));
@@ -256,8 +264,10 @@ int loom_model_new(struct loom_model **out, const struct loom_model_spec *spec, 
     }
     if (status == LOOM_OK)
         status = declare(m, e);
-    if (status == LOOM_OK)
+    if (status == LOOM_OK) {
+        freeze_unmoved(m->store);
         status = loom_store_seal(m->store, spec->with_shadow, e);
+    }
     if (status != LOOM_OK) {
         loom_model_free(m);
         return status;

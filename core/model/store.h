@@ -23,6 +23,7 @@ struct loom_entry {
     char *vocabulary;       /* of a table: axis 0 has a name for each row; else NULL */
     const char *const *row; /* [dim[0]] borrowed names of the catalogue, or NULL */
     double lr_scale;        /* of the optimizer; 0 = frozen. 1 unless the stage says otherwise */
+    int moves;              /* 1: some part reads it with a gradient; else it is frozen whatever the stage says */
 };
 
 struct loom_store {

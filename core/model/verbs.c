@@ -2,6 +2,8 @@
 /* encode, ask, read, nll, emit: what an objective's build calls, as often as it likes. */
 #include "model/internal.h"
 
+#include <loom/codes.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -303,4 +305,71 @@ void loom_emit(struct loom_build *b, const char *term, struct loom_node *sum, do
         loom_graph_fail(b->graph, LOOM_EPLUGIN, "more than %d terms in one step", LOOM_TERMS);
     else if (sum && !((flags & LOOM_ONCE) && !b->first))
         b->term[b->terms++] = (struct loom_emitted){n, sum, scale, flags};
+}
+
+/* ---- codes ---- */
+
+/* The tokenizer's table of codes and its modality, or NULL with the graph failed. */
+static const struct loom_codes *codes_table(struct loom_build *b, const char *modality, const struct loom_modality **at,
+                                            int *number)
+{
+    *at = modality_of(b, modality, number);
+    if (!*at)
+        return NULL;
+    const struct loom_part *part = (*at)->at.part;
+    const struct loom_codes *c = part->extension ? part->extension((*at)->at.self, LOOM_CODES_ID) : NULL;
+    if (!c)
+        loom_graph_fail(b->graph, LOOM_ECONFIG,
+                        "the tokenizer '%s' of '%s' has no codes; use one that has (plugin = \"vq\")",
+                        (*at)->at.plugin->id, modality);
+    return c;
+}
+
+int32_t loom_codes_count(struct loom_build *b, const char *modality)
+{
+    const struct loom_modality *at;
+    int number;
+    const struct loom_codes *c = codes_table(b, modality, &at, &number);
+    return c ? c->count(at->at.self) : 1;
+}
+
+int32_t loom_codes_levels(struct loom_build *b, const char *modality)
+{
+    const struct loom_modality *at;
+    int number;
+    const struct loom_codes *c = codes_table(b, modality, &at, &number);
+    return c ? c->levels(at->at.self) : 1;
+}
+
+struct loom_node *loom_codes_of(struct loom_build *b, const struct loom_view *v, const char *modality)
+{
+    const struct loom_modality *at;
+    int number;
+    const struct loom_codes *c = codes_table(b, modality, &at, &number);
+    if (!c)
+        return NULL;
+    struct place p = leave(b);
+    loom_freeze_push(b);
+    loom_scope_push(b, at->at.scope);
+    struct loom_node *codes = c->codes(at->at.self, b, &v->ask[number]);
+    loom_scope_pop(b);
+    loom_freeze_pop(b);
+    come_back(b, &p);
+    return codes;
+}
+
+struct loom_rebuilt loom_codes_rebuild(struct loom_build *b, const struct loom_view *v, const char *modality)
+{
+    struct loom_rebuilt out = {0};
+    const struct loom_modality *at;
+    int number;
+    const struct loom_codes *c = codes_table(b, modality, &at, &number);
+    if (!c)
+        return out;
+    struct place p = leave(b);
+    loom_scope_push(b, at->at.scope);
+    out = c->rebuild(at->at.self, b, &v->ask[number]);
+    loom_scope_pop(b);
+    come_back(b, &p);
+    return out;
 }
