@@ -317,9 +317,15 @@ int loom_registry_find(struct loom_registry *r, uint32_t kind, const char *name,
     if (strchr(name, '/') != NULL)
         return find_file(r, kind, name, out, e);
     int rc = find_name(r, kind, name, &tried, e);
-    /* The second and later plugins of a file do not bear its name: only loading everything finds them. */
-    if (rc == LOOM_OK && lookup(r, kind, name) == NULL)
-        rc = loom_registry_scan(r, e);
+    /* The second and later plugins of a file do not bear its name: only loading everything finds them. Where files
+     * cannot be tried, what is wrong stays that there is no such name. */
+    if (rc == LOOM_OK && lookup(r, kind, name) == NULL) {
+        struct loom_error why = {0};
+        rc = loom_registry_scan(r, &why);
+        if (rc == LOOM_EIO)
+            loom_log(LOOM_INFO, "plugins cannot be tried: %s", why.message);
+        rc = rc == LOOM_ENOMEM ? no_memory(e) : LOOM_OK;
+    }
     const struct loom_known *known = lookup(r, kind, name);
     if (rc == LOOM_OK && known == NULL)
         rc = unknown(r, kind, name, &tried, e);
