@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "commands.h"
 
+#include "conform/matrix.h"
 #include "plugin/registry.h"
 #include "words.h"
 
@@ -11,6 +12,7 @@
 static const char usage[] =
     "usage: loom plugins list [--json | --markdown] [--plugin-path DIRS]\n"
     "       loom plugins describe [ID | FILE | KIND/ID] [--json | --markdown] [--plugin-path DIRS]\n"
+    "       loom plugins matrix [--plugin-path DIRS]\n"
     "       loom plugins new KIND NAME [--in FOLDER]\n"
     "\n"
     "list      every plugin that can be reached, the files that were refused and why, and the\n"
@@ -19,6 +21,8 @@ static const char usage[] =
     "          A FILE has a '/' and ends in .so. A plugin that cannot be had is exit status 4\n"
     "          Each file is tried in a process of its own first: one that crashes, or hangs for 5 s,\n"
     "          is refused like any other\n"
+    "matrix    in Markdown, which tokenizer goes with which backbone and objective, and why others do not:\n"
+    "          each is put together on a small simulated recording\n"
     "new       a folder NAME with a source, tokenizer, backbone, objective or baseline that works:\n"
     "          commented code, a Makefile, a pipeline to try it; change it from there\n"
     "  --in FOLDER      where the new folder is made; default: here\n"
@@ -52,7 +56,8 @@ static int read_words(int argc, char **argv, struct request *q, const char **why
             q->id = argv[i];
     }
     *why = q->verb;
-    return q->verb == NULL || (strcmp(q->verb, "list") != 0 && strcmp(q->verb, "describe") != 0);
+    return q->verb == NULL ||
+           (strcmp(q->verb, "list") != 0 && strcmp(q->verb, "describe") != 0 && strcmp(q->verb, "matrix") != 0);
 }
 
 static int print(int rc, char *text)
@@ -95,10 +100,24 @@ static int describe_one(struct loom_registry *r, const char *id, int format, str
     return print(rc, text);
 }
 
+static int print_matrix(const struct request *q, struct loom_error *e)
+{
+    struct loom_matrix *m;
+    char *text = NULL;
+    int rc = loom_matrix_new(&m, q->path, e);
+    if (rc != LOOM_OK)
+        return rc;
+    rc = loom_matrix_markdown(m, &text, e);
+    loom_matrix_free(m);
+    return print(rc, text);
+}
+
 static int run(const struct request *q, struct loom_error *e)
 {
     struct loom_registry *r;
     char *text = NULL;
+    if (strcmp(q->verb, "matrix") == 0)
+        return print_matrix(q, e);
     int rc = loom_registry_new(&r, q->path, e);
     if (rc != LOOM_OK)
         return rc;

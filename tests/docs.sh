@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# docs/pipelines.md and docs/ablate.md say what the option tables say, docs/plugin-reference.md what the headers say.
+# docs/pipelines.md and docs/ablate.md say what the option tables say, docs/plugin-reference.md what the headers say,
+# docs/matrix.md what the plugins say to each other.
 set -u
-echo 1..3
+echo 1..4
 made=$(mktemp)
 trap 'rm -f "$made"' EXIT
 src=${top_srcdir:-.}
@@ -16,14 +17,19 @@ if { cat "$src/tools/ablate.head.md" && "${LOOM_PROGRAM:-./loom}" ablate --keys;
 else
     echo "not ok 2 - ablate.md differs: run { cat tools/ablate.head.md; loom ablate --keys; } > docs/ablate.md"
 fi
+if { cat "$src/tools/matrix.head.md" && "${LOOM_PROGRAM:-./loom}" plugins matrix; } >"$made" 2>&1 && diff -u "$src/docs/matrix.md" "$made" >&2; then
+    echo "ok 3 - matrix.md is what the plugins say"
+else
+    echo "not ok 3 - matrix.md differs: run { cat tools/matrix.head.md; loom plugins matrix; } > docs/matrix.md"
+fi
 for part in source/mat source/nwb; do
     if ! "${LOOM_PROGRAM:-./loom}" plugins describe "$part" >/dev/null 2>&1; then
-        echo "ok 3 - pipelines.md # SKIP built without $part"
+        echo "ok 4 - pipelines.md # SKIP built without $part"
         exit 0
     fi
 done
 if "$src/tools/docs.sh" "${LOOM_PROGRAM:-./loom}" >"$made" 2>&1 && diff -u "$src/docs/pipelines.md" "$made" >&2; then
-    echo "ok 3 - pipelines.md is made of the option tables"
+    echo "ok 4 - pipelines.md is made of the option tables"
 else
-    echo "not ok 3 - pipelines.md differs: run tools/docs.sh LOOM > docs/pipelines.md"
+    echo "not ok 4 - pipelines.md differs: run tools/docs.sh LOOM > docs/pipelines.md"
 fi
