@@ -58,7 +58,8 @@ static int read_lines(const struct part *p, FILE *f, const char *file, struct lo
     for (int32_t u = 0; u < p->units && rc == LOOM_OK; u++)
         rc = add_unit(sink, u);
     loom_sink_object(sink, "spikes"); /* what the run names if this process dies here */
-    for (int number = 1; rc == LOOM_OK && fgets(line, sizeof line, f) != NULL; number++) {
+    int number = 1;
+    for (; rc == LOOM_OK && fgets(line, sizeof line, f) != NULL; number++) {
         char *end, *last;
         const long unit = strtol(line, &end, 10);
         const double time_s = strtod(end, &last);
@@ -67,6 +68,8 @@ static int read_lines(const struct part *p, FILE *f, const char *file, struct lo
                              "is not UNIT SECONDS with a unit below %d; mend the line, or set units", (int)p->units);
         rc = loom_sink_spikes(sink, (int32_t)unit, &time_s, 1);
     }
+    if (rc == LOOM_OK && number == 1) /* a file without a word is a mistake, not a recording of silence */
+        return loom_fail(e, LOOM_EDATA, file, 0, "holds no line of UNIT SECONDS; is it the right file?");
     return rc == LOOM_OK ? LOOM_OK : loom_fail(e, rc, file, 0, "cannot be taken over; see the messages before this");
 }
 
