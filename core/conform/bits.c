@@ -6,18 +6,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Predictions in data units, which are there in evaluation alone; else parameters. */
+static int64_t numbers_in(const struct loom_reading *r)
+{
+    return (int64_t)r->ask->elems * (r->predicted ? 1 : r->params_n);
+}
+
 static int take_readings(struct loom_bits *b, const struct loom_shard *s)
 {
     int64_t n = 0;
     for (int i = 0; i < loom_shard_readings(s); i++)
-        n += loom_shard_reading(s, i)->ask->elems;
+        n += numbers_in(loom_shard_reading(s, i));
     b->reading = malloc(((size_t)n + 1) * sizeof *b->reading);
     if (!b->reading)
         return LOOM_ENOMEM;
     for (int i = 0; i < loom_shard_readings(s); i++) {
         const struct loom_reading *r = loom_shard_reading(s, i);
-        memcpy(b->reading + b->readings, r->predicted, (size_t)r->ask->elems * sizeof *b->reading);
-        b->readings += r->ask->elems;
+        memcpy(b->reading + b->readings, r->predicted ? r->predicted : r->params,
+               (size_t)numbers_in(r) * sizeof *b->reading);
+        b->readings += numbers_in(r);
     }
     return LOOM_OK;
 }

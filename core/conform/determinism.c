@@ -122,6 +122,73 @@ const struct loom_check loom_check_det_seed = {
     .run = det_seed,
 };
 
+/* ---- det-seed-differs ---- */
+
+/* The gradients of one training step by model m with the parameters of `as`. */
+static int step_bits(struct loom_trial *t, struct loom_world *w, struct loom_model *m, const struct loom_store *as,
+                     uint64_t step, struct loom_bits *bits)
+{
+    struct loom_world own = *w;
+    struct loom_pass p;
+    struct loom_store *s = loom_model_store(m);
+    own.model = m;
+    int code = loom_pass_open(&p, &own, &t->e);
+    if (code == LOOM_OK && s != as) {
+        memcpy(s->param, as->param, (size_t)s->size[LOOM_LIFE_PARAM] * sizeof *s->param);
+        memcpy(s->state, as->state, (size_t)s->size[LOOM_LIFE_STATE] * sizeof *s->state);
+    }
+    if (code == LOOM_OK)
+        code = loom_pass_run(&p, &own, w->windows.sample, w->windows.n < 4 ? w->windows.n : 4, LOOM_STEP, step, &t->e);
+    if (code == LOOM_OK)
+        code = loom_bits_take(bits, &p, s, &t->e);
+    loom_pass_release(&p);
+    return code;
+}
+
+static int seed_differs(struct loom_trial *t)
+{
+    struct loom_world w = {0};
+    struct loom_model *other = NULL;
+    struct loom_bits first = {0}, later = {0}, elsewhere = {0};
+    char text[256];
+    t->quiet = 1;
+    if (!open_world(t, &w))
+        return loom_trial_fail_error(t, "a model with partners that draw nothing");
+    struct loom_store *s = loom_model_store(w.model);
+    int outcome, code = loom_world_model(&w, t, w.running.pipeline.seed + 1, &other, &t->e);
+    if (code == LOOM_OK)
+        code = step_bits(t, &w, w.model, s, 1, &first);
+    if (code == LOOM_OK)
+        code = step_bits(t, &w, w.model, s, 2, &later);
+    if (code == LOOM_OK)
+        code = step_bits(t, &w, other, s, 1, &elsewhere);
+    if (code != LOOM_OK)
+        outcome = loom_trial_fail_error(t, "a step");
+    else if (!loom_bits_differ(&first, &later, s, text))
+        outcome = loom_trial_skip(t, "it draws no random numbers: two steps with the same parameters are the same");
+    else if (!loom_bits_differ(&first, &elsewhere, s, text))
+        outcome = loom_trial_fail(t, "draws change from step to step, and are the same for another seed: give "
+                                     "loom_plan_rng and random nodes the run's seed (loom_seed), or several seeds of a "
+                                     "run repeat one");
+    else
+        outcome = loom_trial_pass(t);
+    loom_bits_release(&first);
+    loom_bits_release(&later);
+    loom_bits_release(&elsewhere);
+    loom_model_free(other);
+    loom_world_release(&w);
+    return outcome;
+}
+const struct loom_check loom_check_det_seed_differs = {
+    .id = "det-seed-differs",
+    .kinds = LOOM_KIND(LOOM_TOKENIZER) | LOOM_KIND(LOOM_BACKBONE) | LOOM_KIND(LOOM_OBJECTIVE),
+    .level = LOOM_STRICT,
+    .what = "With partners that draw nothing, takes the same windows with the same parameters through two steps, and "
+            "through one with another seed. If draws move with the step they must move with the seed as well: five "
+            "seeds of a comparison would be one.",
+    .run = seed_differs,
+};
+
 /* ---- det-threads ---- */
 
 static int det_threads(struct loom_trial *t)

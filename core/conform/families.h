@@ -33,13 +33,13 @@
     X(batch_independence) X(padding_invariance) X(unit_permutation) X(causal_leak) X(mask_leak_finite) \
     X(mask_leak_nan) X(heldout_leak) \
     /* determinism.c */ \
-    X(det_seed) X(det_threads) X(thread_instances) X(denormal_time) \
+    X(det_seed) X(det_seed_differs) X(det_threads) X(thread_instances) X(denormal_time) \
     /* state.c */ \
     X(state_roundtrip) X(state_bytes) X(state_corrupt) \
     /* tokenizer.c */ \
     X(tok_roundtrip) X(tok_time_unit_map) \
     /* objective.c */ \
-    X(obj_reduction) \
+    X(obj_reduction) X(obj_extremes) \
     /* learn.c */ \
     X(learn_overfit) X(doc_example_runs) \
     /* sources.c */ \

@@ -87,6 +87,72 @@ static int weighed(struct loom_trial *t, const char *weight, double factor, doub
     return outcome;
 }
 
+/* ---- answers that no model gives ---- */
+
+/* Loss and gradients of a training pass that is answered like this. */
+static int answered(struct loom_trial *t, struct loom_probe *p, const struct loom_stand_in *x, const char *what,
+                    double *loss)
+{
+    const struct loom_store *store = loom_model_store(p->model);
+    struct loom_said said = {0};
+    loom_shard_stand_in(p->shard, x);
+    int code = loom_probe_pass(p, p->sample, p->n, LOOM_STEP, 1, NULL, NULL, &said, &t->e);
+    loom_shard_stand_in(p->shard, NULL);
+    *loss = said.loss;
+    loom_said_release(&said);
+    if (code != LOOM_OK)
+        return loom_trial_fail_error(t, what);
+    if (!isfinite(*loss))
+        return loom_trial_fail(t, "with %s the loss is %g: score with loom_nll, or bound what is exponentiated", what,
+                               *loss);
+    for (int64_t i = 0; i < store->size[LOOM_LIFE_PARAM]; i++)
+        if (!isfinite((double)p->block.grad[i]))
+            return loom_trial_fail(t,
+                                   "with %s the loss is %g and a gradient is not finite: a step from there never "
+                                   "comes back",
+                                   what, *loss);
+    return LOOM_PASSED;
+}
+
+static int extremes(struct loom_trial *t)
+{
+    static const struct {
+        struct loom_stand_in answer;
+        const char *what;
+    } far[] = {{{1, 0, 1e4}, "answers of about 10000"},
+               {{1, 0, -1e4}, "answers of about -10000"},
+               {{1e5, 0, 0}, "answers 100000 times too large"},
+               {{1e-3, 1, 0}, "right answers"},
+               {{1e-3, 1, 3}, "answers 3 too high"},
+               {{1e-3, 1, -3}, "answers 3 too low"}};
+    enum { FAR = sizeof far / sizeof *far, RIGHT = FAR - 3 };
+    struct loom_world w;
+    struct loom_probe p;
+    double loss[FAR];
+    int outcome = LOOM_PASSED;
+    if (loom_world_probe(t, &w, &p, NULL, 0) != LOOM_OK)
+        return loom_trial_fail_error(t, "a small experiment");
+    for (int i = 0; i < FAR && outcome == LOOM_PASSED; i++)
+        outcome = answered(t, &p, &far[i].answer, far[i].what, &loss[i]);
+    for (int i = RIGHT + 1; i < FAR && outcome == LOOM_PASSED; i++)
+        if (!(loss[RIGHT] <= loss[i]))
+            outcome = loom_trial_fail(t,
+                                      "the loss is %.6g with right answers and %.6g with %s: what is right must "
+                                      "cost least; look at the sign of the scale",
+                                      loss[RIGHT], loss[i], far[i].what);
+    loom_probe_release(&p);
+    loom_world_release(&w);
+    return outcome;
+}
+const struct loom_check loom_check_obj_extremes = {
+    .id = "obj-extremes",
+    .kinds = LOOM_KIND(LOOM_OBJECTIVE),
+    .level = LOOM_REQUIRED,
+    .what = "In the place of what a model answers stand numbers of 10000 and -10000, of both signs, the right answers, "
+            "and answers too high and too low. Loss and gradients must be finite, and right answers cost least.",
+    .run = extremes,
+};
+
 static int reduction(struct loom_trial *t)
 {
     struct loom_world w;

@@ -123,12 +123,17 @@ static int reject(struct loom_trial *t)
     static const char *const odd[][2] = {{"backbone.width=17", NULL},
                                          {"backbone.width=18", "backbone.heads=4"},
                                          {"data.units=90", "tokenizer.patch_units=1"},
-                                         {"backbone.width=18", NULL}};
-    if (loom_trial_load(t) != LOOM_OK)
-        return loom_trial_fail_error(t, "loading it");
+                                         {"backbone.width=20", NULL}};
+    struct loom_world usual;
+    if (loom_trial_load(t) != LOOM_OK || loom_world_open(&usual, t, NULL, 0) != LOOM_OK)
+        return loom_trial_fail_error(t, "a small experiment");
+    t->partners = 1 + usual.partners;
+    loom_world_release(&usual);
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
         struct loom_world w;
         struct loom_probe p;
+        if (t->behavior && odd[i][1] && strncmp(odd[i][1], "tokenizer", 9) == 0)
+            continue; /* spikes have the tokenizer of a partner there */
         int code = loom_world_probe(t, &w, &p, odd[i], odd[i][1] ? 2 : 1);
         int outcome = LOOM_PASSED;
         if (code == LOOM_OK) {
@@ -223,15 +228,15 @@ const struct loom_check loom_check_empty_input = {
     .run = empty,
 };
 
-/* NaN in the first element of the second window. */
-static void one_nan(void *payload, struct loom_rows *full)
+/* NaN in the first element of every other row of the second window: whatever is hidden of it, some are seen. */
+static void some_nan(void *payload, struct loom_rows *full)
 {
     (void)payload;
-    int32_t row = full->first_row[1];
-    if (full->segments > 1 && row < full->first_row[2] && full->first_elem[row] < full->first_elem[row + 1]) {
-        ((loom_real *)(uintptr_t)full->value)[full->first_elem[row]] = (loom_real)NAN;
-        ((loom_real *)(uintptr_t)full->target)[full->first_elem[row]] = (loom_real)NAN;
-    }
+    for (int32_t row = full->first_row[1]; full->segments > 1 && row < full->first_row[2]; row += 2)
+        if (full->first_elem[row] < full->first_elem[row + 1]) {
+            ((loom_real *)(uintptr_t)full->value)[full->first_elem[row]] = (loom_real)NAN;
+            ((loom_real *)(uintptr_t)full->target)[full->first_elem[row]] = (loom_real)NAN;
+        }
 }
 
 static int in_second(const void *payload, int32_t recording, int32_t unit, int64_t t)
@@ -272,7 +277,7 @@ static int nan_input(struct loom_trial *t)
         return loom_trial_fail_error(t, "a small experiment");
     const struct loom_alteration how = {.here = in_second, .payload = &p.sample[1], .series = LOOM_SERIES_NAN};
     int outcome =
-        p.n < 2 ? loom_trial_skip(t, "there is but one window") : stays(t, &p, &p, one_nan, "NaN in the first element");
+        p.n < 2 ? loom_trial_skip(t, "there is but one window") : stays(t, &p, &p, some_nan, "NaN in every other row");
     if (outcome == LOOM_PASSED && loom_probe_like(&missing, &p, &how, 0, &t->e) == LOOM_OK) {
         outcome = stays(t, &p, &missing, NULL, "NaN in the behaviour");
         loom_probe_release(&missing);
@@ -285,7 +290,8 @@ const struct loom_check loom_check_nan_input = {
     .id = "nan-input",
     .kinds = LOOM_MODEL_KINDS,
     .level = LOOM_STRICT,
-    .what = "One value of one window is NaN, then the behaviour of one window. The pass must be refused, or all other "
+    .what = "Values in every other row of one window are NaN, then the behaviour of one window. The pass must be "
+            "refused, or all other "
             "windows and the loss stay finite: missing samples are usual, and must not spread.",
     .run = nan_input,
 };

@@ -17,6 +17,8 @@ struct loom_trial {
     uint64_t seed;
     char plugin_path[4608];         /* the plugin's own folder before those that the suite was given */
     char baseline_prefix[128];      /* "stages.1.baselines.ID" */
+    int partners;                   /* 0: worlds try all; else 1 + the number of those in loom_world.partners */
+    int quiet;                      /* 1: partners in worlds draw no random numbers: no masks, no dropout */
     int whole;                      /* 1: the plugin at its usual size, where worlds make it small otherwise */
     int behavior;                   /* of a tokenizer: it serves a behaviour, not spikes; known once a world is open */
     char folder[256];               /* of its own, empty at the start, removed at the end */
@@ -48,6 +50,7 @@ struct loom_world {
     struct loom_model *model;
     struct loom_selection selection; /* of training windows */
     struct loom_windows windows;
+    int partners; /* which it came about with */
 };
 /* `extra`: lines of "path.to.key=value", as on the command line, n of them; "key=value" is one of the plugin's own
  * options. A required option that nobody set is given the name of the one behaviour if it is a text, which is what it

@@ -10,18 +10,19 @@
  * takes that of the behaviour's, which may be what it is for, and an objective has the decoding beside it. */
 static const struct {
     const char *tokenizer, *backbone, *objective;
+    int draws; /* 1: the objective draws what is hidden */
 } partners[] = {
-    {"plugin = \"ndt2\"; patch_units = 4;", "plugin = \"vit\"; decoder_depth = 1;", "plugin = \"mae\"; hide = 0.5;"},
-    {"plugin = \"bins\";", "plugin = \"vit\"; decoder_depth = 1;", "plugin = \"mae\"; hide = 0.5;"},
-    {"plugin = \"bins\";", "plugin = \"vit\"; decoder_depth = 0;",
-     "plugin = \"mae\"; hide = 0.3; hide_how = \"zero\";"},
+    {"plugin = \"ndt2\"; patch_units = 4;", "plugin = \"vit\"; decoder_depth = 1;", "plugin = \"mae\"; hide = 0.5;", 1},
+    {"plugin = \"bins\";", "plugin = \"vit\"; decoder_depth = 1;", "plugin = \"mae\"; hide = 0.5;", 1},
+    {"plugin = \"bins\";", "plugin = \"vit\"; decoder_depth = 0;", "plugin = \"mae\"; hide = 0.3; hide_how = \"zero\";",
+     1},
     {"plugin = \"ndt2\"; patch_units = 4;", "plugin = \"vit\"; decoder_depth = 1;",
-     "plugin = \"decode\"; target = \"handVel\";"},
-    {"plugin = \"bins\";", "plugin = \"vit\"; decoder_depth = 1;", "plugin = \"decode\"; target = \"handVel\";"},
-    {"plugin = \"ndt2\"; patch_units = 4;", "plugin = \"cae\";", "plugin = \"mae\"; hide = 0.5;"},
+     "plugin = \"decode\"; target = \"handVel\";", 0},
+    {"plugin = \"bins\";", "plugin = \"vit\"; decoder_depth = 1;", "plugin = \"decode\"; target = \"handVel\";", 0},
+    {"plugin = \"ndt2\"; patch_units = 4;", "plugin = \"cae\";", "plugin = \"mae\"; hide = 0.5;", 1},
     {"plugin = \"vq\"; patch_units = 4; patch_bins = 2; codes = 32;", "plugin = \"vit\"; decoder_depth = 1;",
-     "plugin = \"mae\"; hide = 0.5;"},
-    {"plugin = \"bins\";", "plugin = \"vit\"; decoder_depth = 1;", "plugin = \"decode\"; target = \"handVel\";"},
+     "plugin = \"mae\"; hide = 0.5;", 1},
+    {"plugin = \"bins\";", "plugin = \"vit\"; decoder_depth = 1;", "plugin = \"decode\"; target = \"handVel\";", 0},
 };
 enum { PARTNERS = sizeof partners / sizeof *partners, BEHAVIOR = PARTNERS - 1 };
 
@@ -93,7 +94,7 @@ static void write_tokenizers(FILE *f, const struct loom_trial *t, int k)
     const int tested = t->plugin->kind == LOOM_TOKENIZER;
     fputs(t->behavior ? "modalities: { spikes: { " : "tokenizer: { ", f);
     tested && !t->behavior ? write_tested(f, t) : (void)fputs(partners[k].tokenizer, f);
-    fputs(" };\n", f);
+    fputs(t->quiet && !tested && strstr(partners[k].tokenizer, "ndt2") ? " dropout = 0.0; };\n" : " };\n", f);
     if (t->behavior) {
         fputs("handVel: { ", f);
         write_tested(f, t);
@@ -121,6 +122,8 @@ static int write_pipeline(const struct loom_world *w, const struct loom_trial *t
     else
         fprintf(f, "width = %d; depth = 1; heads = 2; %s", kind == LOOM_TOKENIZER ? 64 : 16,
                 partners[k].backbone); /* wide enough for a tokenizer that divides it */
+    if (t->quiet && kind != LOOM_BACKBONE)
+        fputs(" dropout = 0.0; attention_dropout = 0.0;", f);
     fputs(" };\nstages: ( { name = \"train\"; steps = 10; batch = 4; objectives: ( { ", f);
     if (kind == LOOM_OBJECTIVE)
         write_tested(f, t);
@@ -195,10 +198,15 @@ static int open_any(struct loom_world *w, struct loom_trial *t, int small, const
         return loom_fail(&t->e, LOOM_ENOMEM, NULL, 0, "no memory for a world: free some");
     for (int k = 0; k < PARTNERS && code != LOOM_OK; k++) {
         struct loom_error e = {0};
+        if (t->partners && k + 1 != t->partners)
+            continue;
+        if (t->quiet && partners[k].draws && t->plugin->kind != LOOM_OBJECTIVE)
+            continue;
         t->behavior = k == BEHAVIOR && t->plugin->kind == LOOM_TOKENIZER;
         memset(w, 0, sizeof *w);
         snprintf(w->pipeline, sizeof w->pipeline, "%s/world.cfg", t->folder);
         code = try_partners(w, t, k, small, lines, list_lines(t, line, lines, extra, n), &e);
+        w->partners = k;
         if (code != LOOM_OK) {
             loom_world_release(w);
             loom_fail(&t->e, code, e.file, e.line, "%s", e.message);

@@ -205,9 +205,12 @@ LOOM_API struct loom_node *loom_add_dropout_norm(struct loom_graph *g, struct lo
 /* ---- losses: weighted sums over all elements as one F64 value [1]. target, weight: nodes of the same shape; weight
  * NULL = 1. An element of weight 0 contributes exactly nothing, NaN targets included. No gradient flows into target and
  * weight. ---- */
+/* Σ w (e^z − y z [+ ln y!]), z = log_rate. Where z is above LOOM_LOG_RATE_MOST, which is half a billion counts a bin,
+ * e^z goes on along its tangent there, so that the loss stays convex and finite, and its gradient points back, however
+ * far off a model is. */
+#define LOOM_LOG_RATE_MOST 20.0
 LOOM_API struct loom_node *loom_poisson_nll(struct loom_graph *g, struct loom_node *log_rate, struct loom_node *target,
-                                            struct loom_node *weight,
-                                            int log_factorial); /* Σ w (e^z − y z [+ ln y!]) */
+                                            struct loom_node *weight, int log_factorial);
 LOOM_API struct loom_node *loom_squared_error(struct loom_graph *g, struct loom_node *x, struct loom_node *target,
                                               struct loom_node *weight); /* Σ w (x−y)² */
 LOOM_API struct loom_node *loom_cross_entropy(struct loom_graph *g, struct loom_node *logits /* [R,C] */,

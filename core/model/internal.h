@@ -14,6 +14,8 @@ struct loom_likelihood {
     struct loom_node *(*nll)(struct loom_graph *g, struct loom_node *params, struct loom_node *target,
                              struct loom_node *weight, int32_t elems);
     struct loom_node *(*mean)(struct loom_graph *g, struct loom_node *params, int32_t elems);
+    /* Parameters [n, params] under which the targets [n] are about as likely as can be; NULL: the targets themselves */
+    void (*likeliest)(loom_real *params_out, const loom_real *target, int64_t n, int64_t params);
 };
 const struct loom_likelihood *loom_likelihood_find(const char *name); /* NULL: unknown */
 const char *const *loom_likelihood_names(void);
@@ -102,7 +104,8 @@ struct loom_build {
     struct loom_block *block;
     int first;
     int stop, shadow; /* no gradients; moving averages: inside an encode with these flags, or a freeze */
-    int view_tag;     /* number of the view being encoded or asked: part of the names of random draws */
+    const struct loom_stand_in *stand_in; /* NULL: none */
+    int view_tag; /* number of the view being encoded or asked: part of the names of random draws */
     char path[512];
     size_t path_length;
     int depth, lost; /* scopes open; scopes refused for depth, whose pops count for nothing */

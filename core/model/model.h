@@ -107,6 +107,13 @@ const struct loom_masses *loom_shard_masses(const struct loom_shard *s);
  * or terms are kept. */
 int loom_shard_build(struct loom_shard *s, const struct loom_masses *joined, struct loom_block *block, int first,
                      struct loom_error *e);
+/* From the next build on every loom_read gives keep × what was answered + right × the parameters under which the targets
+ * are likeliest (nothing, where a tokenizer has targets of its own that are no means) + by; NULL: what was answered.
+ * Borrowed until the next call. How checks hold objectives to answers that no model gives. */
+struct loom_stand_in {
+    double keep, right, by;
+};
+void loom_shard_stand_in(struct loom_shard *s, const struct loom_stand_in *x);
 void loom_shard_run(struct loom_shard *s); /* forward; in STEP also backward; adds terms and sums to the block */
 double loom_shard_flops(const struct loom_shard *s);
 size_t loom_shard_peak(const struct loom_shard *s);    /* bytes of all arenas, highest ever */

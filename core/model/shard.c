@@ -17,9 +17,10 @@ struct draft {
 
 struct loom_shard {
     struct loom_model *model;
-    struct draft draft[2], *now, *ahead; /* now: of the windows that are built and run */
-    struct loom_graph *own, *graph;      /* graph: where it builds, its own or a lent one */
-    double flops;                        /* of the graph it built last */
+    struct draft draft[2], *now, *ahead;  /* now: of the windows that are built and run */
+    struct loom_graph *own, *graph;       /* graph: where it builds, its own or a lent one */
+    double flops;                         /* of the graph it built last */
+    const struct loom_stand_in *stand_in; /* NULL: none */
     struct loom_build build;
     struct loom_reading reading[LOOM_READS];
     int readings;
@@ -188,6 +189,11 @@ static int plan_into(struct loom_model *m, struct draft *d, const struct loom_sa
     return status == LOOM_OK ? plan_rows(m, d, mode, step, e) : status;
 }
 
+void loom_shard_stand_in(struct loom_shard *s, const struct loom_stand_in *x)
+{
+    s->stand_in = x;
+}
+
 int loom_shard_plan_altered(struct loom_shard *s, const struct loom_sample *sample, int n, enum loom_mode mode,
                             uint64_t step, void (*alter)(void *payload, struct loom_rows *full), void *payload,
                             struct loom_error *e)
@@ -239,6 +245,7 @@ int loom_shard_build(struct loom_shard *s, const struct loom_masses *joined, str
     s->readings = 0;
     loom_graph_reset(s->graph);
     loom_build_begin(&s->build, s->model, s->graph, &s->now->plan, joined, block, first);
+    s->build.stand_in = s->stand_in;
     loom_build_objectives(&s->build);
     s->flops = loom_graph_flops(s->graph, s->build.mode == LOOM_STEP);
     return loom_graph_error(s->graph, e);

@@ -26,6 +26,32 @@ static const struct loom_modality *modality_of(struct loom_build *b, const char 
     return &b->model->modality[*number];
 }
 
+/* What function `who` of part `at` returned, held to the shape that its declaration names; a stand-in of that shape
+ * once the graph has failed, so that what follows need not look. columns 0: one axis. */
+static struct loom_node *held(struct loom_build *b, const struct loom_instance *at, const char *who,
+                              struct loom_node *got, int64_t rows, int64_t columns)
+{
+    const int64_t due[2] = {rows, columns};
+    const int rank = columns > 0 ? 2 : 1;
+    char is[96] = "nothing", wanted[64];
+    if (got && loom_node_rank(got) == rank && loom_node_dim(got, 0) == rows &&
+        (rank == 1 || loom_node_dim(got, 1) == columns))
+        return got;
+    size_t n = got ? (size_t)snprintf(is, sizeof is, "[") : 0;
+    for (int i = 0; got && i < loom_node_rank(got); i++)
+        n += (size_t)snprintf(is + n, sizeof is - n, "%s%lld", i ? ", " : "", (long long)loom_node_dim(got, i));
+    if (got)
+        snprintf(is + n, sizeof is - n, "]");
+    snprintf(wanted, sizeof wanted, rank == 2 ? "[%lld, %lld]" : "[%lld]", (long long)rows, (long long)columns);
+    loom_graph_fail(b->graph, LOOM_EPLUGIN, "%s of '%s' returned %s, where %s is due", who, at->plugin->id, is, wanted);
+    return loom_constant(b->graph, rank, due, 0.0);
+}
+
+static int params_of(const struct loom_modality *at)
+{
+    return at->likelihood->params > 0 ? at->likelihood->params : at->at.traits.classes;
+}
+
 /* Rows of modality m of `rows`, as a table of their own; `rows` itself where it holds no other. */
 static const struct loom_rows *rows_of(struct loom_build *b, const struct loom_rows *rows, int m, int32_t *keep,
                                        int32_t *count)
@@ -54,9 +80,10 @@ static struct loom_node *embed_modality(struct loom_build *b, int m, const struc
     char scope[sizeof(at->at.scope)];
     snprintf(scope, sizeof(scope), "%s", at->at.scope);
     loom_scope_push(b, scope);
-    struct loom_node *x = at->tokenizer->embed(at->at.self, b, rows, b->model->backbone_at.traits.width);
+    const int width = b->model->backbone_at.traits.width;
+    struct loom_node *x = at->tokenizer->embed(at->at.self, b, rows, width);
     loom_scope_pop(b);
-    return x;
+    return held(b, &at->at, "embed", x, rows->rows, width);
 }
 
 /* Embed every row of a view, modality by modality, and bring the vectors back into the view's order. */
@@ -134,10 +161,12 @@ const struct loom_memory *loom_encode(struct loom_build *b, const struct loom_vi
     loom_scope_push(b, m->backbone_at.scope);
     struct loom_memory memory = m->backbone->encode(m->backbone_at.self, b, v, x);
     loom_scope_pop(b);
-    if (b->stop && memory.x)
-        memory.x = loom_stop(b->graph, memory.x);
     if (!memory.rows)
         memory.rows = &v->in;
+    if (memory.x)
+        memory.x = held(b, &m->backbone_at, "x of encode", memory.x, memory.rows->rows, m->backbone_at.traits.width);
+    if (b->stop && memory.x)
+        memory.x = loom_stop(b->graph, memory.x);
     b->stop = stop;
     b->shadow = shadow;
     b->view_tag = tag;
@@ -169,6 +198,13 @@ struct loom_answer loom_ask(struct loom_build *b, const struct loom_view *v, con
     struct loom_answer a = model->backbone->answer(model->backbone_at.self, b, v, m, ask, q);
     loom_scope_pop(b);
     loom_scope_pop(b);
+    const struct loom_instance *of = &model->backbone_at;
+    if (!in_target_space(b))
+        a.out = held(b, of, "out of answer", a.out, ask->rows, of->traits.width);
+    else if (at->likelihood)
+        a.out = held(b, of, "out of answer", a.out, ask->elems, params_of(at));
+    if (a.latent)
+        a.latent = held(b, of, "latent of answer", a.latent, ask->rows, of->traits.width);
     b->view_tag = tag;
     come_back(b, &p);
     return a;
@@ -184,7 +220,7 @@ static struct loom_node *head(struct loom_build *b, const struct loom_modality *
             loom_graph_fail(b->graph, LOOM_EPLUGIN,
                             "rows of '%s' differ in length, so the core's head cannot read them; its tokenizer must",
                             at->name);
-    int params = at->likelihood->params > 0 ? at->likelihood->params : at->at.traits.classes;
+    int params = params_of(at);
     int64_t width = loom_node_dim(out, -1), outputs = elems * params;
     loom_scope_push(b, "head");
     loom_scope_push(b, at->name);
@@ -208,10 +244,55 @@ static void note_reading(struct loom_build *b, int number, const struct loom_row
         loom_scope_push(b, at->at.scope);
         rendered = at->tokenizer->render(at->at.self, b, ask, params);
         loom_scope_pop(b);
+        rendered = held(b, &at->at, "render", rendered, ask->elems, 0);
     } else if (at->likelihood->mean) {
         rendered = at->likelihood->mean(b->graph, params, ask->elems);
     }
     b->read[b->reads++] = (struct loom_read_note){number, ask, params, rendered};
+}
+
+/* Class numbers for a categorical likelihood; -1 where nothing is scored. */
+static struct loom_node *labels(struct loom_build *b, const struct loom_rows *ask, const loom_real *weight)
+{
+    int64_t n = ask->elems;
+    int32_t *label = loom_graph_alloc(b->graph, ((size_t)n + 1) * sizeof(*label));
+    for (int64_t i = 0; label && i < n; i++)
+        label[i] = weight[i] != 0 ? (int32_t)ask->target[i] : -1;
+    return loom_input(b->graph, LOOM_I32, 1, &n, label);
+}
+
+/* Targets as the likelihood scores them. */
+static struct loom_node *targets(struct loom_build *b, const struct loom_modality *at, const struct loom_rows *ask,
+                                 const loom_real *weight)
+{
+    const int64_t n = ask->elems;
+    if (at->tokenizer->truth && !in_target_space(b)) {
+        loom_scope_push(b, at->at.scope);
+        struct loom_node *target = at->tokenizer->truth(at->at.self, b, ask);
+        loom_scope_pop(b);
+        return held(b, &at->at, "truth", target, n, 0);
+    }
+    return at->likelihood->params < 0 ? labels(b, ask, weight) : loom_input(b->graph, LOOM_REAL, 1, &n, ask->target);
+}
+
+/* See struct loom_stand_in. */
+static struct loom_node *stand_in(struct loom_build *b, const struct loom_modality *at, const struct loom_rows *ask,
+                                  struct loom_node *params)
+{
+    const struct loom_stand_in *x = b->stand_in;
+    const int64_t dims[2] = {ask->elems, params_of(at)};
+    struct loom_node *out = loom_scale(b->graph, params, x->keep, x->by);
+    if (x->right == 0)
+        return out;
+    if (at->likelihood->likeliest && at->tokenizer->truth && !in_target_space(b))
+        return out;
+    if (at->likelihood->likeliest) {
+        loom_real *right = loom_graph_alloc(b->graph, (size_t)(dims[0] * dims[1] + 1) * sizeof *right);
+        if (right)
+            at->likelihood->likeliest(right, ask->target, dims[0], dims[1]);
+        return loom_add(b->graph, out, loom_input(b->graph, LOOM_REAL, 2, dims, right));
+    }
+    return loom_add(b->graph, out, loom_reshape(b->graph, targets(b, at, ask, ask->weight), 2, dims));
 }
 
 struct loom_node *loom_read(struct loom_build *b, const struct loom_view *v, struct loom_answer a, const char *modality)
@@ -233,23 +314,16 @@ struct loom_node *loom_read(struct loom_build *b, const struct loom_view *v, str
             loom_scope_push(b, at->at.scope);
             params = at->tokenizer->read(at->at.self, b, ask, a.out);
             loom_scope_pop(b);
+            params = held(b, &at->at, "read", params, ask->elems, params_of(at));
         } else {
             params = head(b, at, ask, a.out);
         }
     }
+    if (b->stand_in)
+        params = stand_in(b, at, ask, params);
     note_reading(b, number, ask, params);
     come_back(b, &p);
     return params;
-}
-
-/* Class numbers for a categorical likelihood; -1 where nothing is scored. */
-static struct loom_node *labels(struct loom_build *b, const struct loom_rows *ask, const loom_real *weight)
-{
-    int64_t n = ask->elems;
-    int32_t *label = loom_graph_alloc(b->graph, ((size_t)n + 1) * sizeof(*label));
-    for (int64_t i = 0; label && i < n; i++)
-        label[i] = weight[i] != 0 ? (int32_t)ask->target[i] : -1;
-    return loom_input(b->graph, LOOM_I32, 1, &n, label);
 }
 
 struct loom_node *loom_nll(struct loom_build *b, const struct loom_view *v, struct loom_node *params,
@@ -269,17 +343,8 @@ struct loom_node *loom_nll_weighed(struct loom_build *b, const struct loom_view 
     if (!weights)
         weights = ask->weight;
     int64_t n = ask->elems;
-    struct loom_node *target;
     struct place p = leave(b);
-    if (at->tokenizer->truth && !in_target_space(b)) {
-        loom_scope_push(b, at->at.scope);
-        target = at->tokenizer->truth(at->at.self, b, ask);
-        loom_scope_pop(b);
-    } else if (at->likelihood->params < 0) {
-        target = labels(b, ask, weights);
-    } else {
-        target = loom_input(b->graph, LOOM_REAL, 1, &n, ask->target);
-    }
+    struct loom_node *target = targets(b, at, ask, weights);
     struct loom_node *weight = loom_input(b->graph, LOOM_REAL, 1, &n, weights);
     struct loom_node *sum = at->likelihood->nll(b->graph, params, target, weight, ask->elems);
     come_back(b, &p);

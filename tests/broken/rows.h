@@ -26,6 +26,9 @@
 #ifndef ROWS_FACTOR
 #define ROWS_FACTOR(rows) 1.0 /* of every vector */
 #endif
+#ifndef ROWS_OFFERS
+#define ROWS_OFFERS 0 /* beside what it does */
+#endif
 #ifndef ROWS_AFTER
 #define ROWS_AFTER(g, x) (x) /* done to the vectors at last */
 #endif
@@ -40,7 +43,7 @@ static int rows_create(const struct loom_setup *s, void **self, struct loom_erro
 static int rows_describe(const void *self, struct loom_traits *t, struct loom_error *e)
 {
     (void)self, (void)e;
-    t->offers = LOOM_STEPS | LOOM_ELEMENTS | LOOM_CONTENT | LOOM_UNITS;
+    t->offers = LOOM_STEPS | LOOM_ELEMENTS | LOOM_CONTENT | LOOM_UNITS | ROWS_OFFERS;
     t->likelihood = "poisson";
     return LOOM_OK;
 }

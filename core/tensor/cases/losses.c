@@ -2,7 +2,7 @@
 #include "tensor/cases/cases.h"
 
 /* option: WEIGHTED with weights, a third of them 0; others see the builder */
-enum { WEIGHTED = 1, FACTORIAL = 2, SMOOTH = 4, TWICE = 8 };
+enum { WEIGHTED = 1, FACTORIAL = 2, SMOOTH = 4, TWICE = 8, HIGH = 16 };
 
 static struct loom_node *rows_input(struct loom_case_run *r, const char *name, int fill)
 {
@@ -16,6 +16,14 @@ static struct loom_node *prediction(struct loom_case_run *r)
     return r->c->option & TWICE ? loom_scale(r->graph, x, 0.5, 0) : x;
 }
 
+/* To both sides of where the tangent begins. */
+static struct loom_node *high(struct loom_case_run *r)
+{
+    struct loom_node *x =
+        loom_case_leaf(r, "x", LOOM_FILL_EDGELESS, LOOM_AXIS_PLAIN, 2, (int64_t[]){r->c->rows, r->c->width});
+    return loom_scale(r->graph, x, 4, LOOM_LOG_RATE_MOST);
+}
+
 static struct loom_node *weights(struct loom_case_run *r)
 {
     return r->c->option & WEIGHTED ? rows_input(r, "weight", LOOM_FILL_WEIGHTS) : NULL;
@@ -23,7 +31,7 @@ static struct loom_node *weights(struct loom_case_run *r)
 
 static struct loom_node *build_poisson(struct loom_case_run *r)
 {
-    struct loom_node *x = prediction(r);
+    struct loom_node *x = r->c->option & HIGH ? high(r) : prediction(r);
     return loom_poisson_nll(r->graph, x, rows_input(r, "target", LOOM_FILL_COUNTS), weights(r),
                             (r->c->option & FACTORIAL) != 0);
 }
@@ -72,6 +80,7 @@ static struct loom_node *build_sum(struct loom_case_run *r)
 const struct loom_case loom_cases_losses[] = {
     SIZES("poisson_nll", build_poisson),
     LOSS("poisson_nll.factorial", build_poisson, 7, 13, WEIGHTED | FACTORIAL),
+    LOSS("poisson_nll.high", build_poisson, 7, 13, WEIGHTED | HIGH),
     SIZES("squared_error", build_squared_error),
     SIZES("bce", build_bce),
     SIZES("cross_entropy", build_cross_entropy),

@@ -48,8 +48,10 @@ enum loss { POISSON, SQUARED, BCE };
 
 LOOM_INLINE loom_vec term(const enum loss loss, loom_vec z, loom_vec y)
 {
-    if (loss == POISSON)
-        return loom_vexp(z) - y * z;
+    if (loss == POISSON) {
+        const loom_vec most = loom_splat((loom_real)LOOM_LOG_RATE_MOST);
+        return loom_vexp(loom_min(most, z)) * (1 + loom_max(loom_splat(0), z - most)) - y * z;
+    }
     if (loss == SQUARED)
         return (z - y) * (z - y);
     return loom_max(loom_splat(0), z) - y * z + softplus_tail(z);
@@ -58,7 +60,7 @@ LOOM_INLINE loom_vec term(const enum loss loss, loom_vec z, loom_vec y)
 LOOM_INLINE loom_vec slope(const enum loss loss, loom_vec z, loom_vec y)
 {
     if (loss == POISSON)
-        return loom_vexp(z) - y;
+        return loom_vexp(loom_min(loom_splat((loom_real)LOOM_LOG_RATE_MOST), z)) - y;
     if (loss == SQUARED)
         return 2 * (z - y);
     return loom_vsigmoid(z) - y;

@@ -3,13 +3,20 @@
 #include "tensor/kernels/kernels.h"
 #include <math.h>
 
+/* e^z, above LOOM_LOG_RATE_MOST its tangent. */
+static double bounded_exp(double z)
+{
+    const double most = LOOM_LOG_RATE_MOST;
+    return z > most ? exp(most) * (1 + z - most) : exp(z);
+}
+
 double loom_ref_poisson_nll(int64_t n, const loom_real *z, const loom_real *y, const loom_real *w, int log_factorial)
 {
     double sum = 0;
     for (int64_t i = 0; i < n; i++) {
         if (w && w[i] == 0)
             continue;
-        double nll = exp(z[i]) - (double)y[i] * z[i] + (log_factorial ? lgamma(y[i] + 1.0) : 0);
+        double nll = bounded_exp((double)z[i]) - (double)y[i] * z[i] + (log_factorial ? lgamma(y[i] + 1.0) : 0);
         sum += (w ? w[i] : 1) * nll;
     }
     return sum;
@@ -19,7 +26,8 @@ void loom_ref_poisson_nll_back(int64_t n, const loom_real *z, const loom_real *y
                                loom_real *dz, int accumulate)
 {
     for (int64_t i = 0; i < n; i++) {
-        double d = w && w[i] == 0 ? 0 : scale * (w ? w[i] : 1) * (exp(z[i]) - y[i]);
+        double d =
+            w && w[i] == 0 ? 0 : scale * (w ? w[i] : 1) * (exp(fmin((double)z[i], LOOM_LOG_RATE_MOST)) - (double)y[i]);
         dz[i] = (loom_real)d + (accumulate ? dz[i] : 0);
     }
 }
