@@ -1,24 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Built-in objective `all`: everything is seen and every behaviour is asked. What fits baselines. */
+/* Built-in objective `all`: everything that the data do not hold out is seen; what they hold out (units, forward bins)
+ * and every behaviour is asked. What fits baselines. */
 #include "model/builtins.h"
 
 #include "model/internal.h"
 
 #include <stdio.h>
 
+/* The instance is the catalogue where something is held out, NULL where nothing is. */
 static int all_create(const struct loom_setup *s, void **self, struct loom_error *e)
 {
-    (void)s;
+    const struct loom_catalog *c = loom_setup_catalog(s);
+    int held = loom_catalog_spec(c)->forward_s > 0.0;
     (void)e;
-    *self = NULL;
+    for (int i = 0; i < loom_catalog_count(c); i++)
+        held |= loom_catalog_held(c, i) != NULL;
+    *self = held ? (void *)(uintptr_t)c : NULL;
     return LOOM_OK;
 }
 
 static int all_describe(const void *self, struct loom_traits *t, struct loom_error *e)
 {
-    (void)self;
     (void)e;
-    t->needs = LOOM_BEHAVIOR;
+    t->needs = self != NULL ? 0 : LOOM_BEHAVIOR;
     t->offers = LOOM_KEEPS_ROWS | LOOM_FITS_SHARD;
     return LOOM_OK;
 }
@@ -32,7 +36,7 @@ static int all_plan(const void *self, const struct loom_rows *full, struct loom_
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory to plan; use a smaller batch");
     for (int32_t r = 0; r < full->rows; r++)
         for (int32_t i = full->first_elem[r]; i < full->first_elem[r + 1]; i++)
-            ask[i] = !loom_plan_visible(p, full->modality[r]);
+            ask[i] = !loom_plan_visible(p, full->modality[r]) || full->held[i] == 1;
     spec.ask = ask;
     return loom_plan_view(p, full, &spec, e);
 }
@@ -44,8 +48,6 @@ static void all_build(const void *self, struct loom_build *b, const struct loom_
     (void)self;
     const struct loom_memory *memory = loom_encode(b, v, 0);
     for (int i = 0; i < m->modalities; i++) {
-        if (m->modality[i].visible)
-            continue;
         struct loom_answer a = loom_ask(b, v, memory, m->modality[i].name);
         struct loom_node *params = loom_read(b, v, a, m->modality[i].name);
         loom_emit(b, m->modality[i].name, loom_nll(b, v, params, m->modality[i].name), 1.0, LOOM_LOG_ONLY);
@@ -57,12 +59,13 @@ static const struct loom_objective all_table = {
     .plan = all_plan,
     .build = all_build};
 
-const struct loom_plugin loom_builtin_all = {.size = sizeof(struct loom_plugin),
-                                             .build = LOOM_BUILD_BLOCK,
-                                             .id = "all",
-                                             .version = "0.1",
-                                             .summary =
-                                                 "everything seen, every behaviour asked: what baselines are fitted on",
-                                             .license = "Apache-2.0",
-                                             .kind = LOOM_OBJECTIVE,
-                                             .table = &all_table};
+const struct loom_plugin loom_builtin_all = {
+    .size = sizeof(struct loom_plugin),
+    .build = LOOM_BUILD_BLOCK,
+    .id = "all",
+    .version = "0.1",
+    .summary =
+        "what is not held out is seen; what is held out, and every behaviour, is asked: what baselines are fitted on",
+    .license = "Apache-2.0",
+    .kind = LOOM_OBJECTIVE,
+    .table = &all_table};

@@ -401,7 +401,7 @@ struct loom_answer loom_estimator_answer(const struct loom_estimator *e, const v
     struct loom_graph *g = loom_build_graph(b);
     struct task t = {.e = e, .self = self, .catalog = loom_build_catalog(b), .in = &v->in, .ask = ask, .folds = folds};
     t.dims = ask->rows > 0 ? dims_of(g, v, ask) : 0;
-    if (t.dims == 0 || (t.dims < 0 && !e->counts))
+    if (t.dims == 0 || (t.dims < 0) != (e->counts != 0))
         return (struct loom_answer){NULL, NULL};
     t.most_bins = most_bins(&v->in);
     name_all(&t, b);

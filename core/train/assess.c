@@ -186,6 +186,13 @@ int loom_runner_baseline(const struct loom_runner *r, const struct loom_stage *s
     return loom_model_new(out, &spec, e);
 }
 
+/* A baseline sees whole spans, so that its lags reach as far back as the recording does; where bins to come are asked
+ * for, windows as the model sees them, for in a whole span they are not to come. */
+static double baseline_length(const struct assessment *a)
+{
+    return loom_catalog_spec(a->r->catalog)->forward_s > 0.0 ? 0.0 : -1.0;
+}
+
 static int open_baseline(const struct assessment *a, const struct loom_stage *asks, const char *id, struct examinee *x,
                          struct loom_error *e)
 {
@@ -193,7 +200,7 @@ static int open_baseline(const struct assessment *a, const struct loom_stage *as
     int code = loom_runner_baseline(a->r, a->s, asks, id, &x->model, e);
     if (code == LOOM_OK)
         code = loom_stepper_new(&x->stepper, x->model, a->r->pool, p->shards, p->arena, e);
-    return code == LOOM_OK ? fit(a, x, a->s, -1.0, e) : code;
+    return code == LOOM_OK ? fit(a, x, a->s, baseline_length(a), e) : code;
 }
 
 /* What baselines said to the questions that the model answered, by modality; NULL: nothing. */
@@ -242,7 +249,7 @@ static int one_baseline(struct assessment *a, const struct loom_stage *asks, con
     set->name = id;
     int code = open_baseline(a, asks, id, &baseline, e);
     if (code == LOOM_OK)
-        code = examine(a, &baseline, -1.0, e);
+        code = examine(a, &baseline, baseline_length(a), e);
     if (code == LOOM_OK)
         code = align(x, &baseline, set, e);
     if (code == LOOM_OK)

@@ -79,10 +79,14 @@ int filtered_gaussian(void **self, const struct loom_setup *s, size_t size, doub
     struct filtered *p = *self;
     if (rc != LOOM_OK)
         return rc;
+    double sum = 0.0;
     for (int32_t t = 0; t < taps; t++) {
         double at = (t - before) / sigma;
         p->weight[t] = exp(-0.5 * at * at);
+        sum += p->weight[t];
     }
+    for (int32_t t = 0; t < taps; t++)
+        p->weight[t] /= sum;
     p->filter[0] = (struct filter){-before, taps, p->weight};
     p->regression.causal = causal;
     return LOOM_OK;

@@ -8,25 +8,37 @@
 
 enum { CHUNK = 64 }; /* rows a rank update */
 
+static int read_penalties(const struct loom_options *o, const char *name, int32_t *n, double **out,
+                          struct loom_error *e)
+{
+    *n = (int32_t)loom_opt_count(o, name);
+    if (*n == 0)
+        return loom_opt_fail(o, name, e, "name one penalty at least");
+    *out = calloc((size_t)*n, sizeof **out);
+    if (*out == NULL)
+        return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for a baseline; free some");
+    for (int32_t i = 0; i < *n; i++)
+        (*out)[i] = loom_opt_real_at(o, name, (size_t)i);
+    return LOOM_OK;
+}
+
 int regression_init(struct regression *r, const struct loom_setup *s, struct loom_error *e)
 {
     const struct loom_options *o = loom_setup_options(s);
     r->standardize = loom_opt_bool(o, "standardize");
     r->folds = (int32_t)loom_opt_int(o, "folds");
-    r->lambdas = (int32_t)loom_opt_count(o, "lambdas");
-    if (r->lambdas == 0)
-        return loom_opt_fail(o, "lambdas", e, "name one penalty at least");
-    r->lambda = calloc((size_t)r->lambdas, sizeof *r->lambda);
-    if (r->lambda == NULL)
-        return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for a baseline; free some");
-    for (int32_t i = 0; i < r->lambdas; i++)
-        r->lambda[i] = loom_opt_real_at(o, "lambdas", (size_t)i);
-    return LOOM_OK;
+    return read_penalties(o, "lambdas", &r->lambdas, &r->lambda, e);
+}
+
+int regression_counts(struct regression *r, const struct loom_setup *s, struct loom_error *e)
+{
+    return read_penalties(loom_setup_options(s), "alphas", &r->alphas, &r->alpha, e);
 }
 
 void regression_release(struct regression *r)
 {
     free(r->lambda);
+    free(r->alpha);
 }
 
 /* ---- the estimator ---- */
@@ -160,11 +172,15 @@ struct loom_answer regression_answer(const void *self, struct loom_build *b, con
 {
     const struct regression *r = self;
     (void)q;
-    return loom_estimator_answer(&regression_ridge, r, r->folds, b, v, m->x, ask);
+    struct loom_answer a = loom_estimator_answer(&regression_ridge, r, r->folds, b, v, m->x, ask);
+    return a.out != NULL || r->alpha == NULL ? a
+                                             : loom_estimator_answer(&regression_poisson, r, r->folds, b, v, m->x, ask);
 }
 
 int regression_update(const void *self, struct loom_update *u, struct loom_error *e)
 {
     const struct regression *r = self;
-    return loom_estimator_update(&regression_ridge, r, r->folds, 1, u, e);
+    int rc = loom_estimator_update(&regression_ridge, r, r->folds, 1, u, e);
+    int counts = rc < 0 || r->alpha == NULL ? 0 : loom_estimator_update(&regression_poisson, r, r->folds, 1, u, e);
+    return rc < 0 || counts < 0 ? (rc < 0 ? rc : counts) : rc | counts;
 }

@@ -2,7 +2,9 @@
 /* Linear regressions on features of a bin, fitted by passes of sums: what most baselines end in.
  *
  * A baseline says what its features are; here they become answers. Behaviours: ridge regression, every dimension with
- * the λ that predicts held-out parts of the split best. Every recording has its own weights. */
+ * the λ that predicts held-out parts of the split best. Counts: Poisson regression. Every recording has its own
+ * weights.
+ */
 #ifndef LOOM_BASELINES_REGRESSION_H
 #define LOOM_BASELINES_REGRESSION_H
 
@@ -17,9 +19,11 @@ struct regression {
     int causal, standardize;
     int32_t folds, lambdas;
     double *lambda; /* [lambdas] */
+    int32_t alphas;
+    double *alpha; /* [alphas] of poisson.c; NULL = counts are not answered */
 };
 
-/* Options of ridge regression, for a baseline's table; `many` is the default list of penalties. */
+/* Options of ridge regression, for a baseline's table. */
 #define REGRESSION_OPTIONS                                                                                             \
     {"lambdas",                                                                                                        \
      LOOM_OPT_REALS,                                                                                                   \
@@ -42,8 +46,17 @@ struct regression {
             "Scale each feature to unit variance before it is penalised."                                              \
     }
 
+/* Options beside them of a baseline that answers counts. */
+#define POISSON_OPTIONS                                                                                                \
+    {                                                                                                                  \
+        "alphas", LOOM_OPT_REALS, 0, "0.001, 0.01, 0.1, 1", "(0,inf)", NULL,                                           \
+            "Penalties of the Poisson regression to choose from by cross-validation, for each unit by itself."         \
+    }
+
 /* [setup] Reads REGRESSION_OPTIONS; the baseline fills in the functions. */
 int regression_init(struct regression *r, const struct loom_setup *s, struct loom_error *e);
+/* [setup] Reads POISSON_OPTIONS. */
+int regression_counts(struct regression *r, const struct loom_setup *s, struct loom_error *e);
 void regression_release(struct regression *r);
 
 /* self of all of these is the struct regression. State: weight [dims, features], intercept [dims], mean [features]. */
@@ -56,6 +69,10 @@ void regression_add(const void *self, const struct loom_sequence *s, const doubl
 void regression_predict(const void *self, const struct loom_sequence *s, const double *state, double *out,
                         double *scratch);
 int regression_solve(const void *self, const struct loom_estimate *x, struct loom_error *e);
+
+/* Counts: Poisson regression with a log link (Nelder & Wedderburn 1972), each unit with the α whose fits to all parts
+ * but one predict that one best. Minimises (1/n) Σ (exp η - y η) + α/2 |w|², the intercept free. */
+extern const struct loom_estimator regression_poisson;
 
 /* Table functions of a baseline that is such a regression and nothing else. */
 int regression_describe(const void *self, struct loom_traits *t, struct loom_error *e);

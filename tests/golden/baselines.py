@@ -5,13 +5,13 @@
     python3 tests/golden/baselines.py > tests/golden/baselines.json
 
 wiener, wiener-cascade: scikit-learn's Ridge and numpy's polyfit. kalman: the textbook's covariance form, and scipy's
-Riccati solver. Made with Python 3.11, numpy 2, scipy 1, scikit-learn 1.
+Riccati solver. glm: scikit-learn's PoissonRegressor, in a loop over parts and penalties. Made with Python 3.11, numpy 2, scipy 1, scikit-learn 1.
 """
 import json
 
 import numpy as np
 from scipy.linalg import solve_discrete_are
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import PoissonRegressor, Ridge
 
 BINS, UNITS, FOLDS = 400, 6, 5
 TRAIN, TEST = 280, 320  # bins [0, TRAIN) and [TEST, BINS): 70, 10, 20 %
@@ -98,8 +98,47 @@ def kalman(z, v, lag, differences, steady, noise):
     return np.array(out)
 
 
+def population(held):
+    """Units that share three slow latents; the last `held` are held out."""
+    x = np.zeros((BINS, 3))
+    for t in range(1, BINS):
+        x[t] = 0.95 * x[t - 1] + 0.3 * rng.normal(size=3)
+    return rng.poisson(np.exp(0.5 + x @ rng.normal(size=(3, 14)) * 0.6))
+
+
+def log_rates(z, bins, sd):
+    """Counts smoothed by a Gaussian of `sd` bins, normalised where it sticks out of `bins`."""
+    at = np.arange(len(bins))
+    reach = int(np.ceil(4 * sd))
+    k = np.exp(-0.5 * ((at[:, None] - at[None]) / sd) ** 2) * (np.abs(at[:, None] - at[None]) <= reach)
+    return np.log(k / k.sum(axis=1, keepdims=True) @ z[bins] + 1e-4)
+
+
+def glm(z, held, sd, alphas):
+    x = [log_rates(z[:, :-held], p, sd) for p in parts()]
+    test = log_rates(z[:, :-held], np.arange(TEST, BINS), sd)
+    out = []
+    for u in range(z.shape[1] - held, z.shape[1]):
+        def fit(alpha, left_out):
+            some = [i for i in range(FOLDS) if i != left_out]
+            model = PoissonRegressor(alpha=alpha, solver="newton-cholesky", tol=1e-10, max_iter=1000)
+            return model.fit(np.vstack([x[i] for i in some]), np.concatenate([z[parts()[i], u] for i in some]))
+
+        def loss(alpha):
+            total = 0.0
+            for f in range(FOLDS):
+                mu = fit(alpha, f).predict(x[f])
+                total += np.sum(mu - z[parts()[f], u] * np.log(mu))
+            return total
+
+        best = min(alphas, key=loss) if len(alphas) > 1 else alphas[0]
+        out.append(fit(best, None).predict(test))
+    return np.array(out).T
+
+
 def main():
     z, v = reach()
+    n = population(4)
     cases = [
         {"baseline": "wiener", "options": "lags = 3; lambdas = ( 0.1 );", "skip": 2, "test": wiener(z, v, 3, 0.1)[2]},
         {"baseline": "wiener-cascade", "options": "lags = 3; lambdas = ( 0.1 );", "skip": 2,
@@ -110,10 +149,17 @@ def main():
         {"baseline": "kalman", "options": "lag_ms = 50.0; steady = true;", "skip": 0,
          "test": kalman(z, v, 1, 1, True, 1)},
     ]
-    for c in cases:
+    spikes = [
+        {"baseline": "glm", "options": "sigma_ms = 100.0; alphas = ( 0.01 );", "test": glm(n, 4, 2.0, [0.01])},
+        {"baseline": "glm", "options": "sigma_ms = 100.0; alphas = ( 0.001, 0.03, 1.0 );",
+         "test": glm(n, 4, 2.0, [0.001, 0.03, 1.0])},
+    ]
+    for c in cases + spikes:
         c.setdefault("tolerance", 2e-4)
         c["test"] = round_all(c["test"], 6)
-    print(json.dumps({"decode": {"asked": "vel", "counts": z.tolist(), "value": v.tolist(), "cases": cases}}))
+    print(json.dumps({"decode": {"asked": "vel", "counts": z.tolist(), "value": v.tolist(), "cases": cases},
+                      "co-smoothing": {"asked": "spikes", "held_out": 4, "counts": n.tolist(), "value": v.tolist(),
+                                       "cases": spikes}}))
 
 
 main()
