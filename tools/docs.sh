@@ -13,6 +13,6 @@ echo
 "$loom" plugins describe backbone/perceiver --markdown
 echo
 "$loom" plugins describe backbone/vit --markdown
-for id in mae cae contrastive quantize code decode; do echo; "$loom" plugins describe "objective/$id" --markdown; done
+for id in mae cd cae contrastive quantize code decode; do echo; "$loom" plugins describe "objective/$id" --markdown; done
 # baselines
 for id in wiener wiener-cascade smooth kalman glm; do echo; "$loom" plugins describe "baseline/$id" --markdown; done

@@ -153,13 +153,14 @@ static void draw(struct loom_str *s, const struct loom_line *l, const struct sca
         loom_str_printf(s, "<circle class=\"dot c%d\" cx=\"%.1f\" cy=\"%.1f\" r=3 />", l->colour, last_x, last_y);
 }
 
-static void y_range(const struct loom_line *line, int lines, double *low, double *high)
+/* Of what stands at x >= from. */
+static void y_range(const struct loom_line *line, int lines, double from, double *low, double *high)
 {
     *low = INFINITY;
     *high = -INFINITY;
     for (int i = 0; i < lines; i++)
         for (int64_t k = 0; k < line[i].n; k++)
-            if (isfinite(line[i].y[k])) {
+            if (isfinite(line[i].y[k]) && line[i].x[k] >= from) {
                 *low = fmin(*low, line[i].y[k]);
                 *high = fmax(*high, line[i].y[k]);
             }
@@ -179,7 +180,7 @@ void loom_figure_lines(struct loom_str *s, const struct loom_figure *f, const st
             x.to = fmax(x.to, line[i].x[line[i].n - 1]);
         }
     widen(&x.from, &x.to);
-    y_range(line, lines, &y.from, &y.to);
+    y_range(line, lines, x.from + f->run_in * (x.to - x.from), &y.from, &y.to);
     open_figure(s, f);
     legend(s, line, lines);
     open_svg(s, f, HEIGHT);

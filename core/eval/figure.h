@@ -10,6 +10,7 @@ struct loom_figure {
     const char *title, *note;      /* note: a sentence under the title, or NULL */
     const char *x_label, *y_label; /* with units */
     const char *csv;               /* relative path of the figure's data, or NULL */
+    double run_in;                 /* share of the x axis, from its beginning, that the y axis need not hold */
 };
 
 enum loom_stroke { LOOM_STROKE_PLAIN, LOOM_STROKE_THIN, LOOM_STROKE_DASHED, LOOM_STROKE_TRUTH };

@@ -119,12 +119,28 @@ static void curves_release(struct curves *c)
 
 /* ---- figures ---- */
 
-enum { MOST_LINES = 2 * LOOM_REPORT_SEEDS };
+enum { MOST_LINES = 3 * LOOM_REPORT_SEEDS };
+static const double RUN_IN = 0.1; /* the first losses would press all others to the floor */
 enum what { LOSS, TERMS, MONITOR };
 
-static int wanted(const struct curve *c, const char *stage, enum what what)
+/* What the true rates score, where a validation says so. */
+static int is_truth(const struct curve *c)
 {
-    int loss = strcmp(c->name, "loss") == 0;
+    return c->valid && strcmp(c->name, "truth") == 0;
+}
+
+/* 1: the stage's validations are of its loss, and so is the truth beside them. */
+static int monitors_loss(const struct curves *all, const char *stage)
+{
+    for (int i = 0; i < all->n; i++)
+        if (all->at[i].valid && strcmp(all->at[i].stage, stage) == 0 && strcmp(all->at[i].name, "loss") == 0)
+            return 1;
+    return 0;
+}
+
+static int wanted(const struct curves *all, const struct curve *c, const char *stage, enum what what)
+{
+    int loss = strcmp(c->name, "loss") == 0 || (is_truth(c) && monitors_loss(all, stage));
     if (strcmp(c->stage, stage) != 0)
         return 0;
     return what == LOSS ? loss : what == TERMS ? !loss && !c->valid : !loss && c->valid;
@@ -138,16 +154,18 @@ static int gather(const struct curves *seed, int seeds, const char *stage, enum 
     for (int k = 0; k < seeds; k++)
         for (int i = 0, colour = 0; i < seed[k].n && n < MOST_LINES; i++) {
             const struct curve *c = &seed[k].at[i];
-            if (!wanted(c, stage, what))
+            if (!wanted(&seed[k], c, stage, what))
                 continue;
-            snprintf(names[n], sizeof names[n], "%s%s%s", c->name, what == LOSS && !c->valid ? ", training" : "",
-                     c->valid ? ", validation" : "");
+            snprintf(names[n], sizeof names[n], "%s%s%s", is_truth(c) ? "true rates" : c->name,
+                     what == LOSS && !c->valid ? ", training" : "", c->valid ? ", validation" : "");
             line[n] = (struct loom_line){.name = k == 0 ? names[n] : NULL,
                                          .x = c->x,
                                          .y = c->y,
                                          .n = c->n,
                                          .colour = colour++ % 6,
-                                         .stroke = seeds > 1 ? LOOM_STROKE_THIN : LOOM_STROKE_PLAIN};
+                                         .stroke = is_truth(c) ? LOOM_STROKE_TRUTH
+                                                   : seeds > 1 ? LOOM_STROKE_THIN
+                                                               : LOOM_STROKE_PLAIN};
             n++;
         }
     return n;
@@ -171,8 +189,9 @@ static int figure(struct loom_page *p, const struct curves *seed, int seeds, con
     loom_str_release(&csv);
     if (rc != LOOM_OK)
         return rc;
-    struct loom_figure f = {title, seeds > 1 ? "One line a seed." : NULL, "step", what == MONITOR ? "value" : "loss",
-                            href};
+    struct loom_figure f = {title,  seeds > 1 ? "One line a seed." : NULL,
+                            "step", what == MONITOR ? "value" : "loss",
+                            href,   what == LOSS ? RUN_IN : 0.0};
     loom_figure_lines(&p->html, &f, line, n);
     return LOOM_OK;
 }

@@ -140,7 +140,7 @@ static int trace_figure(struct loom_page *page, const struct group *g, const str
     loom_report_lines_csv(&csv, "time_s", "value", line, 2 + names);
     int rc = loom_report_csv(page, file, &csv, href, e);
     loom_str_release(&csv);
-    struct loom_figure f = {title, NULL, t->cut ? time_cut : "time, s", y, href};
+    struct loom_figure f = {title, NULL, t->cut ? time_cut : "time, s", y, href, 0.0};
     for (int k = 0; k < 2 + names && t->cut; k++)
         line[k].x = t->shown;
     if (rc == LOOM_OK)
@@ -270,12 +270,12 @@ static int raster_figures(struct loom_page *page, const struct group *g, const s
     snprintf(title, sizeof title, "%s counted, %s, %s split", g->modality, g->stage, g->split);
     snprintf(note, sizeof note, "Counts in %g ms, dark 0, light %g and more; blank: not asked.", r->bin_s * 1e3,
              cells.high);
-    loom_figure_cells(&page->html, &(struct loom_figure){title, note, time, "unit", href}, &cells);
+    loom_figure_cells(&page->html, &(struct loom_figure){title, note, time, "unit", href, 0.0}, &cells);
     cells.value = r->rate;
     cells.high = fmax(fmin(r->most_rate, 2.0), 1e-6);
     snprintf(title, sizeof title, "%s predicted, %s, %s split", g->modality, g->stage, g->split);
     snprintf(note, sizeof note, "Expected counts in %g ms, dark 0, light %.2g and more.", r->bin_s * 1e3, cells.high);
-    loom_figure_cells(&page->html, &(struct loom_figure){title, note, time, "unit", href}, &cells);
+    loom_figure_cells(&page->html, &(struct loom_figure){title, note, time, "unit", href, 0.0}, &cells);
     return LOOM_OK;
 }
 

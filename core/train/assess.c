@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "eval/metrics.h"
 #include "train/runner.h"
+#include "train/truth.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -261,6 +262,31 @@ static int one_baseline(struct assessment *a, const struct loom_stage *asks, con
     return code;
 }
 
+/* The true rates stand beside the baselines, as one that nothing can beat but luck. */
+static int truth(struct assessment *a, const struct examinee *x, struct column_set *set, struct loom_error *e)
+{
+    json_t *list = json_object_get(a->into, "baselines"), *metrics = json_object();
+    const char *series = loom_opt_string(a->s->options, "truth");
+    int code = loom_truth_check(a->r->catalog, series, e);
+    set->name = "truth";
+    for (int i = 0; i < loom_model_modalities(x->model) && code == LOOM_OK; i++) {
+        const struct loom_predictions *p = &x->predictions[i];
+        if (p->n == 0 || strcmp(p->likelihood, "poisson") != 0)
+            continue;
+        set->column[i] = calloc((size_t)p->n, sizeof *set->column[i]);
+        if (set->column[i])
+            loom_truth_column(a->r->catalog, series, p, set->column[i]);
+        else
+            code = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for true rates: evaluate fewer recordings");
+    }
+    if (code == LOOM_OK)
+        code = measure_baseline(a, x, set, metrics, e);
+    if (!list)
+        json_object_set_new(a->into, "baselines", list = json_object());
+    json_object_set_new(list, "truth", metrics);
+    return code;
+}
+
 /* ---- one stage of the chain on one split ---- */
 
 static int write_predictions(const struct assessment *a, const struct examinee *x, const struct column_set *set,
@@ -270,7 +296,7 @@ static int write_predictions(const struct assessment *a, const struct examinee *
     const char *out = a->r->spec->predictions;
     int code = out ? LOOM_OK : loom_rundir_path(a->r->dir, path, e, "predictions.h5");
     for (int i = 0; i < loom_model_modalities(x->model) && code == LOOM_OK; i++) {
-        struct loom_predictions_baseline column[MOST_BASELINES];
+        struct loom_predictions_baseline column[MOST_BASELINES + 1];
         int n = 0;
         for (int k = 0; k < sets; k++)
             if (set[k].column[i])
@@ -308,7 +334,7 @@ static int take_weights(const struct assessment *a, const struct loom_stage *of,
 static int assess_model(struct assessment *a, const struct loom_stage *of, const struct loom_stage *asks,
                         struct loom_error *e)
 {
-    struct column_set set[MOST_BASELINES] = {0};
+    struct column_set set[MOST_BASELINES + 1] = {0};
     struct examinee x = {0};
     const struct loom_options *o = a->s->options;
     const struct loom_kernels *kernels = NULL;
@@ -328,6 +354,8 @@ static int assess_model(struct assessment *a, const struct loom_stage *of, const
         code = measure_model(a, &x, of, e);
     for (int i = 0; i < sets && code == LOOM_OK; i++)
         code = one_baseline(a, asks, loom_opt_string_at(o, "against", (size_t)i), &x, &set[i], e);
+    if (code == LOOM_OK && of->index == a->s->from && *loom_opt_string(o, "truth"))
+        code = truth(a, &x, &set[sets++], e);
     if (code == LOOM_OK && a->write && loom_opt_bool(o, "predictions") && loom_predictions_supported())
         code = write_predictions(a, &x, set, sets, e);
     for (int i = 0; i < sets; i++)

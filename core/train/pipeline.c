@@ -60,6 +60,9 @@ const struct loom_option loom_stage_options[] = {
      "baselines fitted on the same training split and asked the same; options of one stand in baselines: { NAME: { … } "
      "}"},
     {"splits", LOOM_OPT_STRINGS, 0, "test", "train|valid|test", NULL, "splits to evaluate on"},
+    {"truth", LOOM_OPT_STRING, 0, "", NULL, NULL,
+     "series of the true rates of all units, in Hz: what they score stands beside validations and metrics of spikes "
+     "(simulation: \"rates\", with data.truth = true)"},
     {"draws", LOOM_OPT_INT, 0, "1", "[1,10000]", "passes", "evaluation: passes with other random draws, averaged"},
     {"predictions", LOOM_OPT_BOOL, 0, "true", NULL, NULL, "evaluation: write predictions.h5"},
     {NULL, 0, 0, NULL, NULL, NULL, NULL},

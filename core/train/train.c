@@ -298,7 +298,12 @@ static int log_valid(struct trainer *t, struct loom_error *e)
     loom_json_real(s, loom_validation_shown(&t->validation, p->valid));
     loom_str_add(s, ",\"best\":");
     loom_json_real(s, loom_validation_shown(&t->validation, p->stopping.best));
-    loom_str_printf(s, ",\"best_step\":%lld,\"seconds\":%.3f}", (long long)p->stopping.best_step, p->seconds);
+    loom_str_printf(s, ",\"best_step\":%lld,\"seconds\":%.3f", (long long)p->stopping.best_step, p->seconds);
+    if (t->validation.series) {
+        loom_str_add(s, ",\"truth\":");
+        loom_json_real(s, t->validation.truth);
+    }
+    loom_str_add(s, "}");
     return loom_rundir_log(t->r->dir, s, e);
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "train/validate.h"
 
+#include "train/truth.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,10 +72,14 @@ int loom_validation_init(struct loom_validation *v, const struct loom_runner *r,
     struct loom_words words = loom_option_words(s->options, "recordings", pattern, 256);
     struct loom_selection selection;
     int64_t most = loom_opt_int(s->options, "valid_windows");
-    *v =
-        (struct loom_validation){.stepper = stepper, .model = m, .catalog = r->catalog, .arity = arity, .batch = batch};
+    *v = (struct loom_validation){
+        .stepper = stepper, .model = m, .catalog = r->catalog, .arity = arity, .batch = batch, .truth = NAN};
     if (strcmp(monitor, "loss") != 0)
         v->metric = monitor;
+    if (*loom_opt_string(s->options, "truth"))
+        v->series = loom_opt_string(s->options, "truth");
+    if (v->series && loom_truth_check(v->catalog, v->series, e) != LOOM_OK)
+        return e->code;
     if (!has_split(r->catalog, LOOM_VALID)) {
         loom_runner_say(r, LOOM_NOTE_TEXT, s->name,
                         "the data have no validation split: the last weights count as the best");
@@ -115,14 +121,43 @@ static int measure(const struct loom_validation *v, struct loom_predictions *p, 
                      "monitor = \"%s\" does not fit anything that this stage asks for: monitor loss", v->metric);
 }
 
+/* What the true rates score on the same questions: the loss, or the metric. Windows and their questions stay the same,
+ * so the first validation says it for all. */
+static int measure_truth(struct loom_validation *v, struct loom_predictions *p, struct loom_error *e)
+{
+    for (int i = 0; i < loom_model_modalities(v->model); i++) {
+        json_t *metric = NULL;
+        if (p[i].n == 0 || strcmp(p[i].likelihood, "poisson") != 0)
+            continue;
+        double *expected = calloc((size_t)p[i].n, sizeof *expected);
+        if (!expected)
+            return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for true rates: lower valid_windows");
+        loom_truth_column(v->catalog, v->series, &p[i], expected);
+        int code = LOOM_OK;
+        if (!v->metric)
+            v->truth = loom_truth_loss(&p[i], expected);
+        else if (loom_metric_fits(v->metric, p[i].likelihood))
+            code = loom_metric(v->metric, &p[i], expected, NULL, &metric, e);
+        if (metric)
+            v->truth = loom_metric_mean(metric);
+        json_decref(metric);
+        free(expected);
+        return code;
+    }
+    return LOOM_OK;
+}
+
 int loom_validation_run(struct loom_validation *v, double *value, struct loom_error *e)
 {
     struct loom_predictions *p = NULL;
-    int code = v->metric ? loom_predictions_of(&p, v->model, v->catalog, e) : LOOM_OK;
+    int truth = v->series && isnan(v->truth);
+    int code = v->metric || truth ? loom_predictions_of(&p, v->model, v->catalog, e) : LOOM_OK;
     if (code == LOOM_OK)
         code = loom_evaluate(v->stepper, v->sample, v->windows, v->arity, v->batch, 0, value, p, e);
     if (code == LOOM_OK && v->metric)
         code = measure(v, p, value, e);
+    if (code == LOOM_OK && truth)
+        code = measure_truth(v, p, e);
     loom_predictions_free_all(p, p ? loom_model_modalities(v->model) : 0);
     return code;
 }

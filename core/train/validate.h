@@ -13,6 +13,8 @@ struct loom_validation {
     int windows, arity, batch; /* windows 0: the split is empty */
     struct loom_sample *sample;
     const char *metric; /* NULL: the loss */
+    const char *series; /* of true rates; NULL: none */
+    double truth;       /* what they score on these windows; NaN: not known */
 };
 
 /* `monitor` of a stage is loss or a metric. LOOM_ECONFIG. */
