@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+LOOM_PRINTF(3, 0)
 static int say(struct loom_trial *t, int outcome, const char *fmt, va_list args)
 {
     vsnprintf(t->reason, sizeof t->reason, fmt, args);
