@@ -9,29 +9,30 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char usage[] = "usage: loom conform [OPTIONS] PLUGIN.so|ID|KIND/ID …\n"
-                            "       loom conform --list [--level LEVEL] [--json]\n"
-                            "\n"
-                            "Holds plugins to their promises. Every check runs in a process of its own.\n"
-                            "  --list           the checks: id, level, kinds, and what each proves\n"
-                            "  --level LEVEL    required, strict (default) or pedantic: checks up to this level\n"
-                            "  --only IDS       these checks alone: ids or patterns, ',' between them\n"
-                            "  --skip IDS       all but these\n"
-                            "  --xfail FILE     lines of PLUGIN CHECK REASON: failures that are expected\n"
-                            "  --set KEY=VALUE  an option of the plugin, as in a pipeline; may be repeated\n"
-                            "  --data FILE      a recording for sources to read\n"
-                            "  --seed N         of everything that is drawn; default 1\n"
-                            "  --timeout S      seconds for a check, instead of its own limit\n"
-                            "  --jobs N         checks at a time; default: one for each processor\n"
-                            "  --tap, --json, --junit   for programs\n"
-                            "  --in-process     no processes: for a debugger\n"
-                            "  --plugin-path    folders, ':' between them, searched before $LOOM_PLUGIN_PATH\n"
-                            "Exit status: 0 all passed, 1 a check failed, 2 it could not be run.\n";
+static const char usage[] =
+    "usage: loom conform [OPTIONS] PLUGIN.so|ID|KIND/ID …\n"
+    "       loom conform --list [--level LEVEL] [--json]\n"
+    "\n"
+    "Holds plugins to their promises. Every check runs in a process of its own.\n"
+    "  --list           the checks: id, level, kinds, and what each proves\n"
+    "  --level LEVEL    required, strict (default) or pedantic: checks up to this level\n"
+    "  --only IDS       these checks alone: ids or patterns, ',' between them\n"
+    "  --skip IDS       all but these\n"
+    "  --xfail FILE     lines of PLUGIN CHECK REASON: failures that are expected\n"
+    "  --set KEY=VALUE  an option of the plugin, as in a pipeline; ID.KEY=VALUE: of that one alone\n"
+    "  --data FILE      a recording for sources to read; ID=FILE: for that one alone\n"
+    "  --seed N         of everything that is drawn; default 1\n"
+    "  --timeout S      seconds for a check, instead of its own limit\n"
+    "  --jobs N         checks at a time; default: one for each processor\n"
+    "  --tap, --json, --junit   for programs\n"
+    "  --in-process     no processes: for a debugger\n"
+    "  --plugin-path    folders, ':' between them, searched before $LOOM_PLUGIN_PATH\n"
+    "Exit status: 0 all passed, 1 a check failed, 2 it could not be run.\n";
 
 enum { WORDS = 64 };
 struct request {
     const char *level, *seed, *timeout, *jobs, *wrong;
-    const char *plugin[WORDS], *set[WORDS];
+    const char *plugin[WORDS], *set[WORDS], *data[WORDS];
     int list, format;
     struct loom_conform_spec spec;
 };
@@ -48,7 +49,7 @@ static int take(int argc, char **argv, int *i, const char *name, const char **ou
 
 static int take_valued(int argc, char **argv, int *i, struct request *q)
 {
-    const char *set = NULL;
+    const char *set = NULL, *data = NULL;
     const struct {
         const char *name;
         const char **to;
@@ -56,7 +57,7 @@ static int take_valued(int argc, char **argv, int *i, struct request *q)
                  {"--only", &q->spec.only},
                  {"--skip", &q->spec.skip},
                  {"--xfail", &q->spec.xfail},
-                 {"--data", &q->spec.data},
+                 {"--data", &data},
                  {"--seed", &q->seed},
                  {"--timeout", &q->timeout},
                  {"--jobs", &q->jobs},
@@ -66,6 +67,8 @@ static int take_valued(int argc, char **argv, int *i, struct request *q)
         int taken = take(argc, argv, i, words[k].name, words[k].to);
         if (taken == 1 && set && q->spec.sets < WORDS)
             q->set[q->spec.sets++] = set;
+        if (taken == 1 && data && q->spec.datas < WORDS)
+            q->data[q->spec.datas++] = data;
         if (taken)
             return taken;
     }
@@ -121,6 +124,7 @@ static int understand(struct request *q)
     q->wrong = "";
     q->spec.plugin = q->plugin;
     q->spec.set = q->set;
+    q->spec.data = q->data;
     return !q->list && q->spec.plugins == 0;
 }
 

@@ -7,6 +7,17 @@ mapfile -t plugins < <("$LOOM_PROGRAM" plugins list --json | sed -nE 's/.*"id": 
 # A sanitizer makes everything slow; TEST_PATIENCE says so. Hundreds of steps and differences of
 # losses show it nothing new.
 words=()
-[ "${CK_TIMEOUT_MULTIPLIER:-4}" -le 4 ] || words=(--timeout 240 --skip learn-overfit,grad-fd-dir)
+# Files that file sources read twice, where they are at hand.
+if [ -n "$LOOM_DATA" ]; then
+    while read -r source file; do
+        for file in "$LOOM_DATA"/$file; do [ ! -e "$file" ] || words+=(--data "$source=$file"); done
+    done <<'EOF'
+nwb mc-maze/*.nwb
+mat chewie-mihi/chewie-2013-10-03-100ms.mat
+lfads lorenz/lfads_lorenz.h5
+EOF
+    words+=(--set lfads.file_bin_ms=10.0)
+fi
+[ "${CK_TIMEOUT_MULTIPLIER:-4}" -le 4 ] || words+=(--timeout 240 --skip learn-overfit,grad-fd-dir)
 [ -z "$CONFORM_ONLY" ] || words+=(--only "$CONFORM_ONLY")
 exec "$LOOM_PROGRAM" conform --tap "${words[@]}" "${plugins[@]}"

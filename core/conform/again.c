@@ -22,7 +22,7 @@ static void fill(struct words *w, const struct loom_trial *t, const char *check,
     snprintf(w->own[3], sizeof *w->own, "id=%s", t->id);
     snprintf(w->own[4], sizeof *w->own, "seed=%llu", (unsigned long long)t->seed);
     snprintf(w->own[5], sizeof *w->own, "path=%s", t->plugin_path);
-    snprintf(w->own[6], sizeof *w->own, "%s%s", t->spec->data ? "data=" : "", t->spec->data ? t->spec->data : "");
+    snprintf(w->own[6], sizeof *w->own, "%s%s", t->data ? "data=" : "", t->data ? t->data : "");
     snprintf(w->own[7], sizeof *w->own, "%s%s", probe ? "probe=" : "", probe ? probe : "");
     for (int i = 0; i < t->spec->sets && i < SETS; i++)
         snprintf(w->set[i], sizeof *w->set, "set=%.240s", t->spec->set[i]);

@@ -62,7 +62,7 @@ static void confine(const struct loom_conform_spec *spec)
 
 /* KEY=VALUE words of the child's command line, see runner.c. */
 struct words {
-    const char *check, *file, *kind, *id, *probe, *set[32];
+    const char *check, *file, *kind, *id, *probe, *data, *set[32];
     struct loom_conform_spec spec;
 };
 
@@ -85,7 +85,7 @@ static void read_words(int argc, char **argv, struct words *w)
         else if (strncmp(argv[i], "path", n) == 0)
             w->spec.plugin_path = value;
         else if (strncmp(argv[i], "data", n) == 0)
-            w->spec.data = value;
+            w->data = value;
         else if (strncmp(argv[i], "probe", n) == 0)
             w->probe = value;
         else if (strncmp(argv[i], "seed", n) == 0)
@@ -124,6 +124,7 @@ int loom_conform_child(int argc, char **argv, loom_refuse_fn *refuse)
     confine(&w.spec);
     t = (struct loom_trial){.spec = &w.spec, .file = w.file, .kind = w.kind, .id = w.id, .seed = w.spec.seed};
     t.probe = w.probe;
+    t.data = w.data;
     w.spec.refuse = refuse;
     t.check = w.check ? loom_check_named(w.check) : NULL;
     if (!t.check || !t.kind || !t.id)

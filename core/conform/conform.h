@@ -71,9 +71,10 @@ struct loom_conform_spec {
     int level;               /* checks up to this level */
     const char *only, *skip; /* patterns of ids, ',' between them; NULL: all, none */
     const char *xfail;       /* file of expected failures: lines "PLUGIN CHECK reason"; NULL: none */
-    const char *const *set;  /* [sets] "key=value" for the plugin's own group */
+    const char *const *set;  /* [sets] "key=value" for the plugin's own group; "id.key=value" for plugin id alone */
     int sets;
-    const char *data; /* a recording for sources to read; NULL: those that need none are asked alone */
+    const char *const *data; /* [datas] files for sources to read, "id=FILE" for source id alone; the last that fits */
+    int datas;
     uint64_t seed;
     double timeout_s;                        /* > 0: instead of each check's own */
     int jobs;                                /* checks at a time; 0: one for each processor */

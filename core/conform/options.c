@@ -246,7 +246,7 @@ static int read_settings(struct loom_trial *t, const char *const *line, int n, c
         return loom_trial_fail_error(t, "preparing an instance");
     int code = loom_lone_set(&l, t, line, n, &e);
     const struct loom_ingest how = {
-        .source = t->plugin, .module = t->file, .options = l.options, .file = t->spec->data, .cache = cache};
+        .source = t->plugin, .module = t->file, .options = l.options, .file = t->data, .cache = cache};
     if (code == LOOM_OK)
         code = loom_recordings_read(&set, &how, &e);
     if (code == LOOM_EPLUGIN || (code != LOOM_OK && !e.message[0]))

@@ -219,6 +219,24 @@ static double limit_of(const struct suite *s, const struct task *t)
     return s->spec->timeout_s > 0 ? s->spec->timeout_s : t->check->seconds > 0 ? t->check->seconds : LOOM_CHECK_SECONDS;
 }
 
+/* What `text` says to plugin `id`: all of it, what stands behind its id and `mark`, or NULL: it is for another one. */
+static const char *for_plugin(const char *text, char mark, const char *id)
+{
+    const size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+    if (n == 0 || text[n] != mark)
+        return text;
+    return strlen(id) == n && strncmp(text, id, n) == 0 ? text + n + 1 : NULL;
+}
+
+static const char *data_of(const struct loom_conform_spec *q, const char *id)
+{
+    const char *file = NULL, *text;
+    for (int i = 0; i < q->datas; i++)
+        if ((text = for_plugin(q->data[i], '=', id)))
+            file = text;
+    return file;
+}
+
 enum { WORDS = 48, WORD = 4200 };
 
 /* The words by which a child, or a person, repeats a task. */
@@ -233,10 +251,12 @@ static int words_of(const struct suite *s, const struct task *t, char word[][WOR
     snprintf(word[n++], WORD, "seed=%llu", (unsigned long long)q->seed);
     if (q->plugin_path)
         snprintf(word[n++], WORD, "path=%s", q->plugin_path);
-    if (q->data)
-        snprintf(word[n++], WORD, "data=%s", q->data);
+    const char *data = data_of(q, t->subject->id), *text;
+    if (data)
+        snprintf(word[n++], WORD, "data=%s", data);
     for (int i = 0; i < q->sets && n < WORDS - 4; i++)
-        snprintf(word[n++], WORD, "set=%s", q->set[i]);
+        if ((text = for_plugin(q->set[i], '.', t->subject->id)))
+            snprintf(word[n++], WORD, "set=%s", text);
     return n;
 }
 
@@ -334,15 +354,23 @@ static int run_children(struct suite *s, struct loom_error *e)
 static void run_here(struct suite *s)
 {
     static struct loom_trial trial;
+    static const char *set[64];
     for (int i = 0; i < s->tasks; i++) {
+        struct loom_conform_spec own = *s->spec;
+        own.set = set;
+        own.sets = 0;
         const struct task *t = &s->task[i];
         if (t->subject->refused) {
             tell(s, t, t->subject->refused, t->subject->refusal, "", 0);
             continue;
         }
-        trial = (struct loom_trial){.spec = s->spec, .check = t->check, .kind = t->subject->kind, .id = t->subject->id};
+        for (int k = 0; k < s->spec->sets && own.sets < 64; k++)
+            if ((set[own.sets] = for_plugin(s->spec->set[k], '.', t->subject->id)))
+                own.sets++;
+        trial = (struct loom_trial){.spec = &own, .check = t->check, .kind = t->subject->kind, .id = t->subject->id};
         trial.file = t->subject->file[0] ? t->subject->file : NULL;
         trial.seed = s->spec->seed;
+        trial.data = data_of(s->spec, t->subject->id);
         int outcome = loom_trial_run(&trial);
         tell(s, t, outcome, trial.reason, "", 0);
     }

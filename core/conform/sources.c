@@ -62,8 +62,7 @@ static int bad_file(struct loom_trial *t)
         outcome = must_refuse(t, &l, "zeros", zeros, sizeof zeros);
     if (outcome == LOOM_PASSED)
         outcome = must_refuse(t, &l, "absent", NULL, 0);
-    if (outcome == LOOM_PASSED && t->spec->data &&
-        loom_file_read(&bytes, &n, t->spec->data, (size_t)64 << 20, &t->e) == LOOM_OK)
+    if (outcome == LOOM_PASSED && t->data && loom_file_read(&bytes, &n, t->data, (size_t)64 << 20, &t->e) == LOOM_OK)
         for (size_t part = 1; part < 4 && outcome == LOOM_PASSED; part++)
             outcome = must_refuse(t, &l, "truncated", bytes, n * part / 16);
     free(bytes);
@@ -119,13 +118,13 @@ static int deterministic(struct loom_trial *t)
         struct loom_recordings *set = NULL;
         snprintf(cache, sizeof cache, "%s/cache%d", t->folder, i);
         const struct loom_ingest how = {
-            .source = t->plugin, .module = t->file, .options = l.options, .file = t->spec->data, .cache = cache};
+            .source = t->plugin, .module = t->file, .options = l.options, .file = t->data, .cache = cache};
         code = loom_recordings_read(&set, &how, &t->e);
         loom_recordings_free(set);
         hash[i] = hash_folder(cache);
     }
     loom_lone_release(&l);
-    if (code != LOOM_OK && !t->spec->data)
+    if (code != LOOM_OK && !t->data)
         return loom_trial_skip(t, "without a file it says \"%.300s\": give it one with --data", t->e.message);
     if (code != LOOM_OK)
         return loom_trial_fail_error(t, "reading");

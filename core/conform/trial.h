@@ -14,6 +14,7 @@ struct loom_trial {
     const char *file; /* NULL: built in */
     const char *kind, *id;
     const char *probe; /* not NULL: a check started this process for its own ends, and wants the result in this file */
+    const char *data;  /* of a source: the file to read; NULL: none was given */
     uint64_t seed;
     char plugin_path[4608];         /* the plugin's own folder before those that the suite was given */
     char baseline_prefix[128];      /* "stages.1.baselines.ID" */
