@@ -147,7 +147,7 @@ struct loom_memory {
     void *own;
 };
 struct loom_answer {
-    struct loom_node *out;    /* [ask rows, W], or [ask elements, params] with TARGET_SPACE */
+    struct loom_node *out;    /* [ask rows, W], or [ask elements, params] with TARGET_SPACE; there NULL: not answered */
     struct loom_node *latent; /* [ask rows, W] in the space of memory.x, or NULL */
 };
 

@@ -201,7 +201,7 @@ struct loom_answer loom_ask(struct loom_build *b, const struct loom_view *v, con
     const struct loom_instance *of = &model->backbone_at;
     if (!in_target_space(b))
         a.out = held(b, of, "out of answer", a.out, ask->rows, of->traits.width);
-    else if (at->likelihood)
+    else if (at->likelihood && a.out)
         a.out = held(b, of, "out of answer", a.out, ask->elems, params_of(at));
     if (a.latent)
         a.latent = held(b, of, "latent of answer", a.latent, ask->rows, of->traits.width);
