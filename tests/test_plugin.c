@@ -438,7 +438,8 @@ START_TEST(deadly_files)
     ck_assert_int_eq(loom_registry_find(registry, LOOM_TOKENIZER, "sonud", &p, &error), LOOM_EPLUGIN);
     says("did you mean \"sound\"?");
     ck_assert_ptr_nonnull(strstr(reason(registry, at(folder, "load_crash.so")), "crashes while loading"));
-    ck_assert_ptr_nonnull(strstr(reason(registry, at(folder, "load_crash.so")), "signal 11"));
+    /* A sanitizer makes an exit of the signal. */
+    ck_assert_ptr_nonnull(strstr(reason(registry, at(folder, "load_crash.so")), "the process that tried it"));
     ck_assert_ptr_nonnull(strstr(reason(registry, at(folder, "load_hang.so")), "hangs while loading"));
     refused(at(folder, "load_hang.so"), "hangs while loading", "mend its constructors"); /* as it is known by now */
 
