@@ -364,6 +364,24 @@ START_TEST(collapse_is_named)
 }
 END_TEST
 
+/* Codes of a book that no stage has trained are asked for: said before the first step. */
+START_TEST(untrained_is_named)
+{
+    struct simworld w;
+    simworld_open(&w, WORLD("codes = 32;", "\"code\";"));
+    loom_log_set(listen, NULL);
+    for (int trained = 0; trained < 2; trained++) {
+        said[0] = '\0';
+        state(&w, SCOPE "health", NULL)[0] = (loom_real)(100 * trained);
+        simworld_pass(&w, w.windows.sample, BATCH, LOOM_FIT, 0);
+        ck_assert_int_eq(loom_model_update(w.model, w.block.sum, 1, 0, &w.e), 0);
+        ck_assert_int_eq(strstr(said, "nothing has trained") != NULL, !trained);
+    }
+    loom_log_set(NULL, NULL);
+    simworld_close(&w);
+}
+END_TEST
+
 /* ---- asking for codes ---- */
 
 static int32_t rows_in(const struct loom_view *v)
@@ -467,6 +485,7 @@ int main(void)
                                   learns,
                                   levels,
                                   collapse_is_named,
+                                  untrained_is_named,
                                   mask_and_complement,
                                   teacher_is_frozen,
                                   two_levels_two_labels,

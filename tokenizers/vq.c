@@ -171,8 +171,10 @@ static struct quantised quantise(const struct vq *t, struct loom_build *b, struc
 {
     struct loom_graph *g = loom_build_graph(b);
     struct quantised q = {.sum = NULL};
+    const int64_t health = HEALTH;
     struct loom_node *book =
         loom_state(b, "codebook", 2, (const int64_t[]){(int64_t)t->levels * t->codes, t->width}, t->init);
+    loom_state(b, "health", 1, &health, "zeros");
     struct loom_node *left = loom_stop(g, z);
     for (int l = 0; l < t->levels; l++) {
         struct loom_node *own = t->levels > 1 ? loom_slice_rows(g, book, (int64_t)l * t->codes, t->codes) : book;
@@ -455,8 +457,12 @@ static int vq_update(const void *self, struct loom_update *u, struct loom_error 
     const struct vq *t = self;
     struct memory m;
     (void)e;
-    if (!find_memory(t, u, &m))
+    if (!find_memory(t, u, &m)) {
+        if (loom_update_fitting(u) && loom_update_pass(u) == 0 && m.code && m.health && m.health[STEPS] == 0)
+            loom_log(LOOM_WARN, "codes are those of a book that nothing has trained: let a stage with the objective "
+                                "\"quantize\" come before, and name it in `from`");
         return 0;
+    }
     if (loom_update_fitting(u)) {
         m.health[STEPS] = m.health[WARNED] = 0;
         int more = fit(t, &m, loom_update_pass(u));
