@@ -207,8 +207,11 @@ static int add_shipped(struct request *q, glob_t *shipped)
     snprintf(pattern, sizeof pattern, "%s/*.cfg", shipped_folder());
     if (glob(pattern, 0, NULL, shipped) != 0)
         return 0;
-    for (size_t i = 0; i < shipped->gl_pathc && !lost; i++)
-        lost = add_target(q, shipped->gl_pathv[i], 1);
+    for (size_t i = 0; i < shipped->gl_pathc && !lost; i++) {
+        const char *name = strrchr(shipped->gl_pathv[i], '/');
+        if (!name || strncmp(name, "/ablate-", 8) != 0) /* those name pipelines, and are none */
+            lost = add_target(q, shipped->gl_pathv[i], 1);
+    }
     return lost;
 }
 

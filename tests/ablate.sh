@@ -9,7 +9,7 @@ trap 'rm -rf "$dir"' EXIT
 LOOM_CACHE=$dir/cache
 export LOOM_CACHE
 cfg=$top_srcdir/tests/ablate.cfg
-echo 1..18
+echo 1..19
 
 check() { # what, status
     number=$((number + 1))
@@ -91,6 +91,7 @@ check "interrupted: everything is saved" $?
 
 # A failing cell, and what is wrong with a file.
 axis() { printf 'name = "x"; pipeline = "%s/tests/tiny.cfg"; set = ( "stages.pretrain.steps=1", "stages.decode.steps=1" );\nseeds = ( 1 ); %s\naxes: ( { name = "a"; %s values: ( { label = "one"; }, { label = "two"; set = ( "%s" ); } ); } );\n' "$top_srcdir" "$3" "$2" "$1" >"$dir/x.cfg"; }
+try 2 "ablate.cfg:6.*loom ablate runs it" run "$cfg" --out "$dir/a"
 axis "stages.decode.monitor=bits_per_spike"
 try 1 "FAILED two, seed 1: monitor = .bits_per_spike. does not fit" ablate "$dir/x.cfg" --out "$dir/f"
 "$LOOM_PROGRAM" ablate --resume "$dir/f" >"$dir/said" 2>&1

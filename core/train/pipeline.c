@@ -223,6 +223,9 @@ int loom_pipeline_init(struct loom_pipeline *p, struct loom_config *config, stru
 {
     *p = (struct loom_pipeline){.config = config, .root = loom_config_root(config)};
     size_t stages = loom_group_list_count(p->root, "stages");
+    if (loom_group_has(p->root, "axes"))
+        return loom_group_fail(p->root, "axes", e, LOOM_ECONFIG,
+                               "this is the file of an ablation: loom ablate runs it");
     int code = loom_options_parse(&p->options, loom_root_options, p->root, "pipeline", root_reserved, e);
     if (code == LOOM_OK && (stages == 0 || stages > LOOM_STAGES))
         code = loom_group_fail(p->root, "stages", e, LOOM_ECONFIG,
