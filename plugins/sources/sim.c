@@ -20,6 +20,8 @@ static const struct loom_option options[] = {
     {"units", LOOM_OPT_INT, 0, "0", "[0,2000]", NULL, "Units of a recording; 0 = 96, 60, 50 for reach, lorenz, chaos."},
     {"trials", LOOM_OPT_INT, 0, "0", "[0,100000]", NULL, "Trials of a recording; 0 = 300, 800, 1300."},
     {"conditions", LOOM_OPT_INT, 0, "0", "[0,100000]", NULL, "Lorenz, chaos: initial states; 0 = 20, 130."},
+    {"regions", LOOM_OPT_INT, 0, "1", "[1,4]", NULL,
+     "Reach: regions that neighbouring units are dealt to: M1, PMd, PMv, S1. Their tuning does not hang on it."},
     {"task", LOOM_OPT_STRING, 0, "centre_out", "centre_out|random_target", NULL,
      "Reach: eight targets around a centre, or each target anywhere."},
     {"turnover", LOOM_OPT_REAL, 0, "0.2", "[0,1]", NULL, "Reach: share of units replaced from one day to the next."},

@@ -216,6 +216,12 @@ static double log_rate_at(const struct day *d, const struct tuning *u, int64_t t
     return x;
 }
 
+static const char *region_of(const struct day *d, int32_t unit)
+{
+    static const char *const name[] = {"M1", "PMd", "PMv", "S1"};
+    return name[(int64_t)unit * loom_opt_int(d->sim->o, "regions") / d->units];
+}
+
 static int simulate_unit(struct day *d, int32_t unit, struct loom_sink *sink)
 {
     enum { EVERY = 4 }; /* steps between changes of the unit's own noise */
@@ -231,7 +237,7 @@ static int simulate_unit(struct day *d, int32_t unit, struct loom_sink *sink)
     const double row = unit % 10, column = (double)(unit / 10);
     loom_sink_unit(sink, &(struct loom_unit){.name = name,
                                              .group = "array",
-                                             .region = "M1",
+                                             .region = region_of(d, unit),
                                              .electrode = unit,
                                              .x = column * 400.0,
                                              .y = row * 400.0,
