@@ -68,6 +68,8 @@ static void describe(struct world *w, int binned)
                                    .observed_s = observed};
 }
 
+static const struct loom_lora *adapt; /* of worlds made from now on */
+
 static struct world *world_new(const char *pipeline, int binned)
 {
     static struct world w;
@@ -86,7 +88,8 @@ static struct world *world_new(const char *pipeline, int binned)
                                 .catalog = w.catalog,
                                 .root = loom_config_root(w.config),
                                 .stage = loom_config_root(w.config),
-                                .seed = 5};
+                                .seed = 5,
+                                .lora = adapt};
     ck_ok(loom_model_new(&w.model, &m, &w.e), &w.e);
     ck_ok(loom_selection_init(&w.selection, w.catalog, LOOM_TRAIN, (struct loom_words){0, NULL}, &w.e), &w.e);
     ck_ok(loom_windows_init(&w.windows, &w.selection, &(struct loom_tiling){0}, &w.e), &w.e);
@@ -273,6 +276,55 @@ START_TEST(is_as_large_as_published)
 }
 END_TEST
 
+/* ---- low-rank factors ---- */
+
+/* Step 0 is the base's to the bit; afterwards the answers are those of the weight W + alpha / rank · B A. */
+START_TEST(factors_add_to_weights)
+{
+    static const char *const word[] = {"backbone.*.attention.*", "head.*"};
+    static const struct loom_lora lora = {.rank = 2, .alpha = 3.0, .match = {2, word}};
+    loom_real base[2 * SAMPLES], adapted[2 * SAMPLES];
+    struct world *w = world_new(TINY, 0);
+    fill_all(w);
+    run(w, LOOM_EVALUATE);
+    memcpy(base, loom_shard_reading(w->shard, 0)->predicted, sizeof base);
+    int64_t parameters = own_parameters(w);
+    world_free(w);
+    adapt = &lora;
+    w = world_new(TINY, 0);
+    adapt = NULL;
+    fill_all(w);
+    /* q, kv, out of both ways, qkv, out, head: rank × (in + out) each */
+    ck_assert_int_eq(own_parameters(w), parameters + 2 * (2 * (16 + 24 + 16) + (56 + 24) + 10));
+    run(w, LOOM_EVALUATE);
+    ck_assert(memcmp(base, loom_shard_reading(w->shard, 0)->predicted, sizeof base) == 0);
+    const struct loom_entry *a = entry(w, "lora.backbone.block0.attention.qkv.weight.a");
+    const struct loom_entry *b = entry(w, "lora.backbone.block0.attention.qkv.weight.b");
+    struct loom_store *store = loom_model_store(w->model);
+    for (int64_t i = 0; i < b->size; i++) {
+        ck_near(store->param[b->offset + i], 0.0, 0.0);
+        store->param[b->offset + i] = (loom_real)(0.1 * (double)(i % 7) - 0.3);
+    }
+    run(w, LOOM_EVALUATE);
+    memcpy(adapted, loom_shard_reading(w->shard, 0)->predicted, sizeof adapted);
+    ck_assert(fabs((double)(adapted[0] - base[0])) > 1e-6);
+    run(w, LOOM_STEP);
+    ck_assert(gradient_norm(w, a->name) > 0 && gradient_norm(w, b->name) > 0);
+    const struct loom_entry *n = entry(w, "backbone.block0.attention.qkv.weight");
+    for (int64_t o = 0; o < n->dim[0]; o++)
+        for (int64_t i = 0; i < n->dim[1]; i++)
+            for (int64_t r = 0; r < 2; r++)
+                store->param[n->offset + o * n->dim[1] + i] +=
+                    (loom_real)(1.5 * (double)store->param[b->offset + 2 * o + r] *
+                                (double)store->param[a->offset + r * n->dim[1] + i]);
+    memset(store->param + b->offset, 0, (size_t)b->size * sizeof *store->param);
+    run(w, LOOM_EVALUATE);
+    for (int i = 0; i < 2 * SAMPLES; i++)
+        ck_near(loom_shard_reading(w->shard, 0)->predicted[i], adapted[i], 1e-6);
+    world_free(w);
+}
+END_TEST
+
 /* ---- tokens ---- */
 
 START_TEST(counts_become_tokens)
@@ -326,7 +378,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {answers_as_published, learns_as_published, is_as_large_as_published,
-                                  counts_become_tokens, weights_follow_intervals};
+    const TTest *const tests[] = {answers_as_published,   learns_as_published,  is_as_large_as_published,
+                                  factors_add_to_weights, counts_become_tokens, weights_follow_intervals};
     return run_suite("poyo", (int)(sizeof(tests) / sizeof(tests[0])), tests, 120.0);
 }

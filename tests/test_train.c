@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "golden/sparse_lamb.h"
 #include "suite.h"
 
 static struct loom_error e;
@@ -134,6 +135,149 @@ START_TEST(shadow_follows)
 }
 END_TEST
 
+/* ---- SparseLamb ---- */
+
+static const struct loom_optimizer_spec lamb = {
+    .kind = LOOM_SPARSE_LAMB, .beta1 = 0.95, .beta2 = 0.999, .eps = 1e-6, .weight_decay = 1e-4};
+enum { LAMB_ENTRIES = 4 };
+static struct loom_entry lamb_entry[LAMB_ENTRIES];
+static loom_real lamb_value[LAMB_SIZE], lamb_gradient[LAMB_SIZE];
+static struct loom_store lamb_store = {.count = LAMB_ENTRIES, .entry = lamb_entry, .param = lamb_value};
+
+static void fill_lamb(void)
+{
+    static const int64_t shape[LAMB_ENTRIES][2] = {{3, 4}, {2, 4}, {1, 4}, {5, 3}};
+    static char *names[LAMB_ENTRIES] = {"weight", "large", "bias", "table"};
+    int64_t at = 0;
+    for (int i = 0; i < LAMB_ENTRIES; at += lamb_entry[i++].size)
+        lamb_entry[i] = (struct loom_entry){.name = names[i],
+                                            .lifetime = LOOM_LIFE_PARAM,
+                                            .rank = 2,
+                                            .dim = {shape[i][0], shape[i][1]},
+                                            .offset = at,
+                                            .size = shape[i][0] * shape[i][1],
+                                            .flags = i == 3 ? LOOM_SPARSE_ROWS | LOOM_NO_DECAY : LOOM_NO_DECAY,
+                                            .lr_scale = 1};
+    for (int k = 0; k < LAMB_SIZE; k++)
+        lamb_value[k] = (loom_real)lamb_start[k];
+    lamb_store.size[LOOM_LIFE_PARAM] = LAMB_SIZE;
+}
+
+/* Against tests/golden/sparse_lamb.py: trust ratios of tensors and whole tables, the bound on ‖p‖, tensors that start
+ * at 0, rows that go and come back. */
+START_TEST(sparse_lamb_by_hand)
+{
+    struct loom_pool *pool;
+    struct loom_optimizer o;
+    double norm;
+    fill_lamb();
+    ck_ok(loom_pool_new(&pool, 2, &e), &e);
+    ck_ok(loom_optimizer_init(&o, &lamb_store, &lamb, &e), &e);
+    for (int t = 0; t < LAMB_STEPS; t++) {
+        for (int k = 0; k < LAMB_SIZE; k++)
+            lamb_gradient[k] = (loom_real)(2 * lamb_grad[t][k]);
+        o.spec.beta1 = lamb_beta1[t];
+        ck_ok(loom_optimizer_step(&o, lamb_gradient, 0.5, lamb_rate[t], pool, &norm, &e), &e);
+        for (int k = 0; k < LAMB_SIZE; k++)
+            ck_near(lamb_value[k], lamb_param[t][k],
+                    sizeof(loom_real) == 8 ? 1e-12 : 1e-6 * fmax(1, fabs(lamb_start[k])));
+        for (int k = 24; k < LAMB_SIZE && t == 4; k++) /* only row 4 of the table was met */
+            ck_assert_int_eq(o.m[k] == 0 && o.v[k] == 0, k < 36);
+    }
+    loom_optimizer_release(&o);
+    loom_pool_free(pool);
+}
+END_TEST
+
+/* A table larger than what one worker takes at a time: rows that lie across its border are whole. */
+START_TEST(sparse_rows_may_lie_across_spans)
+{
+    enum { ROWS = 40, WIDTH = 1001 };
+    struct loom_entry table = {.name = "table",
+                               .lifetime = LOOM_LIFE_PARAM,
+                               .rank = 2,
+                               .dim = {ROWS, WIDTH},
+                               .size = ROWS * WIDTH,
+                               .flags = LOOM_SPARSE_ROWS,
+                               .lr_scale = 1};
+    struct loom_store one = {.count = 1, .entry = &table, .size[LOOM_LIFE_PARAM] = ROWS * WIDTH};
+    struct loom_pool *pool;
+    struct loom_optimizer o;
+    double norm;
+    loom_real *grad = calloc(ROWS * WIDTH, sizeof *grad);
+    one.param = calloc(ROWS * WIDTH, sizeof *one.param);
+    ck_assert(grad && one.param);
+    for (int i = 0; i < ROWS * WIDTH; i++)
+        one.param[i] = 1;
+    grad[16 * WIDTH] = 1;             /* row 16 holds elements 16016 to 17016; a span ends at 16384 */
+    grad[32 * WIDTH + WIDTH - 1] = 1; /* row 32 begins before 32768 and its only gradient stands behind it */
+    ck_ok(loom_pool_new(&pool, 2, &e), &e);
+    ck_ok(loom_optimizer_init(&o, &one, &lamb, &e), &e);
+    ck_ok(loom_optimizer_step(&o, grad, 1, 0.5, pool, &norm, &e), &e);
+    for (int i = 0; i < ROWS * WIDTH; i++)
+        ck_assert_msg((one.param[i] != 1) == (i / WIDTH == 16 || i / WIDTH == 32), "element %d of row %d is %.9g", i,
+                      i / WIDTH, (double)one.param[i]);
+    loom_optimizer_release(&o);
+    loom_pool_free(pool);
+    free(grad);
+    free(one.param);
+}
+END_TEST
+
+START_TEST(one_cycle)
+{
+    const struct loom_schedule_spec spec = {.kind = LOOM_SCHEDULE_HOLD,
+                                            .lr = 0.05,
+                                            .floor = 1e-4,
+                                            .steps = LAMB_STEPS,
+                                            .hold = 0.5,
+                                            .beta1 = 0.95,
+                                            .beta1_low = 0.85};
+    struct loom_schedule_state s;
+    loom_schedule_start(&s);
+    for (int t = 0; t < LAMB_STEPS; t++) {
+        ck_near(loom_schedule_lr(&spec, &s, t), lamb_rate[t], 1e-15);
+        ck_near(loom_schedule_beta1(&spec, t), lamb_beta1[t], 1e-15);
+    }
+    ck_near(lamb_beta1[3], 0.85, 1e-15);
+    ck_near(lamb_beta1[7], 0.95, 1e-15);
+    const struct loom_schedule_spec plain = {.kind = LOOM_SCHEDULE_COSINE, .steps = 9, .beta1 = 0.9};
+    ck_near(loom_schedule_beta1(&plain, 4), 0.9, 0);
+}
+END_TEST
+
+/* ---- freezing for a while ---- */
+
+START_TEST(what_thaws_begins_anew)
+{
+    struct loom_pool *pool;
+    struct loom_optimizer o, alone;
+    loom_real thawed[3];
+    double norm;
+    fill_store();
+    memset(grads, 0, sizeof grads);
+    grads[0] = grads[32] = (loom_real)0.3;
+    ck_ok(loom_pool_new(&pool, 1, &e), &e);
+    loom_store_scale(&store, "backbone.*", 0);
+    ck_ok(loom_optimizer_init(&o, &store, &adamw, &e), &e);
+    for (int t = 0; t < 5; t++)
+        ck_ok(loom_optimizer_step(&o, grads, 1, 0.01, pool, &norm, &e), &e);
+    ck_near(values[32], 0.5, 0);
+    entries[2].lr_scale = 1;
+    loom_optimizer_refresh(&o, o.step);
+    ck_ok(loom_optimizer_step(&o, grads, 1, 0.01, pool, &norm, &e), &e);
+    memcpy(thawed, values + 32, sizeof thawed);
+    fill_store();
+    ck_ok(loom_optimizer_init(&alone, &store, &adamw, &e), &e);
+    ck_ok(loom_optimizer_step(&alone, grads, 1, 0.01, pool, &norm, &e), &e);
+    for (int k = 0; k < 3; k++)
+        ck_near(thawed[k], values[32 + k], 0); /* its first step is a first step */
+    loom_optimizer_release(&alone);
+    loom_optimizer_release(&o);
+    loom_pool_free(pool);
+}
+END_TEST
+
 START_TEST(names_match_patterns)
 {
     fill_store();
@@ -192,6 +336,10 @@ int main(void)
                                   clipping_scales_the_whole_gradient,
                                   wild_gradients_are_named_and_change_nothing,
                                   shadow_follows,
+                                  sparse_lamb_by_hand,
+                                  sparse_rows_may_lie_across_spans,
+                                  one_cycle,
+                                  what_thaws_begins_anew,
                                   names_match_patterns,
                                   schedules,
                                   averages_and_stopping};

@@ -34,6 +34,10 @@ enum loom_param_flags {
  * (±0.1), "fan_in" (U(±1/sqrt(last axis)), torch's default for linear layers), "xavier" (U(±sqrt(6/(in+out)))). */
 LOOM_API struct loom_node *loom_param(struct loom_build *b, const char *name, int rank, const int64_t *dim,
                                       const char *init, unsigned flags);
+/* The weight [out, in] of a linear layer: loom_param, which a stage of the pipeline may adapt by factors of low rank
+ * (stages[].lora). What multiplies rows comes from here. */
+LOOM_API struct loom_node *loom_weight(struct loom_build *b, const char *name, int64_t out, int64_t in,
+                                       const char *init, unsigned flags);
 /* PARAM [names, width]: one row for each name of a vocabulary, kept by name in checkpoints, so that transfer matches by
  * name. vocabulary: "session", "subject", "task", "unit" (recording/unit). Flags and init as above. */
 LOOM_API struct loom_node *loom_table(struct loom_build *b, const char *vocabulary, const char *name, int width,

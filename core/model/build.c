@@ -3,6 +3,7 @@
 #include "model/internal.h"
 #include "tensor/node.h"
 
+#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -128,6 +129,35 @@ struct loom_node *loom_param(struct loom_build *b, const char *name, int rank, c
                              unsigned flags)
 {
     return param_leaf(b, entry_of(b, LOOM_LIFE_PARAM, name, rank, dim, init, flags));
+}
+
+static int is_adapted(const struct loom_lora *l, const char *name)
+{
+    for (int32_t i = 0; l && l->rank > 0 && i < l->match.n; i++)
+        if (fnmatch(l->match.word[i], name, FNM_NOESCAPE) == 0)
+            return 1;
+    return 0;
+}
+
+/* The factors are multiplied, not the rows through both: one product of small matrices a shard, whatever the rows. B
+ * begins at 0, so that step 0 is the unadapted model's to the last bit. */
+struct loom_node *loom_weight(struct loom_build *b, const char *name, int64_t out, int64_t in, const char *init,
+                              unsigned flags)
+{
+    const struct loom_lora *l = b->model->lora;
+    struct loom_graph *g = b->graph;
+    char full[sizeof(b->path)], factor[sizeof(b->path) + 8];
+    struct loom_node *w = loom_param(b, name, 2, (const int64_t[]){out, in}, init, flags);
+    if (!l || !full_name(b, name, full, sizeof(full)) || !is_adapted(l, full))
+        return w;
+    size_t length = b->path_length;
+    b->path_length = 0; /* factors hang on the root */
+    snprintf(factor, sizeof(factor), "lora.%s.a", full);
+    struct loom_node *a = loom_param(b, factor, 2, (const int64_t[]){l->rank, in}, "fan_in", 0);
+    snprintf(factor, sizeof(factor), "lora.%s.b", full);
+    struct loom_node *bb = loom_param(b, factor, 2, (const int64_t[]){out, l->rank}, "zeros", 0);
+    b->path_length = length;
+    return loom_add(g, w, loom_scale(g, loom_matmul(g, bb, a, 0, 0), l->alpha / l->rank, 0.0));
 }
 
 struct loom_node *loom_table(struct loom_build *b, const char *vocabulary, const char *name, int width,

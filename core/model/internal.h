@@ -49,6 +49,7 @@ struct loom_model {
     const struct loom_catalog *catalog;
     const struct loom_group *root;
     uint64_t seed;
+    const struct loom_lora *lora; /* or NULL */
     struct loom_store *store;
     int modalities;
     struct loom_modality modality[LOOM_MODALITIES];

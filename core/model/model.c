@@ -248,6 +248,7 @@ int loom_model_new(struct loom_model **out, const struct loom_model_spec *spec, 
     m->catalog = spec->catalog;
     m->root = spec->root;
     m->seed = spec->seed;
+    m->lora = spec->lora;
     int status = loom_store_new(&m->store, spec->seed, e);
     if (status == LOOM_OK && spec->baseline)
         status = baseline_parts(m, spec, e);

@@ -27,6 +27,14 @@ enum loom_mode {
     LOOM_EVALUATE, /* no dropout; draws hang on a draw number; reads are recorded */
 };
 
+/* Low-rank adaptation of weights (LoRA, Hu et al. 2022): what loom_weight gives for a matrix whose full name matches
+ * is W + alpha / rank · B A, with parameters lora.NAME.a [rank, in] "fan_in" and lora.NAME.b [out, rank] zeros. */
+struct loom_lora {
+    int32_t rank; /* 0: none */
+    double alpha;
+    struct loom_words match;
+};
+
 struct loom_model_spec {
     struct loom_registry *registry;
     const struct loom_catalog *catalog;
@@ -37,7 +45,8 @@ struct loom_model_spec {
                              and the only objective asks the behaviours of `stage`; `baseline_options` may be NULL */
     const struct loom_group *baseline_options;
     uint64_t seed;
-    int with_shadow; /* keep a moving average of the parameters */
+    int with_shadow;              /* keep a moving average of the parameters */
+    const struct loom_lora *lora; /* NULL: none; must outlive the model */
 };
 /* Create parts, check needs against offers, name all memory, draw initial values. LOOM_ECONFIG, LOOM_EDATA,
  * LOOM_EPLUGIN. */

@@ -224,7 +224,7 @@ static struct loom_node *head(struct loom_build *b, const struct loom_modality *
     int64_t width = loom_node_dim(out, -1), outputs = elems * params;
     loom_scope_push(b, "head");
     loom_scope_push(b, at->name);
-    struct loom_node *w = loom_param(b, "weight", 2, (const int64_t[]){outputs, width}, "fan_in", 0);
+    struct loom_node *w = loom_weight(b, "weight", outputs, width, "fan_in", 0);
     struct loom_node *bias = loom_param(b, "bias", 1, &outputs, "zeros", LOOM_NO_DECAY);
     loom_scope_pop(b);
     loom_scope_pop(b);

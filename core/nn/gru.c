@@ -17,8 +17,7 @@ static struct gates gates(struct loom_build *b, const char *name, int64_t in, in
     int64_t out = 3 * width;
     snprintf(init, sizeof(init), "uniform:%.9g", 1 / sqrt((double)(width > 0 ? width : 1)));
     loom_scope_push(b, name);
-    struct gates g = {loom_param(b, "weight", 2, (int64_t[]){out, in}, init, 0),
-                      loom_param(b, "bias", 1, &out, init, LOOM_NO_DECAY)};
+    struct gates g = {loom_weight(b, "weight", out, in, init, 0), loom_param(b, "bias", 1, &out, init, LOOM_NO_DECAY)};
     loom_scope_pop(b);
     return g;
 }

@@ -5,7 +5,7 @@ static struct loom_node *linear(struct loom_build *b, const char *name, struct l
                                 int with_bias)
 {
     loom_scope_push(b, name);
-    struct loom_node *w = loom_param(b, "weight", 2, (int64_t[]){out, loom_node_dim(x, -1)}, "fan_in", 0);
+    struct loom_node *w = loom_weight(b, "weight", out, loom_node_dim(x, -1), "fan_in", 0);
     struct loom_node *bias = with_bias ? loom_param(b, "bias", 1, &out, "zeros", LOOM_NO_DECAY) : NULL;
     struct loom_node *y = loom_linear(loom_build_graph(b), x, w, bias, act);
     loom_scope_pop(b);

@@ -72,7 +72,7 @@ static int set_up(struct bench *b, int side, struct loom_error *e)
     b->lr = loom_opt_real(b->stage->optimizer, "lr");
     int code = loom_runner_model(r, b->stage, rule.shadow_decay > 0, &b->model, e);
     if (code == LOOM_OK)
-        code = loom_stage_scale(b->stage, loom_model_store(b->model), e);
+        code = loom_stage_scale(b->stage, loom_model_store(b->model), 0, e);
     if (code == LOOM_OK)
         code = loom_optimizer_init(&b->optimizer, loom_model_store(b->model), &rule, e);
     if (code == LOOM_OK)

@@ -73,7 +73,7 @@ static int describe_stage(struct loom_running *x, const struct loom_stage *s, st
     if (code == LOOM_OK)
         code = loom_model_describe(m, text);
     if (code == LOOM_OK && !s->evaluates)
-        code = loom_stage_scale(s, loom_model_store(m), e);
+        code = loom_stage_scale(s, loom_model_store(m), 0, e);
     if (code == LOOM_OK && !s->evaluates) {
         describe_parameters(loom_model_store(m), text);
         loom_str_add(text, "training\n");

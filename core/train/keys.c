@@ -20,6 +20,10 @@ static const struct {
     {"stages[]", "One training or evaluation. A stage with `objectives` trains, one with `metrics` evaluates.",
      loom_stage_options},
     {"stages[].optimizer", "AdamW and its schedule.", loom_optimizer_options},
+    {"stages[].optimizer, kind = \"sparse_lamb\"",
+     "LAMB with rows of vocabularies apart, as POYO trains: the same keys, other defaults.", loom_sparse_lamb_options},
+    {"stages[].lora", "Low-rank adaptation (LoRA): frozen weights plus a product of two thin matrices that train.",
+     loom_lora_options},
     {"stages[].lr_scale[]", "Learning rates by the names of parameters.", loom_lr_scale_options},
     {"compare[]", "Evaluation stages compared over seeds, pair by pair.", loom_compare_options},
 };

@@ -15,7 +15,9 @@
 struct loom_span {
     int64_t first, n;
     int entry;
+    int64_t born;
     double lr_scale, decay;
+    double trust; /* SparseLamb: of its entry, in this step */
 };
 enum { SPAN = 16384 };
 
@@ -30,24 +32,33 @@ static int is_trained(const struct loom_entry *n)
     return n->lifetime == LOOM_LIFE_PARAM && n->lr_scale != 0 && n->size > 0;
 }
 
-static void cut_spans(struct loom_optimizer *o)
+/* Room for all entries, frozen ones too: they may train later. */
+static int most_spans(const struct loom_store *store)
 {
-    int spans = 0;
+    int64_t spans = 0;
+    for (int i = 0; i < store->count; i++)
+        if (store->entry[i].lifetime == LOOM_LIFE_PARAM)
+            spans += (store->entry[i].size + SPAN - 1) / SPAN;
+    return (int)spans;
+}
+
+void loom_optimizer_refresh(struct loom_optimizer *o, int64_t since)
+{
+    o->spans = 0;
     for (int i = 0; i < o->store->count; i++) {
         const struct loom_entry *n = &o->store->entry[i];
-        for (int64_t at = 0; is_trained(n) && at < n->size; at += SPAN) {
-            if (o->span)
-                o->span[spans] = (struct loom_span){
-                    .first = n->offset + at,
-                    .n = n->size - at < SPAN ? n->size - at : SPAN,
-                    .entry = i,
-                    .lr_scale = n->lr_scale,
-                    .decay = n->flags & LOOM_NO_DECAY ? 0 : o->spec.weight_decay,
-                };
-            spans++;
-        }
+        if (is_trained(n) && o->born[i] < 0)
+            o->born[i] = since;
+        for (int64_t at = 0; is_trained(n) && at < n->size; at += SPAN)
+            o->span[o->spans++] = (struct loom_span){
+                .first = n->offset + at,
+                .n = n->size - at < SPAN ? n->size - at : SPAN,
+                .entry = i,
+                .born = o->born[i],
+                .lr_scale = n->lr_scale,
+                .decay = n->flags & LOOM_NO_DECAY && o->spec.kind == LOOM_ADAMW ? 0 : o->spec.weight_decay,
+            };
     }
-    o->spans = spans;
 }
 
 int loom_optimizer_init(struct loom_optimizer *o, struct loom_store *store, const struct loom_optimizer_spec *spec,
@@ -56,18 +67,22 @@ int loom_optimizer_init(struct loom_optimizer *o, struct loom_store *store, cons
     *o = (struct loom_optimizer){.spec = *spec, .store = store, .kernels = loom_kernels_default(e)};
     if (!o->kernels)
         return LOOM_ECONFIG;
-    size_t n = (size_t)store->size[LOOM_LIFE_PARAM];
-    cut_spans(o);
+    size_t n = (size_t)store->size[LOOM_LIFE_PARAM], spans = (size_t)most_spans(store);
     o->m = calloc(n + 1, sizeof *o->m);
     o->v = calloc(n + 1, sizeof *o->v);
-    o->span = calloc((size_t)o->spans + 1, sizeof *o->span);
-    o->partial = calloc((size_t)o->spans + 1, sizeof *o->partial);
-    if (!o->m || !o->v || !o->span || !o->partial) {
+    o->span = calloc(spans + 1, sizeof *o->span);
+    o->partial = calloc(spans + 1, sizeof *o->partial);
+    o->squares = calloc(spans + 1, sizeof *o->squares);
+    o->step_square = calloc(spans + 1, sizeof *o->step_square);
+    o->born = malloc(((size_t)store->count + 1) * sizeof *o->born);
+    if (!o->m || !o->v || !o->span || !o->partial || !o->squares || !o->step_square || !o->born) {
         loom_optimizer_release(o);
         return loom_fail(e, LOOM_ENOMEM, NULL, 0,
                          "no memory for the optimizer's moments (%zu parameters): use a smaller model", n);
     }
-    cut_spans(o);
+    for (int i = 0; i < store->count; i++)
+        o->born[i] = -1;
+    loom_optimizer_refresh(o, 0);
     return LOOM_OK;
 }
 
@@ -77,6 +92,9 @@ void loom_optimizer_release(struct loom_optimizer *o)
     free(o->v);
     free(o->span);
     free(o->partial);
+    free(o->squares);
+    free(o->step_square);
+    free(o->born);
     *o = (struct loom_optimizer){0};
 }
 
@@ -98,8 +116,111 @@ static void update_span(void *payload, int task, int worker)
     rule.lr *= s->lr_scale;
     rule.decay = s->decay;
     rule.keep = o->spec.shadow_decay;
+    rule.step -= s->born;
     o->kernels->adamw(&rule, s->n, job->grad + s->first, o->store->param + s->first, o->m + s->first, o->v + s->first,
                       o->store->shadow ? o->store->shadow + s->first : NULL);
+}
+
+/* ---- SparseLamb ---- */
+
+/* What one span takes and where: pointers to its first element. */
+struct lamb {
+    const struct loom_entry *entry;
+    const loom_real *grad; /* of the whole entry */
+    int64_t at, end;       /* elements of the entry */
+    int64_t width;         /* of a row, where rows are sparse; else 0 */
+};
+
+static struct lamb lamb_of(const struct job *job, const struct loom_span *s)
+{
+    const struct loom_entry *n = &job->o->store->entry[s->entry];
+    const int sparse = (n->flags & LOOM_SPARSE_ROWS) && n->rank > 1 && n->dim[0] > 0;
+    return (struct lamb){.entry = n,
+                         .grad = job->grad + n->offset,
+                         .at = s->first - n->offset,
+                         .end = s->first - n->offset + s->n,
+                         .width = sparse ? n->size / n->dim[0] : 0};
+}
+
+/* The end of the stretch that begins at element `at`: the span's, or the row's where rows are sparse; *active: its
+ * gradient is not 0 throughout. A row that two spans share is looked at whole by both. */
+static int64_t stretch(const struct lamb *l, int64_t at, int *active)
+{
+    *active = 1;
+    if (l->width == 0)
+        return l->end;
+    const int64_t first = at / l->width * l->width, last = first + l->width;
+    *active = 0;
+    for (int64_t i = first; i < last && !*active; i++)
+        *active = l->grad[i] != 0;
+    return last < l->end ? last : l->end;
+}
+
+/* Moments, and the squares of parameters and of what would be taken from them. */
+static void lamb_moments(void *payload, int task, int worker)
+{
+    const struct job *job = payload;
+    struct loom_optimizer *o = job->o;
+    const struct loom_span *s = &o->span[task];
+    const struct lamb l = lamb_of(job, s);
+    const loom_real b1 = (loom_real)job->rule.beta1, b2 = (loom_real)job->rule.beta2,
+                    a1 = (loom_real)(1 - job->rule.beta1), a2 = (loom_real)(1 - job->rule.beta2),
+                    eps = (loom_real)job->rule.eps, by = (loom_real)job->rule.grad_scale, decay = (loom_real)s->decay;
+    const loom_real *p = o->store->param + l.entry->offset;
+    loom_real *m = o->m + l.entry->offset, *v = o->v + l.entry->offset;
+    double squares = 0, steps = 0;
+    int active;
+    (void)worker;
+    for (int64_t i = l.at, end; i < l.end; i = end) {
+        end = stretch(&l, i, &active);
+        for (int64_t k = i; k < end; k++) {
+            const loom_real g = l.grad[k] * by;
+            m[k] = active ? b1 * m[k] + a1 * g : 0;
+            v[k] = active ? b2 * v[k] + a2 * (g * g) : 0;
+            const loom_real u = m[k] / ((loom_real)sqrt((double)v[k]) + eps) + decay * p[k];
+            squares += (double)p[k] * (double)p[k];
+            steps += (double)u * (double)u;
+        }
+    }
+    o->squares[task] = squares;
+    o->step_square[task] = steps;
+}
+
+/* Spans of one entry stand together: their sums are added in order, whoever made them. */
+static void lamb_trust(struct loom_optimizer *o)
+{
+    for (int i = 0, end; i < o->spans; i = end) {
+        double squares = 0, steps = 0;
+        for (end = i; end < o->spans && o->span[end].entry == o->span[i].entry; end++) {
+            squares += o->squares[end];
+            steps += o->step_square[end];
+        }
+        const double trust = squares > 0 && steps > 0 ? fmin(sqrt(squares), 10.0) / sqrt(steps) : 1.0;
+        for (int k = i; k < end; k++)
+            o->span[k].trust = trust;
+    }
+}
+
+static void lamb_step(void *payload, int task, int worker)
+{
+    const struct job *job = payload;
+    struct loom_optimizer *o = job->o;
+    const struct loom_span *s = &o->span[task];
+    const struct lamb l = lamb_of(job, s);
+    const loom_real step = (loom_real)(job->rule.lr * s->lr_scale * s->trust), eps = (loom_real)job->rule.eps,
+                    decay = (loom_real)s->decay, keep = (loom_real)o->spec.shadow_decay;
+    const loom_real *m = o->m + l.entry->offset, *v = o->v + l.entry->offset;
+    loom_real *p = o->store->param + l.entry->offset;
+    loom_real *shadow = o->store->shadow ? o->store->shadow + l.entry->offset : NULL;
+    int active;
+    (void)worker;
+    for (int64_t i = l.at, end; i < l.end; i = end) {
+        end = stretch(&l, i, &active);
+        for (int64_t k = i; active && k < end; k++)
+            p[k] -= step * (m[k] / ((loom_real)sqrt((double)v[k]) + eps) + decay * p[k]);
+        for (int64_t k = i; shadow && k < end; k++)
+            shadow[k] = keep * shadow[k] + (1 - keep) * p[k];
+    }
 }
 
 static int fail_span(const struct loom_optimizer *o, struct loom_error *e)
@@ -135,7 +256,13 @@ int loom_optimizer_step(struct loom_optimizer *o, const loom_real *grad, double 
                                    .eps = o->spec.eps,
                                    .grad_scale = scale,
                                    .step = ++o->step};
-    loom_pool_run(pool, o->spans, update_span, &job);
+    if (o->spec.kind == LOOM_SPARSE_LAMB) {
+        loom_pool_run(pool, o->spans, lamb_moments, &job);
+        lamb_trust(o);
+        loom_pool_run(pool, o->spans, lamb_step, &job);
+    } else {
+        loom_pool_run(pool, o->spans, update_span, &job);
+    }
     return LOOM_OK;
 }
 

@@ -3,6 +3,7 @@
 
 #include "tensor/kernels/numerics.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +47,8 @@ const struct loom_option loom_stage_options[] = {
     {"checkpoint_every", LOOM_OPT_INT, 0, "500", "[0,inf)", "steps", "steps between checkpoints; 0 = at the end alone"},
     {"log_every", LOOM_OPT_INT, 0, "10", "[1,inf)", "steps", "steps between lines of log.jsonl"},
     {"freeze", LOOM_OPT_STRINGS, 0, "", NULL, NULL, "patterns of parameters that stay as they are (\"backbone.*\")"},
+    {"unfreeze_after", LOOM_OPT_INT, 0, "-1", "[-1,inf)", "steps",
+     "after so many steps what `freeze` froze is trained too (gradual unfreezing); -1 = never"},
     {"shadow", LOOM_OPT_REAL, 0, "0", "[0,1)", NULL,
      "decay of a moving average of the weights, which objectives may encode through; 0 = keep none"},
     {"numerics", LOOM_OPT_STRING, 0, "exact", "exact|fast", NULL,
@@ -67,28 +70,69 @@ const struct loom_option loom_stage_options[] = {
     {"predictions", LOOM_OPT_BOOL, 0, "true", NULL, NULL, "evaluation: write predictions.h5"},
     {NULL, 0, 0, NULL, NULL, NULL, NULL},
 };
-static const char *const stage_reserved[] = {"objectives", "optimizer", "lr_scale", "baselines", NULL};
+static const char *const stage_reserved[] = {"objectives", "optimizer", "lr_scale", "lora", "baselines", NULL};
+
+/* What both optimizers have, each with defaults of its own. */
+#define OPTIMIZER_OPTIONS(kind, lr, betas, eps, decay, clip, schedule, floor, low)                                       \
+    {"kind", LOOM_OPT_STRING, 0, kind, "adamw|sparse_lamb", NULL, "which rule; defaults of the other keys go by it"},    \
+        {"lr", LOOM_OPT_REAL, 0, lr, "[0,inf)", NULL, "highest learning rate"},                                          \
+        {"betas", LOOM_OPT_REALS, 0, betas, "[0,1)", NULL, "decay of the gradient's mean and of its square's"},          \
+        {"eps", LOOM_OPT_REAL, 0, eps, "(0,1]", NULL, "added to the root of the mean square"},                           \
+        {"weight_decay",                                                                                                 \
+         LOOM_OPT_REAL,                                                                                                  \
+         0,                                                                                                              \
+         decay,                                                                                                          \
+         "[0,inf)",                                                                                                      \
+         NULL,                                                                                                           \
+         "decay of weights, times the learning rate: of matrices alone (adamw), or of all, inside the trust ratio"},     \
+        {"clip", LOOM_OPT_REAL, 0, clip, "[0,inf)", NULL, "largest norm of the whole gradient; 0 = no clipping"},        \
+        {"schedule",                                                                                                     \
+         LOOM_OPT_STRING,                                                                                                \
+         0,                                                                                                              \
+         schedule,                                                                                                       \
+         "cosine|constant|plateau|hold",                                                                                 \
+         NULL,                                                                                                           \
+         "law of the learning rate after warm-up"},                                                                      \
+        {"warmup", LOOM_OPT_INT, 0, "0", "[0,inf)", "steps", "linear warm-up"},                                          \
+        {"warmup_start", LOOM_OPT_REAL, 0, "0.1", "[0,1]", NULL, "share of lr that warm-up begins with"},                \
+        {"floor", LOOM_OPT_REAL, 0, floor, "[0,1]", NULL, "share of lr that the schedule never goes below"},             \
+        {"factor", LOOM_OPT_REAL, 0, "0.5", "(0,1)", NULL, "plateau: lr is multiplied by it"},                           \
+        {"plateau_patience", LOOM_OPT_INT, 0, "5", "[1,inf)", "validations", "plateau: so many without a better value"}, \
+        {"hold",                                                                                                         \
+         LOOM_OPT_REAL,                                                                                                  \
+         0,                                                                                                              \
+         "0.5",                                                                                                          \
+         "[0,1]",                                                                                                        \
+         NULL,                                                                                                           \
+         "hold: share of all steps at lr, before a cosine to the floor"},                                                \
+        {"beta_low",                                                                                                     \
+         LOOM_OPT_REAL,                                                                                                  \
+         0,                                                                                                              \
+         low,                                                                                                            \
+         "[0,1)",                                                                                                        \
+         NULL,                                                                                                           \
+         "if not 0: the first of betas falls to it over the share hold of all steps, and returns over the rest"},        \
+    {                                                                                                                    \
+        NULL, 0, 0, NULL, NULL, NULL, NULL                                                                               \
+    }
 
 const struct loom_option loom_optimizer_options[] = {
-    {"lr", LOOM_OPT_REAL, 0, "0.0005", "[0,inf)", NULL, "AdamW: highest learning rate"},
-    {"betas", LOOM_OPT_REALS, 0, "0.9, 0.999", "[0,1)", NULL,
-     "AdamW: decay of the gradient's mean and of its square's"},
-    {"eps", LOOM_OPT_REAL, 0, "1e-8", "(0,1]", NULL, "AdamW: added to the root of the mean square"},
-    {"weight_decay", LOOM_OPT_REAL, 0, "0.01", "[0,inf)", NULL, "AdamW: decoupled decay, times the learning rate"},
-    {"clip", LOOM_OPT_REAL, 0, "1.0", "[0,inf)", NULL, "largest norm of the whole gradient; 0 = no clipping"},
-    {"schedule", LOOM_OPT_STRING, 0, "cosine", "cosine|constant|plateau", NULL,
-     "law of the learning rate after warm-up"},
-    {"warmup", LOOM_OPT_INT, 0, "0", "[0,inf)", "steps", "linear warm-up"},
-    {"warmup_start", LOOM_OPT_REAL, 0, "0.1", "[0,1]", NULL, "share of lr that warm-up begins with"},
-    {"floor", LOOM_OPT_REAL, 0, "0.01", "[0,1]", NULL, "share of lr that the schedule never goes below"},
-    {"factor", LOOM_OPT_REAL, 0, "0.5", "(0,1)", NULL, "plateau: lr is multiplied by it"},
-    {"plateau_patience", LOOM_OPT_INT, 0, "5", "[1,inf)", "validations", "plateau: so many without a better value"},
-    {NULL, 0, 0, NULL, NULL, NULL, NULL},
-};
+    OPTIMIZER_OPTIONS("adamw", "0.0005", "0.9, 0.999", "1e-8", "0.01", "1.0", "cosine", "0.01", "0")};
+/* POYO's recipe: 3.125e-5 times its batch of 128 windows. */
+const struct loom_option loom_sparse_lamb_options[] = {
+    OPTIMIZER_OPTIONS("sparse_lamb", "0.004", "0.95, 0.999", "1e-6", "1e-4", "0", "hold", "1e-4", "0.85")};
 
 const struct loom_option loom_lr_scale_options[] = {
     {"match", LOOM_OPT_STRING, LOOM_OPT_REQUIRED, NULL, NULL, NULL, "pattern of names of parameters (\"head.*\")"},
     {"scale", LOOM_OPT_REAL, LOOM_OPT_REQUIRED, NULL, "[0,inf)", NULL, "multiplies their learning rate"},
+    {NULL, 0, 0, NULL, NULL, NULL, NULL},
+};
+
+const struct loom_option loom_lora_options[] = {
+    {"rank", LOOM_OPT_INT, 0, "8", "[1,4096]", NULL, "of the factors"},
+    {"alpha", LOOM_OPT_REAL, 0, "16.0", "(0,inf)", NULL, "their product is multiplied by alpha / rank"},
+    {"match", LOOM_OPT_STRINGS, LOOM_OPT_REQUIRED, NULL, NULL, NULL,
+     "patterns of names of linear layers' weights (\"backbone.*.attention.*\"), which are frozen"},
     {NULL, 0, 0, NULL, NULL, NULL, NULL},
 };
 
@@ -166,6 +210,40 @@ static int read_lists(struct loom_stage *s, struct loom_error *e)
     return code;
 }
 
+static int read_optimizer(struct loom_stage *s, const struct loom_group *g, struct loom_error *e)
+{
+    const char *kind = loom_group_text(g, "kind");
+    const int lamb = kind && strcmp(kind, "sparse_lamb") == 0;
+    return loom_options_parse(&s->optimizer, lamb ? loom_sparse_lamb_options : loom_optimizer_options, g, "optimizer",
+                              NULL, e);
+}
+
+/* Factors are the stage's own, or come along with the weights it starts from. */
+static int read_lora(struct loom_pipeline *p, struct loom_stage *s, struct loom_error *e)
+{
+    const struct loom_group *g = loom_group_child(s->group, "lora");
+    if (s->from >= 0)
+        s->lora = p->stage[s->from].lora;
+    if (!g)
+        return LOOM_OK;
+    if (s->evaluates || s->lora.rank > 0)
+        return loom_group_fail(s->group, "lora", e, LOOM_ECONFIG,
+                               s->evaluates ? "stage '%s' evaluates: lora belongs to the stage that trains"
+                                            : "the weights that stage '%s' starts from are adapted already, and go on "
+                                              "being so: leave lora out here",
+                               s->name);
+    int code = loom_options_parse(&s->lora_options, loom_lora_options, g, "lora", NULL, e);
+    if (code == LOOM_OK && loom_opt_count(s->lora_options, "match") > LOOM_LORA_MATCHES)
+        code = loom_opt_fail(s->lora_options, "match", e, "at most %d patterns", LOOM_LORA_MATCHES);
+    if (code == LOOM_OK)
+        s->lora = (struct loom_lora){
+            .rank = (int32_t)loom_opt_int(s->lora_options, "rank"),
+            .alpha = loom_opt_real(s->lora_options, "alpha"),
+            .match = loom_option_words(s->lora_options, "match", s->lora_word, LOOM_LORA_MATCHES),
+        };
+    return code;
+}
+
 static int read_stage(struct loom_pipeline *p, int i, struct loom_error *e)
 {
     struct loom_stage *s = &p->stage[i];
@@ -190,10 +268,11 @@ static int read_stage(struct loom_pipeline *p, int i, struct loom_error *e)
     code = link_stage(p, s, e);
     if (code == LOOM_OK)
         code = read_lists(s, e);
+    if (code == LOOM_OK)
+        code = read_lora(p, s, e);
     if (code != LOOM_OK || s->evaluates)
         return code;
-    code = loom_options_parse(&s->optimizer, loom_optimizer_options, loom_group_ensure(g, "optimizer"), "optimizer",
-                              NULL, e);
+    code = read_optimizer(s, loom_group_ensure(g, "optimizer"), e);
     if (code == LOOM_OK && loom_opt_count(s->optimizer, "betas") != 2)
         code = loom_opt_fail(s->optimizer, "betas", e, "betas are two numbers: write ( 0.9, 0.999 )");
     return code;
@@ -258,6 +337,7 @@ void loom_pipeline_release(struct loom_pipeline *p)
         free(s->lr_scale);
         loom_options_free(s->options);
         loom_options_free(s->optimizer);
+        loom_options_free(s->lora_options);
     }
     for (int i = 0; i < p->compares; i++)
         loom_options_free(p->compare[i]);
@@ -269,6 +349,7 @@ void loom_pipeline_release(struct loom_pipeline *p)
 struct loom_optimizer_spec loom_stage_optimizer(const struct loom_stage *s)
 {
     return (struct loom_optimizer_spec){
+        .kind = loom_opt_is(s->optimizer, "kind", "sparse_lamb") ? LOOM_SPARSE_LAMB : LOOM_ADAMW,
         .beta1 = loom_opt_real_at(s->optimizer, "betas", 0),
         .beta2 = loom_opt_real_at(s->optimizer, "betas", 1),
         .eps = loom_opt_real(s->optimizer, "eps"),
@@ -284,6 +365,7 @@ struct loom_schedule_spec loom_stage_schedule(const struct loom_stage *s, int64_
     return (struct loom_schedule_spec){
         .kind = loom_opt_is(o, "schedule", "cosine")    ? LOOM_SCHEDULE_COSINE
                 : loom_opt_is(o, "schedule", "plateau") ? LOOM_SCHEDULE_PLATEAU
+                : loom_opt_is(o, "schedule", "hold")    ? LOOM_SCHEDULE_HOLD
                                                         : LOOM_SCHEDULE_CONSTANT,
         .lr = loom_opt_real(o, "lr"),
         .floor = loom_opt_real(o, "floor"),
@@ -292,6 +374,9 @@ struct loom_schedule_spec loom_stage_schedule(const struct loom_stage *s, int64_
         .steps = steps,
         .factor = loom_opt_real(o, "factor"),
         .patience = (int)loom_opt_int(o, "plateau_patience"),
+        .hold = loom_opt_real(o, "hold"),
+        .beta1 = loom_opt_real_at(o, "betas", 0),
+        .beta1_low = loom_opt_real(o, "beta_low"),
     };
 }
 
@@ -312,23 +397,52 @@ static const char *nearest_parameter(const struct loom_store *store, const char 
     return best;
 }
 
-int loom_stage_scale(const struct loom_stage *s, struct loom_store *store, struct loom_error *e)
+static int no_match(const struct loom_options *o, const char *option, const char *pattern,
+                    const struct loom_store *store, struct loom_error *e)
 {
-    for (size_t i = 0; i < loom_opt_count(s->options, "freeze"); i++) {
+    return loom_opt_fail(o, option, e, "'%s' matches no parameter; a near one is '%s' (loom check lists all)", pattern,
+                         nearest_parameter(store, pattern));
+}
+
+/* Weights with factors stay as they are. */
+static int freeze_adapted(const struct loom_stage *s, struct loom_store *store, struct loom_error *e)
+{
+    char factor[1024];
+    for (int32_t i = 0; i < s->lora.match.n; i++) {
+        int matched = 0;
+        for (int k = 0; k < store->count; k++) {
+            struct loom_entry *n = &store->entry[k];
+            if (n->lifetime != LOOM_LIFE_PARAM || !loom_name_match(s->lora.match.word[i], n->name))
+                continue;
+            snprintf(factor, sizeof factor, "lora.%s.a", n->name);
+            if (!loom_store_find(store, LOOM_LIFE_PARAM, factor))
+                continue;
+            n->lr_scale = 0;
+            matched++;
+        }
+        if (matched == 0 && s->lora_options)
+            return loom_opt_fail(s->lora_options, "match", e,
+                                 "'%s' matches no weight of a linear layer; a near name is '%s' (loom check lists all)",
+                                 s->lora.match.word[i], nearest_parameter(store, s->lora.match.word[i]));
+    }
+    return LOOM_OK;
+}
+
+int loom_stage_scale(const struct loom_stage *s, struct loom_store *store, int thawed, struct loom_error *e)
+{
+    for (int i = 0; i < store->count; i++)
+        store->entry[i].lr_scale = 1;
+    for (size_t i = 0; !thawed && i < loom_opt_count(s->options, "freeze"); i++) {
         const char *pattern = loom_opt_string_at(s->options, "freeze", i);
         if (loom_store_scale(store, pattern, 0) == 0)
-            return loom_opt_fail(s->options, "freeze", e,
-                                 "'%s' matches no parameter; a near one is '%s' (loom check lists all)", pattern,
-                                 nearest_parameter(store, pattern));
+            return no_match(s->options, "freeze", pattern, store, e);
     }
     for (int i = 0; i < s->lr_scales; i++) {
         const char *pattern = loom_opt_string(s->lr_scale[i], "match");
         if (loom_store_scale(store, pattern, loom_opt_real(s->lr_scale[i], "scale")) == 0)
-            return loom_opt_fail(s->lr_scale[i], "match", e,
-                                 "'%s' matches no parameter; a near one is '%s' (loom check lists all)", pattern,
-                                 nearest_parameter(store, pattern));
+            return no_match(s->lr_scale[i], "match", pattern, store, e);
     }
-    return LOOM_OK;
+    return freeze_adapted(s, store, e);
 }
 
 struct loom_words loom_option_words(const struct loom_options *o, const char *name, const char **word, size_t room)

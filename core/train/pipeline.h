@@ -4,20 +4,23 @@
 #define LOOM_TRAIN_PIPELINE_H
 
 #include "data/catalog.h"
+#include "model/model.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
 
 #include <loom/config.h>
 
-/* The options of the root, of a stage, of its `optimizer`, and of the elements of `lr_scale` and `compare`: read there
- * what each means. */
+/* The options of the root, of a stage, of its `optimizer`, and of its `lora`, and of the elements of `lr_scale` and
+ * `compare`: read there what each means. */
 extern const struct loom_option loom_root_options[];
 extern const struct loom_option loom_stage_options[];
 extern const struct loom_option loom_optimizer_options[];
+extern const struct loom_option loom_sparse_lamb_options[];
 extern const struct loom_option loom_lr_scale_options[];
+extern const struct loom_option loom_lora_options[];
 extern const struct loom_option loom_compare_options[];
 
-enum { LOOM_STAGES = 64, LOOM_STAGE_NAME = 64 };
+enum { LOOM_STAGES = 64, LOOM_STAGE_NAME = 64, LOOM_LORA_MATCHES = 32 };
 
 struct loom_stage {
     const char *name;
@@ -29,6 +32,9 @@ struct loom_stage {
     struct loom_options *options, *optimizer; /* optimizer NULL when it evaluates */
     int lr_scales;
     struct loom_options **lr_scale;
+    struct loom_options *lora_options; /* its own; NULL: none */
+    struct loom_lora lora;             /* its own, or that of the stage it starts from */
+    const char *lora_word[LOOM_LORA_MATCHES];
 };
 
 struct loom_pipeline {
@@ -56,8 +62,9 @@ int loom_stage_kernels(const struct loom_stage *s, const struct loom_kernels **o
 /* What a training stage's options say, in the optimizer's and the schedule's words. */
 struct loom_optimizer_spec loom_stage_optimizer(const struct loom_stage *s);
 struct loom_schedule_spec loom_stage_schedule(const struct loom_stage *s, int64_t steps);
-/* Freeze and scale as the stage says. LOOM_ECONFIG for a pattern that matches no parameter, with the nearest names. */
-int loom_stage_scale(const struct loom_stage *s, struct loom_store *store, struct loom_error *e);
+/* Freeze and scale as the stage says; thawed 1: leave out what `freeze` says. LOOM_ECONFIG for a pattern that matches
+ * no parameter, with the nearest names. */
+int loom_stage_scale(const struct loom_stage *s, struct loom_store *store, int thawed, struct loom_error *e);
 /* A list of text as words; `word` has room for as many as the list has. */
 struct loom_words loom_option_words(const struct loom_options *o, const char *name, const char **word, size_t room);
 

@@ -106,7 +106,7 @@ static int rehearse(const struct loom_runner *r, struct loom_error *e)
         if (code == LOOM_OK)
             code = loom_runner_model(r, &r->pipeline->stage[s->asks], 0, &m, e);
         if (code == LOOM_OK && !s->evaluates)
-            code = loom_stage_scale(s, loom_model_store(m), e);
+            code = loom_stage_scale(s, loom_model_store(m), 0, e);
         loom_model_free(m);
         if (code == LOOM_OK)
             code = rehearse_baselines(r, s, e);

@@ -39,6 +39,7 @@ int loom_runner_model(const struct loom_runner *r, const struct loom_stage *asks
         .stage = asks->group,
         .seed = r->pipeline->seed,
         .with_shadow = with_shadow,
+        .lora = &asks->lora,
     };
     return loom_model_new(out, &spec, e);
 }

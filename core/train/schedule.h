@@ -5,7 +5,7 @@
 
 #include <loom/types.h>
 
-enum loom_schedule_kind { LOOM_SCHEDULE_CONSTANT, LOOM_SCHEDULE_COSINE, LOOM_SCHEDULE_PLATEAU };
+enum loom_schedule_kind { LOOM_SCHEDULE_CONSTANT, LOOM_SCHEDULE_COSINE, LOOM_SCHEDULE_PLATEAU, LOOM_SCHEDULE_HOLD };
 
 struct loom_schedule_spec {
     int kind;       /* enum loom_schedule_kind */
@@ -16,6 +16,10 @@ struct loom_schedule_spec {
     int64_t steps;  /* total steps: the cosine reaches the floor at the last */
     double factor;  /* plateau: lr ← lr·factor after `patience` validations without a better value */
     int patience;
+    double hold; /* hold: share of all steps at lr; then the cosine down to the floor */
+    /* Decay of the gradient's mean: beta1 throughout, or, with beta1_low > 0, from it down to beta1_low by a cosine
+     * over the share `hold` of all steps and back over the rest (one-cycle, Smith 2018, as POYO's schedule has it). */
+    double beta1, beta1_low;
 };
 
 /* What a schedule remembers from one validation to the next (plateau alone). */
@@ -28,6 +32,7 @@ struct loom_schedule_state {
 void loom_schedule_start(struct loom_schedule_state *s);
 /* Rate for step 0, 1, …, steps−1. */
 double loom_schedule_lr(const struct loom_schedule_spec *spec, const struct loom_schedule_state *s, int64_t step);
+double loom_schedule_beta1(const struct loom_schedule_spec *spec, int64_t step);
 /* A validation happened; smaller is better. */
 void loom_schedule_observe(const struct loom_schedule_spec *spec, struct loom_schedule_state *s, double value);
 

@@ -33,6 +33,7 @@ struct trainer {
     double began_s, waited_s, flops; /* of this process */
     int64_t began_tokens;
     double lr, last_norm;
+    int64_t thaw_at; /* step at which what was frozen trains; -1: never, or done */
 };
 
 static double now_s(void)
@@ -89,6 +90,7 @@ static int read_counts(struct trainer *t, struct loom_error *e)
     t->checkpoint_every = loom_opt_int(o, "checkpoint_every");
     t->log_every = loom_opt_int(o, "log_every");
     t->patience = loom_opt_int(o, "patience");
+    t->thaw_at = loom_opt_int(o, "unfreeze_after");
     t->schedule = loom_stage_schedule(t->s, t->steps);
     return t->accumulate > 1 ? loom_block_init(&t->total, t->store, e) : LOOM_OK;
 }
@@ -171,7 +173,7 @@ static int set_up(struct trainer *t, struct loom_error *e)
     t->store = loom_model_store(t->model);
     t->arity = loom_model_arity(t->model);
     loom_progress_start(&t->progress);
-    code = loom_stage_scale(s, t->store, e);
+    code = loom_stage_scale(s, t->store, 0, e);
     if (code == LOOM_OK)
         code = loom_optimizer_init(&t->optimizer, t->store, &rule, e);
     if (code == LOOM_OK)
@@ -372,15 +374,29 @@ static int gather(struct trainer *t, struct loom_step_result *result, const stru
     return LOOM_OK;
 }
 
+/* Gradual unfreezing; in a resumed stage it may be long due. */
+static int thaw(struct trainer *t, struct loom_error *e)
+{
+    if (t->thaw_at < 0 || t->progress.step < t->thaw_at)
+        return LOOM_OK;
+    int code = loom_stage_scale(t->s, t->store, 1, e);
+    loom_optimizer_refresh(&t->optimizer, t->thaw_at);
+    t->thaw_at = -1;
+    return code;
+}
+
 static int one_step(struct trainer *t, struct loom_error *e)
 {
     struct loom_step_result result;
     const struct loom_block *sum;
     double loss;
-    int code = gather(t, &result, &sum, &loss, e);
+    int code = thaw(t, e);
+    if (code == LOOM_OK)
+        code = gather(t, &result, &sum, &loss, e);
     if (code != LOOM_OK)
         return code;
     t->lr = loom_schedule_lr(&t->schedule, &t->progress.schedule, t->progress.step);
+    t->optimizer.spec.beta1 = loom_schedule_beta1(&t->schedule, t->progress.step);
     code = loom_optimizer_step(&t->optimizer, sum->grad, 1.0 / t->accumulate, t->lr, t->r->pool, &t->last_norm, e);
     if (code == LOOM_OK && loom_model_wants_fitting(t->model))
         code = loom_model_update(t->model, sum->sum, 0, 0, e);
