@@ -411,10 +411,84 @@ START_TEST(names_and_offers)
 }
 END_TEST
 
+/* Area of the density between low and x. */
+static double triangle_area(double low, double mode, double high, double peak, double x)
+{
+    double to_mode = fmin(x, mode) - low, past = fmax(x - mode, 0.0);
+    double area = to_mode + (peak - 1.0) / (mode - low) * to_mode * to_mode / 2.0;
+    return area + peak * past - (peak - 1.0) / (high - mode) * past * past / 2.0;
+}
+
+/* Unit dropout by number: sizes as the density has them, each unit as often as any other, and none in evaluation. */
+START_TEST(kept_units_are_triangular)
+{
+    enum { DRAWS = 20000, LOW = 3, MODE = 5, HIGH = 9, UNITS = 12 };
+    struct loom_unit unit[UNITS];
+    char name[UNITS][8];
+    const double observed[2] = {0.0, 2.0}, start = 0.0;
+    const int64_t first[2] = {0, 20};
+    static const uint16_t count[20 * UNITS];
+    const struct loom_counts counts = {0.1, 1, &start, first, count};
+    int64_t size[UNITS + 1] = {0}, times[UNITS] = {0}, kept = 0;
+    for (int u = 0; u < UNITS; u++) {
+        snprintf(name[u], sizeof name[u], "u%d", u);
+        unit[u] = (struct loom_unit){.name = name[u], .group = "", .region = ""};
+    }
+    const struct loom_recording recording = {.id = "r",
+                                             .subject = "",
+                                             .session = "",
+                                             .task = "",
+                                             .date = "",
+                                             .file = "",
+                                             .stop_s = 2.0,
+                                             .units = UNITS,
+                                             .unit = unit,
+                                             .counts = &counts,
+                                             .observed_count = 1,
+                                             .observed_s = observed};
+    const struct loom_recording *one = &recording;
+    struct loom_data_spec spec = LOOM_DATA_SPEC;
+    struct rig g;
+    spec.window_s = 0.2;
+    spec.unit_keep_min = LOW;
+    spec.unit_keep_mode = MODE;
+    spec.unit_keep_max = HIGH;
+    spec.unit_keep_peak = 4.0;
+    rig_init(&g, &one, 1, &spec);
+    for (int i = 0; i < DRAWS; i++) {
+        struct loom_window w;
+        struct loom_window_ask ask = {.training = 1, .seed = 2, .step = (uint64_t)i};
+        loom_arena_rewind(&g.arena, 0);
+        ck_ok(loom_window_fill(g.c, &g.w.sample[0], &ask, &g.arena, &w, NULL, &g.e), &g.e);
+        size[w.units]++;
+        kept += w.units;
+        for (int u = 0; u < w.units; u++) {
+            ck_assert(u == 0 || w.unit[u] > w.unit[u - 1]);
+            times[w.unit[u]]++;
+        }
+        ask.training = 0;
+        ck_ok(loom_window_fill(g.c, &g.w.sample[0], &ask, &g.arena, &w, NULL, &g.e), &g.e);
+        ck_assert_int_eq(w.units, UNITS);
+    }
+    const double whole = triangle_area(LOW, MODE, HIGH, 4.0, HIGH);
+    for (int k = 0; k <= UNITS; k++) {
+        double p = k < LOW || k >= HIGH
+                       ? 0.0
+                       : (triangle_area(LOW, MODE, HIGH, 4.0, k + 1) - triangle_area(LOW, MODE, HIGH, 4.0, k)) / whole;
+        ck_near((double)size[k] / DRAWS, p, 4.0 * sqrt(p * (1.0 - p) / DRAWS));
+    }
+    for (int u = 0; u < UNITS; u++) {
+        double p = (double)kept / DRAWS / UNITS;
+        ck_near((double)times[u] / DRAWS, p, 4.0 * sqrt(p * (1.0 - p) / DRAWS));
+    }
+    rig_release(&g);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
         spikes_on_edges, stored_bins_must_fit, held_out_stays_out, held_out_shares_nest, tiles_ask_each_bin_once,
-        sampler_is_pure, epochs_cover_all,     limits_nest,        names_and_offers};
+        sampler_is_pure, epochs_cover_all,     limits_nest,        names_and_offers,     kept_units_are_triangular};
     return run_suite("windows", sizeof tests / sizeof *tests, tests, 60.0);
 }

@@ -62,6 +62,8 @@ struct loom_data_spec {
     struct loom_words held_out_names;
     int held_out_file;
     double unit_dropout, crop_jitter_s;
+    int64_t unit_keep_min, unit_keep_mode, unit_keep_max; /* max 0: not asked for */
+    double unit_keep_peak;
     enum loom_balance balance;
     enum loom_batch_by batch_by;
     const char *invalid; /* interval table of times to leave out; "" = none */

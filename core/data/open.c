@@ -39,6 +39,14 @@ const struct loom_option loom_data_options[] = {
     {"held_out_file", LOOM_OPT_BOOL, 0, "true", NULL, NULL, "Hold out the units that the file marks as held out."},
     {"unit_dropout", LOOM_OPT_REAL, 0, "0.0", "[0,1)", NULL,
      "Training: chance that a window misses a unit altogether, so that models stand the loss of units."},
+    {"unit_keep_min", LOOM_OPT_INT, 0, "0", "[0,inf)", "units",
+     "Training: with unit_keep_max, the fewest units that a window keeps; recordings with fewer keep all."},
+    {"unit_keep_mode", LOOM_OPT_INT, 0, "0", "[0,inf)", "units", "The likeliest number of units that a window keeps."},
+    {"unit_keep_max", LOOM_OPT_INT, 0, "0", "[0,inf)", "units",
+     "If not 0, how many units a window keeps is drawn anew each time, up to this many, with a density that rises in a "
+     "straight line from unit_keep_min to unit_keep_mode and falls in one to here (POYO: 30, 100, 300)."},
+    {"unit_keep_peak", LOOM_OPT_REAL, 0, "4.0", "[1,inf)", NULL,
+     "How many times likelier the mode is than either end."},
     {"crop_jitter_ms", LOOM_OPT_REAL, 0, "0.0", "[0,inf)", "ms",
      "Training: windows are shifted at random by up to this much."},
     {"balance", LOOM_OPT_STRING, 0, "windows", "windows|recordings", NULL,
@@ -119,6 +127,22 @@ static int read_split(struct loom_split_spec *s, const struct loom_options *o, s
     return rc == LOOM_OK ? read_words(&s->limit_recordings, o, "limit_recordings", words) : rc;
 }
 
+static int check_keep(const struct loom_data_spec *s, const struct loom_options *data, struct loom_error *e)
+{
+    const int64_t low = s->unit_keep_min, mode = s->unit_keep_mode, high = s->unit_keep_max;
+    if (high == 0 && low == 0 && mode == 0)
+        return LOOM_OK;
+    if (!(low >= 1 && low <= mode && mode <= high && low < high))
+        return loom_opt_fail(data, "unit_keep_max", e,
+                             "unit_keep_min = %lld, unit_keep_mode = %lld, unit_keep_max = %lld: from 1 on, in this "
+                             "order, and not all the same",
+                             (long long)low, (long long)mode, (long long)high);
+    if (s->unit_dropout > 0.0)
+        return loom_opt_fail(data, "unit_dropout", e,
+                             "unit_dropout drops each unit by chance, unit_keep_max a number of them: leave out one");
+    return LOOM_OK;
+}
+
 int loom_data_spec_read(struct loom_data_spec *out, const struct loom_options *data, const struct loom_options *split,
                         struct loom_arena *words, struct loom_error *e)
 {
@@ -137,6 +161,10 @@ int loom_data_spec_read(struct loom_data_spec *out, const struct loom_options *d
         .held_out_seed = loom_opt_int(data, "held_out_seed"),
         .held_out_file = loom_opt_bool(data, "held_out_file"),
         .unit_dropout = loom_opt_real(data, "unit_dropout"),
+        .unit_keep_min = loom_opt_int(data, "unit_keep_min"),
+        .unit_keep_mode = loom_opt_int(data, "unit_keep_mode"),
+        .unit_keep_max = loom_opt_int(data, "unit_keep_max"),
+        .unit_keep_peak = loom_opt_real(data, "unit_keep_peak"),
         .crop_jitter_s = loom_opt_real(data, "crop_jitter_ms") * 1e-3,
         .balance = (enum loom_balance)word_number(data, "balance", balance),
         .batch_by = (enum loom_batch_by)word_number(data, "batch_by", batch_by),
@@ -149,7 +177,7 @@ int loom_data_spec_read(struct loom_data_spec *out, const struct loom_options *d
     if (f[0] + f[1] + f[2] > 1.0 + 1e-9)
         return loom_opt_fail(split, "train", e, "train + valid + test = %g + %g + %g is more than 1: lower one of them",
                              f[0], f[1], f[2]);
-    return LOOM_OK;
+    return check_keep(out, data, e);
 }
 
 /* ---- opening ---- */

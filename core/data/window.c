@@ -5,6 +5,7 @@
 
 #include <loom/rng.h>
 
+#include <math.h>
 #include <string.h>
 
 struct event {
@@ -28,20 +29,63 @@ struct filler {
 
 /* ---- units ---- */
 
-/* Unit dropout: each unit is left out with the given probability; at least one that may be seen stays. */
+/* Where a density that starts at 1 and changes by `slope` encloses `area`. */
+static double enclose(double area, double slope)
+{
+    return slope == 0.0 ? area : (sqrt(1.0 + 2.0 * slope * area) - 1.0) / slope;
+}
+
+/* A number in [low, high] whose density is 1 at the ends and `peak` at `mode`, straight between: `u` in [0, 1) through
+ * the inverse of its distribution. */
+static double triangular(double low, double mode, double high, double peak, double u)
+{
+    const double left = mode - low, right = high - mode, mean = 0.5 * (1.0 + peak);
+    const double area = u * (left + right) * mean;
+    if (area < left * mean)
+        return low + enclose(area, (peak - 1.0) / left);
+    return high - enclose((left + right) * mean - area, (peak - 1.0) / right);
+}
+
+/* Units that stay, ascending: a random subset of a random size (Azabou et al. 2023). Each of the subsets of a size is
+ * equally likely (selection sampling, Knuth, The Art of Computer Programming 3.4.2 S). */
+static int32_t keep_some(struct filler *f, struct loom_rng *rng)
+{
+    const struct loom_data_spec *s = &f->c->spec;
+    const int32_t units = f->r->units;
+    double number = units;
+    if (units >= s->unit_keep_min)
+        number = floor(triangular((double)s->unit_keep_min, (double)s->unit_keep_mode, (double)s->unit_keep_max,
+                                  s->unit_keep_peak, loom_rng_uniform(rng)));
+    const int32_t most = number < units ? (int32_t)number : units;
+    int32_t n = 0;
+    for (int32_t u = 0; u < units; u++)
+        if (most == units || (int32_t)loom_rng_below(rng, (uint32_t)(units - u)) < most - n)
+            f->unit[n++] = u;
+    return n;
+}
+
+/* Each unit is left out with the given probability. */
+static int32_t drop_some(struct filler *f, struct loom_rng *rng, double drop)
+{
+    int32_t n = 0;
+    for (int32_t u = 0; u < f->r->units; u++)
+        if (!(drop > 0.0 && loom_rng_uniform(rng) < drop))
+            f->unit[n++] = u;
+    return n;
+}
+
+/* Unit dropout of either kind; at least one unit that may be seen stays. */
 static void keep_units(struct filler *f, const struct loom_sample *s, const struct loom_window_ask *ask)
 {
     const double drop = ask->training ? f->c->spec.unit_dropout : 0.0;
+    const int count = ask->training && f->c->spec.unit_keep_max > 0;
     struct loom_rng rng;
-    int32_t n = 0, seen = 0;
-    if (drop > 0.0)
+    int32_t seen = 0;
+    if (drop > 0.0 || count)
         loom_rng_init(&rng, ask->seed, "unit_dropout", ask->step, s->key);
-    for (int32_t u = 0; u < f->r->units; u++) {
-        if (drop > 0.0 && loom_rng_uniform(&rng) < drop)
-            continue;
-        seen += f->held_unit == NULL || !f->held_unit[u];
-        f->unit[n++] = u;
-    }
+    int32_t n = count ? keep_some(f, &rng) : drop_some(f, &rng, drop);
+    for (int32_t i = 0; i < n; i++)
+        seen += f->held_unit == NULL || !f->held_unit[f->unit[i]];
     f->units = n;
     if (seen > 0 || f->r->units == 0)
         return;
