@@ -30,9 +30,9 @@ static inline void fit_windows(struct loom_windows *w, const struct loom_catalog
     loom_selection_release(&s);
 }
 
-static inline void fit_all(struct fitted *f, const struct loom_catalog *c, const char *text, const char *baseline)
+/* A model of the baseline, not fitted yet. */
+static inline void fit_open(struct fitted *f, const struct loom_catalog *c, const char *text, const char *baseline)
 {
-    struct loom_windows w;
     ck_ok(loom_registry_new(&f->registry, NULL, &error), &error);
     ck_ok(loom_config_parse(&f->config, text, "test", 0, NULL, &error), &error);
     struct loom_model_spec spec = {.registry = f->registry,
@@ -45,20 +45,32 @@ static inline void fit_all(struct fitted *f, const struct loom_catalog *c, const
     ck_ok(loom_model_new(&f->model, &spec, &error), &error);
     ck_ok(loom_shard_new(&f->shard, f->model, (size_t)1 << 34, &error), &error);
     ck_ok(loom_block_init(&f->block, loom_model_store(f->model), &error), &error);
+}
+
+/* One fitting pass over whole training spans in five parts; 1 = another is wanted. */
+static inline int fit_pass(struct fitted *f, const struct loom_catalog *c, int pass)
+{
+    struct loom_windows w;
     fit_windows(&w, c, LOOM_TRAIN, 5);
     ck_assert_int_ge(w.n, 5);
-    for (int pass = 0, more = 1; more; pass++) {
-        ck_assert_int_lt(pass, 200);
-        loom_block_zero(&f->block, loom_model_store(f->model));
-        for (int i = 0; i < w.n; i++) {
-            ck_ok(loom_shard_plan(f->shard, &w.sample[i], 1, LOOM_FIT, (uint64_t)pass, &error), &error);
-            ck_ok(loom_shard_build(f->shard, loom_shard_masses(f->shard), &f->block, 1, &error), &error);
-            loom_shard_run(f->shard);
-        }
-        more = loom_model_update(f->model, f->block.sum, 1, pass, &error);
-        ck_assert_int_ge(more, 0);
+    ck_assert_int_lt(pass, 200);
+    loom_block_zero(&f->block, loom_model_store(f->model));
+    for (int i = 0; i < w.n; i++) {
+        ck_ok(loom_shard_plan(f->shard, &w.sample[i], 1, LOOM_FIT, (uint64_t)pass, &error), &error);
+        ck_ok(loom_shard_build(f->shard, loom_shard_masses(f->shard), &f->block, 1, &error), &error);
+        loom_shard_run(f->shard);
     }
     loom_windows_release(&w);
+    int more = loom_model_update(f->model, f->block.sum, 1, pass, &error);
+    ck_assert_int_ge(more, 0);
+    return more;
+}
+
+static inline void fit_all(struct fitted *f, const struct loom_catalog *c, const char *text, const char *baseline)
+{
+    fit_open(f, c, text, baseline);
+    for (int pass = 0; fit_pass(f, c, pass); pass++)
+        ;
 }
 
 static inline void fit_release(struct fitted *f)
@@ -76,6 +88,15 @@ static inline const loom_real *fit_state(const struct fitted *f, const char *nam
     const struct loom_entry *n = loom_store_find(s, LOOM_LIFE_STATE, name);
     ck_assert_msg(n != NULL, "there is no state %s", name);
     return s->state + n->offset;
+}
+
+/* Number i of an estimator's state, in double precision: its two halves. */
+static inline double fit_number(const struct fitted *f, const char *name, int64_t i)
+{
+    const struct loom_store *s = loom_model_store(f->model);
+    const struct loom_entry *n = loom_store_find(s, LOOM_LIFE_STATE, name);
+    ck_assert_msg(n != NULL && i < n->size / 2, "there is no state %s with number %d", name, (int)i);
+    return (double)s->state[n->offset + i] + (double)s->state[n->offset + n->size / 2 + i];
 }
 
 #endif

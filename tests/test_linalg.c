@@ -200,9 +200,71 @@ START_TEST(ridge_refuses)
 }
 END_TEST
 
+/* A matrix of known sort: symmetric for eigen, any for solve. */
+static void fill_matrix(double *a, int n, int symmetric)
+{
+    struct loom_rng g;
+    loom_rng_init(&g, 5, "matrix", 0, (uint64_t)n);
+    for (int i = 0; i < n * n; i++)
+        a[i] = loom_rng_normal(&g);
+    for (int i = 0; symmetric && i < n; i++)
+        for (int j = 0; j < i; j++)
+            a[i * n + j] = a[j * n + i];
+}
+
+START_TEST(solve_any)
+{
+    enum { SIDE = 17, RIGHT = 3 };
+    double a[SIDE * SIDE], b[SIDE * RIGHT], x[SIDE * RIGHT], was[SIDE * SIDE];
+    fill_matrix(a, SIDE, 0);
+    a[0] = 0.0; /* needs a pivot */
+    memcpy(was, a, sizeof a);
+    fill_matrix(b, 7, 0);
+    b[49] = b[50] = 1.0;
+    memcpy(x, b, sizeof x);
+    loom_solve(a, SIDE, x, RIGHT);
+    for (int i = 0; i < SIDE; i++)
+        for (int j = 0; j < RIGHT; j++) {
+            double sum = 0.0;
+            for (int k = 0; k < SIDE; k++)
+                sum += was[i * SIDE + k] * x[k * RIGHT + j];
+            ck_near(sum, b[i * RIGHT + j], 1e-11);
+        }
+    memset(a, 0, sizeof a);
+    loom_solve(a, SIDE, x, RIGHT);
+    ck_assert(isnan(x[0]));
+}
+END_TEST
+
+START_TEST(eigen_of_symmetric)
+{
+    enum { SIDE = 23 };
+    double a[SIDE * SIDE], was[SIDE * SIDE], value[SIDE], vector[SIDE * SIDE];
+    fill_matrix(a, SIDE, 1);
+    memcpy(was, a, sizeof a);
+    for (int i = 0; i < SIDE; i++)
+        for (int j = 0; j < i; j++)
+            a[i * SIDE + j] = NAN; /* must not be read */
+    loom_eigen(a, SIDE, value, vector);
+    for (int i = 0; i < SIDE; i++) {
+        ck_assert(i == 0 || value[i] <= value[i - 1]);
+        for (int j = 0; j < SIDE; j++) {
+            double sum = 0.0, dot = 0.0;
+            for (int k = 0; k < SIDE; k++) {
+                sum += was[j * SIDE + k] * vector[i * SIDE + k];
+                dot += vector[i * SIDE + k] * vector[j * SIDE + k];
+            }
+            ck_near(sum, value[i] * vector[i * SIDE + j], 1e-11);
+            ck_near(dot, i == j ? 1.0 : 0.0, 1e-12);
+        }
+    }
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {cholesky,       not_positive_definite,           packing,
-                                  ridge_recovers, ridge_score_is_the_held_out_one, ridge_refuses};
+    const TTest *const tests[] = {
+        cholesky,  not_positive_definite, packing, ridge_recovers, ridge_score_is_the_held_out_one, ridge_refuses,
+        solve_any, eigen_of_symmetric};
     return run_suite("linalg", (int)(sizeof tests / sizeof *tests), tests, 20);
 }

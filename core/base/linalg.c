@@ -154,3 +154,68 @@ void loom_solve(double *a, int64_t n, double *b, int64_t m)
             b[i * m + j] = sum / a[i * n + i];
         }
 }
+
+/* Rotates coordinates p and q so that a[p, q] becomes 0. */
+static void rotate(double *a, double *vector, int64_t n, int64_t p, int64_t q)
+{
+    const double theta = (a[q * n + q] - a[p * n + p]) / (2.0 * a[p * n + q]);
+    const double t = (theta >= 0.0 ? 1.0 : -1.0) / (fabs(theta) + sqrt(theta * theta + 1.0));
+    const double c = 1.0 / sqrt(t * t + 1.0), s = t * c;
+    for (int64_t k = 0; k < n; k++) {
+        const double x = a[k * n + p], y = a[k * n + q];
+        a[k * n + p] = c * x - s * y;
+        a[k * n + q] = s * x + c * y;
+    }
+    for (int64_t k = 0; k < n; k++) {
+        const double x = a[p * n + k], y = a[q * n + k], u = vector[p * n + k], v = vector[q * n + k];
+        a[p * n + k] = c * x - s * y;
+        a[q * n + k] = s * x + c * y;
+        vector[p * n + k] = c * u - s * v;
+        vector[q * n + k] = s * u + c * v;
+    }
+}
+
+static double off_diagonal(const double *a, int64_t n)
+{
+    double sum = 0.0;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = i + 1; j < n; j++)
+            sum += a[i * n + j] * a[i * n + j];
+    return sum;
+}
+
+static void sort_pairs(double *value, double *vector, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        int64_t best = i;
+        for (int64_t j = i + 1; j < n; j++)
+            if (value[j] > value[best])
+                best = j;
+        const double was = value[i];
+        value[i] = value[best];
+        value[best] = was;
+        swap_rows(vector, i, best, n);
+    }
+}
+
+void loom_eigen(double *a, int64_t n, double *value, double *vector)
+{
+    enum { SWEEPS = 60 };
+    double size = 0.0;
+    memset(vector, 0, (size_t)(n * n) * sizeof *vector);
+    for (int64_t i = 0; i < n; i++) {
+        vector[i * n + i] = 1.0;
+        size += a[i * n + i] * a[i * n + i];
+        for (int64_t j = 0; j < i; j++)
+            a[i * n + j] = a[j * n + i];
+    }
+    size += 2.0 * off_diagonal(a, n);
+    for (int sweep = 0; sweep < SWEEPS && off_diagonal(a, n) > 1e-28 * size; sweep++)
+        for (int64_t p = 0; p < n; p++)
+            for (int64_t q = p + 1; q < n; q++)
+                if (a[p * n + q] != 0.0)
+                    rotate(a, vector, n, p, q);
+    for (int64_t i = 0; i < n; i++)
+        value[i] = a[i * n + i];
+    sort_pairs(value, vector, n);
+}

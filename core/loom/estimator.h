@@ -54,7 +54,8 @@ struct loom_estimator {
     int64_t (*states)(const void *self, const struct loom_recording *of,
                       int32_t dims); /* numbers of state, ascending in dims */
     int64_t (*sums)(const void *self, const struct loom_recording *of, int32_t dims);
-    /* Numbers of scratch that add and predict get, for sequences of at most `bins` bins; not zeroed. */
+    /* Numbers of scratch that add and predict get, for sequences of at most `bins` bins. It is theirs from the first
+     * sequence of a node to the last, all with one state; only its first number is set to 0 before them. */
     int64_t (*scratch)(const void *self, const struct loom_recording *of, int32_t dims, int32_t bins);
     /* [step] sums += what one sequence has to say, given the state that the last pass left (zeros before the first). */
     void (*add)(const void *self, const struct loom_sequence *s, const double *state, double *sums, double *scratch);

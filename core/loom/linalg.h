@@ -22,8 +22,12 @@ LOOM_API int loom_cholesky(double *a, int64_t n, struct loom_error *e);
 /* Solve a x = b for b [n, m] in place, `u` as loom_cholesky left it. */
 LOOM_API void loom_cholesky_solve(const double *u, int64_t n, double *b, int64_t m);
 /* Solve a x = b for b [n, m] in place, any square `a` of small size, which is overwritten (Gaussian elimination with
- * partial pivoting). Where `a` is singular b becomes NaN. */
+ * partial pivoting): its diagonal holds the pivots, whose product is the determinant but for its sign. Where `a` is
+ * singular b becomes NaN. */
 LOOM_API void loom_solve(double *a, int64_t n, double *b, int64_t m);
+/* Eigenvalues of a symmetric `a`, which is overwritten, in descending order, and eigenvectors of unit length, one a row
+ * of vector [n, n] (cyclic Jacobi: Golub & Van Loan, 8.5). */
+LOOM_API void loom_eigen(double *a, int64_t n, double *value, double *vector);
 
 /* Sums of a regression of y [rows, m] on x [rows, n]: the Gram matrix of z = (1, x, y), packed, [loom_moments_size]. */
 LOOM_API int64_t loom_moments_size(int64_t n, int64_t m);

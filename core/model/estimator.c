@@ -168,6 +168,7 @@ static void sums_forward(const struct loom_node *n, void *scratch)
     double *state = scratch, *sums = loom_node_out(n);
     memset(sums, 0, (size_t)t->sums * sizeof *sums);
     join_state(state, loom_node_host(loom_node_input(n, 0)), t->states);
+    state[t->states] = 0.0;
     for (int32_t r = 0, end; r < over->rows; r = end) {
         struct loom_sequence s;
         end = end_of_segment(over, r);
@@ -245,6 +246,7 @@ static void answers_forward(const struct loom_node *n, void *scratch)
     double *state = scratch, *dense = state + t->states, *own = dense + (int64_t)most_asked(t) * t->dims;
     loom_real *out = loom_node_out(n);
     join_state(state, loom_node_host(loom_node_input(n, 0)), t->states);
+    own[0] = 0.0;
     for (int32_t r = t->first, end; r < t->first + t->count; r = end) {
         struct loom_sequence s;
         end = end_of_segment(over, r);

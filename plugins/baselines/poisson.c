@@ -248,6 +248,15 @@ static void start(struct solving *v)
         }
 }
 
+/* Takes back the last step of every problem: nobody has looked at where it leads. */
+static void step_back(struct solving *v)
+{
+    double *state = v->x->state;
+    const int64_t n = problems_of(&v->p, state) * v->p.k * v->p.units;
+    for (int64_t i = 0; i < n; i++)
+        state[v->p.w + i] -= state[v->p.s + i];
+}
+
 /* The final problem from where cross-validation ended with the unit's α, `best` by number. */
 static void start_final(struct solving *v, int64_t u, int64_t best)
 {
@@ -431,9 +440,11 @@ static void next_phase(struct solving *v)
         state[0] = one ? FINAL : VALIDATE;
         start(v);
     } else if (state[0] == VALIDATE) {
+        step_back(v);
         choose(v);
         state[0] = FINAL;
     } else {
+        step_back(v);
         state[0] = DONE;
     }
 }
