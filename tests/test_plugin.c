@@ -217,7 +217,7 @@ static int load_elsewhere(const char *file)
         struct loom_loaded *all;
         int n;
         alarm(10);
-        exit(loom_module_load(file, &all, &n, &error) == LOOM_OK ? 0 : 1);
+        exit(loom_module_load(file, NULL, &all, &n, &error) == LOOM_OK ? 0 : 1);
     }
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     return status;

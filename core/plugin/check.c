@@ -177,19 +177,19 @@ static int check_options(const struct loom_plugin *p, const char *file, struct l
 int loom_plugin_check(const struct loom_plugin *p, const char *file, const char *stem, struct loom_loaded *out,
                       struct loom_error *e)
 {
-    static const struct loom_build_block ours = LOOM_BUILD_BLOCK;
-    return loom_plugin_check_for(&ours, p, file, stem, out, e);
+    return loom_plugin_check_for(NULL, p, file, stem, out, e);
 }
 
-int loom_plugin_check_for(const struct loom_build_block *ours, const struct loom_plugin *p, const char *file,
+int loom_plugin_check_for(const struct loom_build_block *host, const struct loom_plugin *p, const char *file,
                           const char *stem, struct loom_loaded *out, struct loom_error *e)
 {
+    static const struct loom_build_block ours = LOOM_BUILD_BLOCK;
     int rc;
     if (p->size < offsetof(struct loom_plugin, id))
         return loom_fail(
             e, LOOM_EPLUGIN, file, 0,
             "the plugin's descriptor says that it is %u bytes long; set .size = sizeof(struct loom_plugin)", p->size);
-    if ((rc = check_build(&p->build, ours, file, e)) != LOOM_OK)
+    if ((rc = check_build(&p->build, host != NULL ? host : &ours, file, e)) != LOOM_OK)
         return rc;
     if (p->size < offsetof(struct loom_plugin, ops))
         return loom_fail(e, LOOM_EPLUGIN, file, 0,

@@ -40,7 +40,8 @@ static void file_stem(const char *file, char *out, size_t size)
 
 typedef const struct loom_plugin *(*entry_fn)(uint32_t index);
 
-static int check_all(entry_fn entry, const char *file, struct loom_loaded *loaded, int *n, struct loom_error *e)
+static int check_all(entry_fn entry, const char *file, const struct loom_build_block *host, struct loom_loaded *loaded,
+                     int *n, struct loom_error *e)
 {
     char stem[256];
     file_stem(file, stem, sizeof stem);
@@ -48,7 +49,7 @@ static int check_all(entry_fn entry, const char *file, struct loom_loaded *loade
         const struct loom_plugin *p = entry((uint32_t)*n);
         if (p == NULL)
             break;
-        int rc = loom_plugin_check(p, file, *n == 0 ? stem : NULL, &loaded[*n], e);
+        int rc = loom_plugin_check_for(host, p, file, *n == 0 ? stem : NULL, &loaded[*n], e);
         if (rc != LOOM_OK)
             return rc;
     }
@@ -58,7 +59,8 @@ static int check_all(entry_fn entry, const char *file, struct loom_loaded *loade
     return LOOM_OK;
 }
 
-int loom_module_load(const char *file, struct loom_loaded **out, int *n, struct loom_error *e)
+int loom_module_load(const char *file, const struct loom_build_block *host, struct loom_loaded **out, int *n,
+                     struct loom_error *e)
 {
     struct loom_elf elf;
     *out = NULL;
@@ -83,7 +85,7 @@ int loom_module_load(const char *file, struct loom_loaded **out, int *n, struct 
     struct loom_loaded *loaded = calloc(LOOM_MODULE_PLUGINS, sizeof *loaded);
     if (loaded == NULL)
         return loom_fail(e, LOOM_ENOMEM, file, 0, "no memory for a plugin's descriptors; free some");
-    rc = check_all(entry, file, loaded, n, e);
+    rc = check_all(entry, file, host, loaded, n, e);
     if (rc != LOOM_OK) {
         free(loaded);
         *n = 0;

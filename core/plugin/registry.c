@@ -32,6 +32,7 @@ struct loom_registry {
     struct loom_loaded **builtin;
     size_t folders, modules, knowns, refusals, builtins;
     int scanned, careful;
+    const struct loom_build_block *host; /* NULL: this build's */
 };
 
 static int no_memory(struct loom_error *e)
@@ -167,6 +168,11 @@ void loom_registry_careful(struct loom_registry *r)
     r->careful = 1;
 }
 
+void loom_registry_host(struct loom_registry *r, const struct loom_build_block *host)
+{
+    r->host = host;
+}
+
 static struct module *known_module(const struct loom_registry *r, const struct stat *st)
 {
     for (size_t i = 0; i < r->modules; i++)
@@ -176,10 +182,10 @@ static struct module *known_module(const struct loom_registry *r, const struct s
 }
 
 /* Load here what did not end the process that tried it: `tried`, or one that is started now. */
-static int load(struct module *m, int careful, const struct loom_tried *tried, struct loom_error *why)
+static int load(const struct loom_registry *r, struct module *m, const struct loom_tried *tried, struct loom_error *why)
 {
     struct loom_tried now;
-    if (tried == NULL && careful) {
+    if (tried == NULL && r->careful) {
         int rc = loom_plugin_try(m->file, LOOM_TRIED_SECONDS, &now, why);
         if (rc != LOOM_OK)
             return rc;
@@ -187,7 +193,7 @@ static int load(struct module *m, int careful, const struct loom_tried *tried, s
     }
     if (tried != NULL && tried->end != LOOM_TRIED_SOUND)
         return loom_fail(why, LOOM_EPLUGIN, m->file, 0, "%s", tried->text);
-    return loom_module_load(m->file, &m->loaded, &m->n, why);
+    return loom_module_load(m->file, r->host, &m->loaded, &m->n, why);
 }
 
 /* The module of an existing file: one file is one module, whatever its path (links, "./"). `tried`: how it went
@@ -210,7 +216,7 @@ static struct module *open_module(struct loom_registry *r, const char *file, con
     m->ino = st->st_ino;
     r->module[r->modules++] = m;
     struct loom_error why = {0};
-    int rc = load(m, r->careful, tried, &why);
+    int rc = load(r, m, tried, &why);
     if (rc != LOOM_OK)
         return refuse(r, m->file, why.message, e) == LOOM_OK ? m : NULL;
     for (int i = 0; i < m->n; i++)

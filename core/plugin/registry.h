@@ -34,6 +34,10 @@ LOOM_API void loom_registry_free(struct loom_registry *r);
  * look at plugins, not for those who use them. */
 LOOM_API void loom_registry_careful(struct loom_registry *r);
 
+/* From now on what is loaded is held against `host` (borrowed) instead of this build's own block, NULL = its own again:
+ * how a test is the later version that meets an older plugin. */
+void loom_registry_host(struct loom_registry *r, const struct loom_build_block *host);
+
 /* The plugin `name` of `kind` (0 = of any kind): a built-in, one already loaded, NAME.so in the first folder that has a
  * sound one, or, where `name` holds a '/', that file. LOOM_EPLUGIN with every path tried and why it would not do, and
  * the nearest id of that kind there is. */

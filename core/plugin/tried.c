@@ -85,7 +85,7 @@ int loom_plugin_try_child(const char *file)
     int n;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     setrlimit(RLIMIT_CORE, &none);
-    const int rc = loom_module_load(file, &all, &n, &e);
+    const int rc = loom_module_load(file, NULL, &all, &n, &e);
     if (rc != LOOM_OK)
         used = (size_t)snprintf(text, sizeof text, "%s", e.message);
     for (int i = 0; rc == LOOM_OK && i < n && used < sizeof text; i++)
