@@ -52,8 +52,12 @@ static void tell(void *payload, const struct loom_ablate_note *n)
     if (t->moved)
         fputs("\r\033[K", stderr);
     t->moved = n->moving;
+    size_t width = (size_t)terminal_width(), size = strlen(n->text);
+    if (size > width) /* not within a letter of several bytes */
+        for (size = width; size > 0 && ((unsigned char)n->text[size] & 0xc0) == 0x80;)
+            size--;
     if (n->moving)
-        fprintf(stderr, "%.*s", terminal_width(), n->text);
+        fprintf(stderr, "%.*s", (int)size, n->text);
     else
         fprintf(stderr, "%s\n", n->text);
     fflush(stderr);

@@ -27,8 +27,8 @@ struct job {
 struct gang {
     struct loom_ablation *a;
     struct job *job;
-    int jobs, threads, next, done, failed, tries, stopping;
-    double told_s;
+    int jobs, threads, next, done, failed, tries, ended, stopping;
+    double told_s, spent_s; /* spent: by those that ended, in all */
 };
 
 static double now_s(void)
@@ -161,6 +161,8 @@ static void finish(struct gang *g, struct job *j)
         g->failed++;
         loom_ablation_say(g->a, 0, "FAILED  %s, seed %lld: %s", j->cell->label, seed, t->failed ? t->failed : "");
     }
+    g->ended++;
+    g->spent_s += j->process.seconds;
     loom_process_release(&j->process);
     j->cell = NULL;
 }
@@ -198,6 +200,9 @@ static void tell(struct gang *g)
     loom_str_printf(&s, "%d of %d", g->done, g->tries);
     if (g->failed)
         loom_str_printf(&s, ", %d failed", g->failed);
+    if (g->ended > 0)
+        loom_str_printf(&s, ", about %.0f min left",
+                        ceil(g->spent_s / g->ended * (g->tries - g->done - g->failed) / g->jobs / 60));
     for (int i = 0; i < g->jobs; i++) {
         char at[96];
         if (!g->job[i].cell)
