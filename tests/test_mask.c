@@ -295,6 +295,51 @@ START_TEST(masks_hang_on_keys)
 }
 END_TEST
 
+/* In the scheme that holds to the past, what is said of a bin stays when later bins change, prompt and all layers
+ * included; in the same model asked by times it does not. */
+START_TEST(causal_scheme_holds_to_the_past)
+{
+    for (int causal = 0; causal < 2; causal++) {
+        char text[800];
+        snprintf(text, sizeof(text),
+                 "tokenizer: { plugin = \"bins\"; };"
+                 "backbone: { plugin = \"vit\"; width = 16; depth = 3; heads = 2; decoder_depth = 0; };" MAE(
+                     "hide_how = \"zero\"; hide = 0.4; hide_prompt = true; hide_by = \"%s\";"),
+                 causal ? "causal" : "time");
+        struct world *w = world_new(text, 0.0);
+        struct loom_shard *s = open_shard(w);
+        struct loom_block block;
+        ck_ok(loom_block_init(&block, loom_model_store(w->model), &w->e), &w->e);
+        run(w, s, 0, 1, LOOM_EVALUATE, 0, &block);
+        const struct loom_reading *r = loom_shard_reading(s, 0);
+        int32_t n = r->ask->elems, early = 0, late = 0;
+        loom_real *before = malloc((size_t)n * sizeof(*before));
+        memcpy(before, r->params, (size_t)n * sizeof(*before));
+        int64_t origin = w->windows.sample[0].origin_ns / 20000000;
+        for (int i = FRAMES / 2; i < FRAMES; i++)
+            for (int u = 0; u < UNITS; u++)
+                w->count[0][(origin + i) * UNITS + u] = (uint16_t)(w->count[0][(origin + i) * UNITS + u] + 5);
+        run(w, s, 0, 1, LOOM_EVALUATE, 0, &block);
+        r = loom_shard_reading(s, 0);
+        ck_assert_int_eq(r->ask->elems, n);
+        for (int32_t row = 0; row < r->ask->rows; row++)
+            for (int32_t i = r->ask->first_elem[row]; i < r->ask->first_elem[row + 1]; i++) {
+                int differs = memcmp(&before[i], &r->params[i], sizeof(*before)) != 0;
+                if (r->ask->axis[0][row] < 0.02 * FRAMES / 2)
+                    early += differs;
+                else
+                    late += differs;
+            }
+        ck_assert(late > 0);
+        ck_assert(causal ? early == 0 : early > 0);
+        free(before);
+        loom_block_release(&block);
+        loom_shard_free(s);
+        world_free(w);
+    }
+}
+END_TEST
+
 static int refused(const char *pipeline, struct loom_error *e)
 {
     struct world *w = world_new(ZEROED(""), 0.0);
@@ -344,6 +389,7 @@ int main(void)
                                   mixes_whole_rows,
                                   schemes,
                                   masks_hang_on_keys,
+                                  causal_scheme_holds_to_the_past,
                                   refuses_with_the_nearest_choice};
     return run_suite("mask", (int)(sizeof(tests) / sizeof(tests[0])), tests, 120.0);
 }
