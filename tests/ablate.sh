@@ -9,7 +9,7 @@ trap 'rm -rf "$dir"' EXIT
 LOOM_CACHE=$dir/cache
 export LOOM_CACHE
 cfg=$top_srcdir/tests/ablate.cfg
-echo 1..19
+echo 1..20
 
 check() { # what, status
     number=$((number + 1))
@@ -88,6 +88,9 @@ wait $pid
 test $? -eq 1 && grep -q "go on with --resume" "$dir/said" && grep -q stopped "$dir/i/status" &&
     grep -q stopped "$dir/i/cells/02-MAE/seed-1/status" && ! test -e "$dir/i/results.json"
 check "interrupted: everything is saved" $?
+
+sed -i 's/"data.bin_ms": "50.0"/"data.bin_ms": "20.0"/; /data.crop_jitter/d' "$dir/one/cells/02-MAE/identity.json"
+try 3 "cell 'MAE'.*changed since it was begun: data.bin_ms was 20.0 and is 50.0" ablate --resume "$dir/one"
 
 # A failing cell, and what is wrong with a file.
 axis() { printf 'name = "x"; pipeline = "%s/tests/tiny.cfg"; set = ( "stages.pretrain.steps=1", "stages.decode.steps=1" );\nseeds = ( 1 ); %s\naxes: ( { name = "a"; %s values: ( { label = "one"; }, { label = "two"; set = ( "%s" ); } ); } );\n' "$top_srcdir" "$3" "$2" "$1" >"$dir/x.cfg"; }

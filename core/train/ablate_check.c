@@ -112,8 +112,8 @@ static int same_data(const struct loom_ablation *a, const struct loom_cell *x, c
     return 1;
 }
 
-/* The first key in which c is not like `other`; NULL: none. */
-static const char *difference(const struct loom_cell *c, const struct loom_cell *other, int with_data)
+/* The first key in which c is not like `other`; NULL: none. both 0: keys that `other` does not have may be there. */
+static const char *difference(const struct loom_cell *c, const struct loom_cell *other, int with_data, int both)
 {
     const char *key;
     json_t *value;
@@ -124,7 +124,7 @@ static const char *difference(const struct loom_cell *c, const struct loom_cell 
     }
     json_object_foreach(c->identity, key, value)
     {
-        if ((with_data || strncmp(key, "data.", 5) != 0) && !json_object_get(other->identity, key))
+        if (both && (with_data || strncmp(key, "data.", 5) != 0) && !json_object_get(other->identity, key))
             return key;
     }
     return NULL;
@@ -139,7 +139,7 @@ static int hold(const struct loom_ablation *a, int k, struct loom_error *e)
             other = &a->cell[i];
             with_data = 1;
         }
-    const char *key = difference(c, other, with_data);
+    const char *key = difference(c, other, with_data, 1);
     if (!key)
         return LOOM_OK;
     const char *here = json_string_value(json_object_get(c->identity, key)),
@@ -197,7 +197,7 @@ static int hold_to_begun(const struct loom_cell *c, struct loom_error *e)
     struct loom_cell before = {.identity = loom_json_load(path, 1 << 26, e)};
     if (!before.identity)
         return LOOM_EDATA;
-    const char *key = difference(c, &before, 1);
+    const char *key = difference(c, &before, 1, 0); /* keys that are new to this version have their defaults */
     const char *now = json_string_value(json_object_get(c->identity, key ? key : "")),
                *then = json_string_value(json_object_get(before.identity, key ? key : ""));
     int code =
