@@ -294,18 +294,23 @@ static double dot(const double *a, const double *b, int64_t n)
     return sum;
 }
 
-/* Takes the step that led here and what it did to the gradient g into the unit's pairs; a ring, newest at kept - 1. */
+/* Takes the step that led here and what it did to the gradient g into the unit's pairs, a ring with the newest at
+ * kept - 1, unless the step says nothing of the curvature: a unit that has converged takes none. */
 static void remember(double *history, const double *g, const double *s, int64_t stride, int64_t k)
 {
     const int64_t at = (int64_t)history[k] % MEMORY;
-    double *step = history + k + 1 + at * 2 * k, *change = step + k;
+    double *step = history + k + 1 + at * 2 * k, *change = step + k, bend = 0.0, size = 0.0;
+    for (int64_t j = 0; j < k; j++) {
+        bend += s[j * stride] * (g[j] - history[j]);
+        size += (g[j] - history[j]) * (g[j] - history[j]);
+    }
+    if (!(bend > 1e-10 * size) || !(size > 0.0))
+        return;
     for (int64_t j = 0; j < k; j++) {
         step[j] = s[j * stride];
         change[j] = g[j] - history[j];
     }
-    if (dot(step, change, k) > 0.0)
-        history[k] += 1.0;
-    memcpy(history, g, (size_t)k * sizeof *g);
+    history[k] += 1.0;
 }
 
 /* v->d = H g (Nocedal & Wright, algorithm 7.4), H⁻¹ starting as M, scaled as the newest pair says. */
@@ -393,14 +398,16 @@ static void move(struct solving *v, int64_t i, int64_t u)
             step = fmin(fmax(-scalar[STEP * n] * scalar[SLOPE * n] / bend, 0.1), 4.0);
     }
     const double decrement = dot(v->g, v->d, k);
+    if (!(decrement > 1e-15))
+        step = 0.0;
     for (int64_t j = 0; j < k; j++) {
-        s[j * n] = -step * v->d[j];
+        s[j * n] = step > 0.0 ? -step * v->d[j] : 0.0;
         w[j * n] += s[j * n];
     }
     scalar[OBJECTIVE * n] = value;
-    scalar[SLOPE * n] = -step * decrement;
+    scalar[SLOPE * n] = step > 0.0 ? -step * decrement : 0.0;
     scalar[STEP * n] = step;
-    v->worst = fmax(v->worst, decrement);
+    v->worst = fmax(v->worst, -scalar[SLOPE * n]);
 }
 
 /* Each unit's α: the one whose problems say best what was left out of them. */

@@ -5,11 +5,13 @@
     python3 tests/golden/baselines.py > tests/golden/baselines.json
 
 wiener, wiener-cascade: scikit-learn's Ridge and numpy's polyfit. kalman: the textbook's covariance form, and scipy's
-Riccati solver. glm: scikit-learn's PoissonRegressor, in a loop over parts and penalties. Made with Python 3.11, numpy 2, scipy 1, scikit-learn 1.
+Riccati solver. glm: scikit-learn's PoissonRegressor, in a loop over parts and penalties. gpfa: elephant's EM from
+the same start, and inference by dense joint Gaussians. Made with Python 3.11, numpy 2, scipy 1, scikit-learn 1, elephant 1.2.
 """
 import json
 
 import numpy as np
+from elephant.gpfa import gpfa_core
 from scipy.linalg import solve_discrete_are
 from sklearn.linear_model import PoissonRegressor, Ridge
 
@@ -98,12 +100,12 @@ def kalman(z, v, lag, differences, steady, noise):
     return np.array(out)
 
 
-def population(held):
-    """Units that share three slow latents; the last `held` are held out."""
+def population():
+    """Units that share three slow latents, and two of these."""
     x = np.zeros((BINS, 3))
     for t in range(1, BINS):
         x[t] = 0.95 * x[t - 1] + 0.3 * rng.normal(size=3)
-    return rng.poisson(np.exp(0.5 + x @ rng.normal(size=(3, 14)) * 0.6))
+    return rng.poisson(np.exp(0.5 + x @ rng.normal(size=(3, 14)) * 0.6)), np.round(10 * x[:, :2], 3)
 
 
 def log_rates(z, bins, sd):
@@ -136,9 +138,59 @@ def glm(z, held, sd, alphas):
     return np.array(out).T
 
 
+def gpfa_start(y, dims, tau_bins):
+    """Probabilistic principal components."""
+    value, vector = np.linalg.eigh(np.cov(y, ddof=0))
+    value, vector = value[::-1], vector[:, ::-1]
+    C = vector[:, :dims] * np.sqrt(value[:dims] - value[dims:].mean())
+    var = y.var(axis=1)
+    return {"covType": "rbf", "gamma": np.full(dims, tau_bins ** -2.0), "eps": np.full(dims, 1e-3), "d": y.mean(axis=1),
+            "C": C, "R": np.diag(np.maximum(var - (C ** 2).sum(axis=1), 0.01 * var)),
+            "notes": {"learnKernelParams": True, "learnGPNoise": False, "RforceDiagonal": True}}
+
+
+def gpfa_latents(y, p):
+    """E[x] of one piece y [units, bins], from the joint covariance of all of x and y, rotated: [bins, dims]."""
+    n, T = p["C"].shape[1], y.shape[1]
+    at = np.arange(T)
+    k = [0.999 * np.exp(-0.5 * g * (at[:, None] - at) ** 2) + 1e-3 * np.eye(T) for g in np.ravel(p["gamma"])]
+    xx = sum(np.kron(k[i], np.outer(np.eye(n)[i], np.eye(n)[i])) for i in range(n))
+    xy = xx @ np.kron(np.eye(T), p["C"].T)
+    yy = np.kron(np.eye(T), p["C"]) @ xy + np.kron(np.eye(T), p["R"])
+    x = xy @ np.linalg.solve(yy, (y - p["d"].reshape(-1, 1)).T.ravel())
+    _, D, Vt = np.linalg.svd(p["C"], full_matrices=False)
+    return x.reshape(T, n) @ (D[:, None] * Vt).T
+
+
+def gpfa_path(y, p, piece):
+    """Pieces that overlap by half; each bin from where it stands furthest from an end."""
+    T, hop, out, at = y.shape[1], piece // 2, [], 0
+    while len(out) < T:
+        start = max(min(at, T - piece), 0)
+        bins = min(piece, T - start)
+        upto = T if start + bins == T else start + bins - (bins - hop) // 2
+        x = gpfa_latents(y[:, start:start + bins], p)
+        out += list(x[len(out) - start:upto - start])
+        at += hop
+    return np.array(out)
+
+
+def gpfa(z, v, dims, piece, iterations, lam):
+    y = np.sqrt(z).T
+    seqs = [y[:, t:t + piece] for t in range(0, TRAIN, piece)]
+    table = np.empty(len(seqs), dtype=[("T", int), ("y", "O")])
+    table["T"] = piece
+    for i, one in enumerate(seqs):
+        table[i]["y"] = one
+    p, *_ = gpfa_core.em(gpfa_start(y[:, :TRAIN], dims, 2.0), table, max_iters=iterations, tol=0, freq_ll=1)
+    x = np.vstack([gpfa_path(y[:, part], p, piece) for part in parts()])
+    model = Ridge(alpha=TRAIN * lam * x.var(axis=0).mean()).fit(x, v[:TRAIN])
+    return model.predict(gpfa_path(y[:, TEST:], p, piece))
+
+
 def main():
     z, v = reach()
-    n = population(4)
+    n, x = population()
     cases = [
         {"baseline": "wiener", "options": "lags = 3; lambdas = ( 0.1 );", "skip": 2, "test": wiener(z, v, 3, 0.1)[2]},
         {"baseline": "wiener-cascade", "options": "lags = 3; lambdas = ( 0.1 );", "skip": 2,
@@ -154,12 +206,17 @@ def main():
         {"baseline": "glm", "options": "sigma_ms = 100.0; alphas = ( 0.001, 0.03, 1.0 );",
          "test": glm(n, 4, 2.0, [0.001, 0.03, 1.0])},
     ]
-    for c in cases + spikes:
+    latents = [
+        {"baseline": "gpfa", "options": "dims = 3; segment = 14; iterations = 8; tolerance = 0.0; lags = 1; lambdas = ( 0.01 );",
+         "test": gpfa(n, x, 3, 14, 8, 0.01), "tolerance": 0.002},
+    ]
+    for c in cases + spikes + latents:
         c.setdefault("tolerance", 2e-4)
         c["test"] = round_all(c["test"], 6)
     print(json.dumps({"decode": {"asked": "vel", "counts": z.tolist(), "value": v.tolist(), "cases": cases},
                       "co-smoothing": {"asked": "spikes", "held_out": 4, "counts": n.tolist(), "value": v.tolist(),
-                                       "cases": spikes}}))
+                                       "cases": spikes},
+                      "latents": {"asked": "vel", "counts": n.tolist(), "value": x.tolist(), "cases": latents}}))
 
 
 main()
