@@ -5,8 +5,8 @@
  *     x_1 ~ N(μ, V)   x_{t+1} = A x_t + w, w ~ N(0, Q)   y_it = c_i·x_t + d_i + e, e ~ N(0, r_i), for i observed at t.
  *
  * Dynamics are one for all recordings; each neuron has its own c, d, r. The E step works in information form, which
- * never touches what is missing; the M step is closed. Several random starts run side by side for half of the passes,
- * and the likeliest goes on: with missing pairs the likelihood has local optima. */
+ * never touches what is missing; the M step is closed. Several random starts run side by side for a quarter of the
+ * passes, and the likeliest goes on: with missing pairs the likelihood has local optima. */
 #include "latents.h"
 
 #include <loom/linalg.h>
@@ -489,7 +489,7 @@ static int solve(const void *self, const struct loom_estimate *x, struct loom_er
         if (rc != LOOM_OK)
             return rc;
     }
-    if (state[CHOSEN] < 0.0 && state[PASSES] >= 0.5 * iterations)
+    if (state[CHOSEN] < 0.0 && state[PASSES] >= 0.25 * iterations)
         state[CHOSEN] = likeliest(l, &p, state);
     if (state[CHOSEN] >= 0.0) {
         const double *model = state + p.model + (int64_t)state[CHOSEN] * p.model_size;
@@ -579,8 +579,8 @@ static int lds_create(const struct loom_setup *s, void **self, struct loom_error
 
 static const struct loom_option options[] = {
     LATENTS_OPTIONS,
-    {"restarts", LOOM_OPT_INT, 0, "3", "[1,100]", NULL,
-     "Random starts, which run side by side for half of the passes; the likeliest goes on."},
+    {"restarts", LOOM_OPT_INT, 0, "2", "[1,100]", NULL,
+     "Random starts, which run side by side for a quarter of the passes; the likeliest goes on."},
     {"same_units", LOOM_OPT_BOOL, 0, "false", NULL, NULL,
      "Units of one name in several recordings of a subject are one neuron: populations that overlap are stitched."},
     {"causal", LOOM_OPT_BOOL, 0, "false", NULL, NULL, "Filter: latents of a bin know of it and of those before alone."},
