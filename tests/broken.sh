@@ -4,11 +4,12 @@
 # near the top of its source says which check must see that, how, and which others may see it too:
 #     breaks: CHECK-ID [(failed|crashed|hung|warned)] [; may break: CHECK-ID, CHECK-ID]
 # `may break: *` runs the named check alone: for plugins that crash or hang wherever they are used. leak-valgrind, which
-# takes long, is run where it is named alone.
+# takes long, is run where it is named alone. With NAMED_ALONE set no plugin sees other checks than its own.
 : "${LOOM_PROGRAM:?}" "${top_srcdir:?}" "${top_builddir:?}"
 dir=$(mktemp -d) || exit 99
 trap 'rm -rf "$dir"' EXIT
-export LOOM_CACHE=$dir/cache
+export LOOM_CACHE=$dir/cache TMPDIR=$dir/tmp
+mkdir "$TMPDIR"
 built=$top_builddir/tests/broken/.libs
 # A sanitizer makes everything slow; TEST_PATIENCE says so.
 limit=$((${CK_TIMEOUT_MULTIPLIER:-4} > 4 ? 20 : 5))
@@ -41,7 +42,8 @@ source_of() {
 
 # look FILE CHECK OUTCOME OTHERS: what is wrong with the suite's findings; nothing if they are as due.
 look() {
-    local file=$1 check=$2 outcome=$3 others=$4 id found verdicts
+    local file=$1 check=$2 outcome=$3 others=${NAMED_ALONE:+*} id found verdicts
+    others=${others:-$4}
     case $others in
     '*') verdicts=$([ "$check" != leak-valgrind ] || limit=60; conform --only "$check" "$file") ;;
     *) verdicts=$(conform --skip leak-valgrind "$file") ;;
@@ -64,7 +66,7 @@ for so in "$built"/*.so; do
     head -n 12 "$(source_of "$name")" | grep -q 'breaks: ' && broken+=("$name")
 done
 [ ${#broken[@]} -ge 11 ] || { echo "Bail out! only ${#broken[@]} broken plugins in $built"; exit 1; }
-echo "1..$((${#broken[@]} + 8))"
+echo "1..$((${#broken[@]} + 9))"
 
 for name in "${broken[@]}"; do
     line=$(head -n 12 "$(source_of "$name")" | sed -n 's/^.*breaks: //p' | sed 's| *\*/ *$||' | head -n 1)
@@ -103,3 +105,5 @@ says "a library that is not there" "$dir/sound.so" "libgone.so"
 verdict "a file that is not there" "$(
     conform "$dir/absent.so" >/dev/null
     grep -q "there is no such file" "$dir/said" || echo "is not said to be absent")"
+
+verdict "those that died left no files" "$(ls "$TMPDIR" | grep loom-conform)"

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FRONT = 8, WORDS = 8, SETS = 32, ALL = FRONT + 3 + WORDS + SETS + 1 };
+enum { FRONT = 8, WORDS = 9, SETS = 32, ALL = FRONT + 3 + WORDS + SETS + 1 };
 
 struct words {
     char self[4096], own[WORDS][4700], set[SETS][256];
@@ -24,6 +24,7 @@ static void fill(struct words *w, const struct loom_trial *t, const char *check,
     snprintf(w->own[5], sizeof *w->own, "path=%s", t->plugin_path);
     snprintf(w->own[6], sizeof *w->own, "%s%s", t->data ? "data=" : "", t->data ? t->data : "");
     snprintf(w->own[7], sizeof *w->own, "%s%s", probe ? "probe=" : "", probe ? probe : "");
+    snprintf(w->own[8], sizeof *w->own, "place=%s", t->folder);
     for (int i = 0; i < t->spec->sets && i < SETS; i++)
         snprintf(w->set[i], sizeof *w->set, "set=%.240s", t->spec->set[i]);
 }

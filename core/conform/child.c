@@ -21,13 +21,21 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
     return remove(path);
 }
 
-static int make_folder(struct loom_trial *t)
+int loom_conform_folder(char *out, size_t size, const char *place, struct loom_error *e)
 {
     const char *tmp = getenv("TMPDIR");
-    snprintf(t->folder, sizeof t->folder, "%s/loom-conform-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-    return mkdtemp(t->folder)
-               ? LOOM_OK
-               : loom_fail(&t->e, LOOM_EIO, t->folder, 0, "cannot be made: set TMPDIR to a folder that can");
+    snprintf(out, size, "%s/loom-conform-XXXXXX", place ? place : tmp && *tmp ? tmp : "/tmp");
+    if (mkdtemp(out))
+        return LOOM_OK;
+    int code = loom_fail(e, LOOM_EIO, out, 0, "cannot be made: set TMPDIR to a folder where it can");
+    out[0] = '\0';
+    return code;
+}
+
+void loom_conform_clear(const char *folder)
+{
+    if (folder[0])
+        nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 static void set_paths(struct loom_trial *t)
@@ -42,11 +50,11 @@ int loom_trial_run(struct loom_trial *t)
 {
     int outcome;
     set_paths(t);
-    if (make_folder(t) != LOOM_OK)
+    if (loom_conform_folder(t->folder, sizeof t->folder, t->place, &t->e) != LOOM_OK)
         return loom_trial_fail_error(t, "a folder to work in");
     outcome = t->check->run(t);
     loom_registry_free(t->registry);
-    nftw(t->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    loom_conform_clear(t->folder);
     return outcome;
 }
 
@@ -62,7 +70,7 @@ static void confine(const struct loom_conform_spec *spec)
 
 /* KEY=VALUE words of the child's command line, see runner.c. */
 struct words {
-    const char *check, *file, *kind, *id, *probe, *data, *set[32];
+    const char *check, *file, *kind, *id, *probe, *data, *place, *set[32];
     struct loom_conform_spec spec;
 };
 
@@ -88,6 +96,8 @@ static void read_words(int argc, char **argv, struct words *w)
             w->data = value;
         else if (strncmp(argv[i], "probe", n) == 0)
             w->probe = value;
+        else if (strncmp(argv[i], "place", n) == 0)
+            w->place = value;
         else if (strncmp(argv[i], "seed", n) == 0)
             w->spec.seed = strtoull(value, NULL, 10);
         else if (strncmp(argv[i], "set", n) == 0 && w->spec.sets < 32)
@@ -125,6 +135,7 @@ int loom_conform_child(int argc, char **argv, loom_refuse_fn *refuse)
     t = (struct loom_trial){.spec = &w.spec, .file = w.file, .kind = w.kind, .id = w.id, .seed = w.spec.seed};
     t.probe = w.probe;
     t.data = w.data;
+    t.place = w.place;
     w.spec.refuse = refuse;
     t.check = w.check ? loom_check_named(w.check) : NULL;
     if (!t.check || !t.kind || !t.id)

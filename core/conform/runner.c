@@ -39,6 +39,7 @@ struct suite {
     struct task *task;
     int tasks, told;
     char *xfail;
+    char folder[256]; /* of the children's own folders: what one that died left in its is removed with it */
 };
 
 /* ---- subjects ---- */
@@ -251,6 +252,7 @@ static int words_of(const struct suite *s, const struct task *t, char word[][WOR
     snprintf(word[n++], WORD, "seed=%llu", (unsigned long long)q->seed);
     if (q->plugin_path)
         snprintf(word[n++], WORD, "path=%s", q->plugin_path);
+    snprintf(word[n++], WORD, "place=%s", s->folder);
     const char *data = data_of(q, t->subject->id), *text;
     if (data)
         snprintf(word[n++], WORD, "data=%s", data);
@@ -394,8 +396,9 @@ int loom_conform(const struct loom_conform_spec *spec, struct loom_conform_count
         spec->plan(spec->payload, s.tasks);
     if (code == LOOM_OK && spec->in_process)
         run_here(&s);
-    else if (code == LOOM_OK)
+    else if (code == LOOM_OK && (code = loom_conform_folder(s.folder, sizeof s.folder, NULL, e)) == LOOM_OK)
         code = run_children(&s, e);
+    loom_conform_clear(s.folder);
     for (int i = 0; i < s.subjects; i++)
         free(s.subject[i].refusal);
     free(s.subject);

@@ -22,6 +22,7 @@ struct loom_trial {
     int quiet;                      /* 1: partners in worlds draw no random numbers: no masks, no dropout */
     int whole;                      /* 1: the plugin at its usual size, where worlds make it small otherwise */
     int behavior;                   /* of a tokenizer: it serves a behaviour, not spikes; known once a world is open */
+    const char *place;              /* the folder in which `folder` is made; NULL: $TMPDIR or /tmp */
     char folder[256];               /* of its own, empty at the start, removed at the end */
     struct loom_registry *registry; /* after loom_trial_load */
     const struct loom_plugin *plugin; /* after loom_trial_load */
