@@ -34,8 +34,9 @@ int loom_settings_small(const struct loom_option *table, char line[][256], int m
     static const struct {
         const char *name;
         int value;
-    } small[] = {{"width", 32},   {"depth", 2},  {"layers", 2}, {"heads", 2},
-                 {"sessions", 2}, {"units", 12}, {"trials", 12}};
+    } small[] = {{"width", 32},      {"depth", 2},      {"layers", 2},     {"heads", 2},
+                 {"sessions", 2},    {"units", 12},     {"trials", 12},    {"latents", 4},
+                 {"cross_heads", 1}, {"self_heads", 2}, {"head_width", 16}};
     int n = 0;
     for (const struct loom_option *o = table; o && o->name && n < most; o++)
         for (size_t i = 0; i < sizeof small / sizeof *small; i++)

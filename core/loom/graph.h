@@ -144,8 +144,8 @@ loom_gather(struct loom_graph *g, struct loom_node *table,
             struct loom_node *index); /* [V,W],[R] I32 → [R,W]; index -1 → a zero row.
                                        * Here and below an index of an input is checked while building; one that another
                                        * op made counts as -1 where it is out of range. */
-/* [V,W] → [rows,W]: the table's rows at real-valued places at [rows], in units of its rows: between two rows the mean of
- * both, weighed by distance; before the first and behind the last, that one. Places are borrowed like groups. */
+/* [V,W] → [rows,W]: the table's rows at real-valued places at [rows], in units of its rows: between two rows the mean
+ * of both, weighed by distance; before the first and behind the last, that one. Places are borrowed like groups. */
 LOOM_API struct loom_node *loom_between(struct loom_graph *g, struct loom_node *table, int64_t rows, const double *at);
 LOOM_API struct loom_node *loom_scatter(struct loom_graph *g, struct loom_node *x, struct loom_node *index,
                                         int64_t rows); /* [R,W],[R] → [rows,W], adding in row order */

@@ -116,9 +116,9 @@ const struct loom_masses *loom_shard_masses(const struct loom_shard *s);
  * or terms are kept. */
 int loom_shard_build(struct loom_shard *s, const struct loom_masses *joined, struct loom_block *block, int first,
                      struct loom_error *e);
-/* From the next build on every loom_read gives keep × what was answered + right × the parameters under which the targets
- * are likeliest (nothing, where a tokenizer has targets of its own that are no means) + by; NULL: what was answered.
- * Borrowed until the next call. How checks hold objectives to answers that no model gives. */
+/* From the next build on every loom_read gives keep × what was answered + right × the parameters under which the
+ * targets are likeliest (nothing, where a tokenizer has targets of its own that are no means) + by; NULL: what was
+ * answered. Borrowed until the next call. How checks hold objectives to answers that no model gives. */
 struct loom_stand_in {
     double keep, right, by;
 };

@@ -179,7 +179,9 @@ int loom_leak_mask(struct loom_probe *p, struct loom_leak *out, struct loom_erro
             code = mask_view(p, (enum loom_mode)mode, v, &said, &asked, out, e);
     }
     loom_said_release(&said);
-    return code == LOOM_OK && !asked ? unasked(out, "nothing that is hidden is scored: what is shown and asked tells how well it is copied") : code;
+    return code == LOOM_OK && !asked
+               ? unasked(out, "nothing that is hidden is scored: what is shown and asked tells how well it is copied")
+               : code;
 }
 
 /* ---- NaN where something is hidden ---- */
@@ -247,7 +249,9 @@ int loom_leak_nan(struct loom_probe *p, struct loom_leak *out, struct loom_error
     }
     loom_said_release(&said);
     loom_said_release(&then);
-    return code == LOOM_OK && !asked ? unasked(out, "nothing that is hidden is scored: what is shown and asked tells how well it is copied") : code;
+    return code == LOOM_OK && !asked
+               ? unasked(out, "nothing that is hidden is scored: what is shown and asked tells how well it is copied")
+               : code;
 }
 
 /* ---- what is held out ---- */
