@@ -94,6 +94,19 @@ static int has_causal(const struct loom_plugin *p)
     return 0;
 }
 
+static int offered(struct loom_trial *t, uint64_t *offers)
+{
+    struct loom_world w;
+    struct loom_probe p;
+    int code = loom_world_probe(t, &w, &p, NULL, 0);
+    if (code != LOOM_OK)
+        return code;
+    *offers = loom_model_traits(p.model, LOOM_BACKBONE)->offers;
+    loom_probe_release(&p);
+    loom_world_release(&w);
+    return LOOM_OK;
+}
+
 static int causal(struct loom_trial *t)
 {
     char line[200];
@@ -101,19 +114,15 @@ static int causal(struct loom_trial *t)
         return loom_trial_fail_error(t, "loading it");
     snprintf(line, sizeof line, "%s.causal=true", loom_world_prefix(t));
     const char *own[] = {line}, *view[] = {"stages.0.objectives.0.causal=true"};
-    int outcome = LOOM_PASSED;
-    if (t->plugin->kind == LOOM_BACKBONE) { /* a view may ask for it, whatever the options say */
-        struct loom_world w;
-        struct loom_probe p;
+    int outcome = LOOM_PASSED, baseline = t->plugin->kind == LOOM_BASELINE;
+    if (t->plugin->kind == LOOM_BACKBONE || baseline) { /* a view may ask for it, whatever the options say */
         uint64_t offers = 0;
-        if (loom_world_probe(t, &w, &p, NULL, 0) != LOOM_OK)
+        if (offered(t, &offers) != LOOM_OK)
             return loom_trial_fail_error(t, "a small experiment");
-        offers = loom_model_traits(p.model, LOOM_BACKBONE)->offers;
-        loom_probe_release(&p);
-        loom_world_release(&w);
-        if (!(offers & LOOM_CAUSAL))
+        if (offers & LOOM_CAUSAL)
+            outcome = leak(t, view, !baseline, loom_leak_causal);
+        else if (!baseline || !has_causal(t->plugin))
             return loom_trial_skip(t, "it does not offer LOOM_CAUSAL");
-        outcome = leak(t, view, 1, loom_leak_causal);
     } else if (!has_causal(t->plugin)) {
         return loom_trial_skip(t, "it has no option `causal`");
     }
@@ -121,7 +130,7 @@ static int causal(struct loom_trial *t)
 }
 const struct loom_check loom_check_causal_leak = {
     .id = "causal-leak",
-    .kinds = LOOM_KIND(LOOM_BACKBONE) | LOOM_KIND(LOOM_OBJECTIVE),
+    .kinds = LOOM_KIND(LOOM_BACKBONE) | LOOM_KIND(LOOM_OBJECTIVE) | LOOM_KIND(LOOM_BASELINE),
     .level = LOOM_REQUIRED,
     .what = "Where LOOM_CAUSAL is offered, or an option `causal` is there: activity after a time t0 of each window is "
             "replaced. What is said of times before t0 must keep its bits. A decoder that saw the future cannot be "

@@ -79,15 +79,90 @@ static int overfit(struct loom_trial *t)
     loom_world_release(&w);
     return outcome;
 }
+
+static int is_series(const void *payload, int32_t recording, int32_t unit, int64_t t_ns)
+{
+    (void)payload, (void)recording, (void)t_ns;
+    return unit < 0;
+}
+
+/* Squared distance of what `said` says from the targets of `due`, added to *sum. */
+static int add_misfit(const struct loom_said *said, const struct loom_said *due, double *sum, double *mass)
+{
+    for (int64_t i = 0; i < due->n && said->n == due->n; i++)
+        if (due->weight[i] > 0) {
+            const double gap = (double)said->value[i] - (double)due->target[i];
+            *sum += gap * gap;
+            *mass += 1;
+        }
+    return said->n == due->n;
+}
+
+/* Mean squared errors of `p` and of `q`, from the targets of p, over the windows that both were fitted to. */
+static int errors_of(struct loom_probe *p, struct loom_probe *q, const struct loom_windows *w, double error[2],
+                     struct loom_error *e)
+{
+    struct loom_said own = {0}, others = {0};
+    double sum[2] = {0, 0}, mass[2] = {0, 0};
+    int code = LOOM_OK, n = w->n < LOOM_PROBE_FIT_WINDOWS ? w->n : LOOM_PROBE_FIT_WINDOWS;
+    for (int at = 0; at < n && code == LOOM_OK; at += LOOM_PROBE_WINDOWS) {
+        const int some = n - at < LOOM_PROBE_WINDOWS ? n - at : LOOM_PROBE_WINDOWS;
+        code = loom_probe_pass(p, w->sample + at, some, LOOM_EVALUATE, 0, NULL, NULL, &own, e);
+        if (code == LOOM_OK)
+            code = loom_probe_pass(q, w->sample + at, some, LOOM_EVALUATE, 0, NULL, NULL, &others, e);
+        if (code == LOOM_OK && (!add_misfit(&own, &own, sum, mass) || !add_misfit(&others, &own, sum + 1, mass + 1)))
+            code = loom_fail(e, LOOM_ESHAPE, NULL, 0, "it answers other questions where behaviour is noise");
+    }
+    loom_said_release(&own);
+    loom_said_release(&others);
+    for (int i = 0; i < 2; i++)
+        error[i] = sum[i] / mass[i];
+    return code;
+}
+
+/* A baseline is fitted: to the behaviour as it is, and to noise in its place. */
+static int fitted(struct loom_trial *t)
+{
+    const struct loom_alteration noise = {.here = is_series, .series = LOOM_SERIES_NOISE, .seed = t->seed + 1};
+    struct loom_probe p, q = {0};
+    struct loom_world w;
+    double error[2] = {NAN, NAN};
+    if (loom_world_probe(t, &w, &p, NULL, 0) != LOOM_OK)
+        return loom_trial_fail_error(t, "a small experiment");
+    int code = loom_probe_like(&q, &p, &noise, 1, &t->e), outcome;
+    if (code == LOOM_OK)
+        code = errors_of(&p, &q, &w.windows, error, &t->e);
+    if (code != LOOM_OK)
+        outcome = loom_trial_fail_error(t, "fitting it twice");
+    else if (error[0] < error[1])
+        outcome = loom_trial_pass(t);
+    else
+        outcome = loom_trial_fail(t,
+                                  "it answers the windows that it was fitted to with a mean squared error of %.4g, and "
+                                  "with %.4g where it was fitted to noise in the place of their behaviour; less is "
+                                  "due: look for sums that nobody adds to, and for an update that changes no state",
+                                  error[0], error[1]);
+    loom_probe_release(&q);
+    loom_probe_release(&p);
+    loom_world_release(&w);
+    return outcome;
+}
+
+static int learns(struct loom_trial *t)
+{
+    return strcmp(t->kind, loom_kind_name(LOOM_BASELINE)) == 0 ? fitted(t) : overfit(t);
+}
 const struct loom_check loom_check_learn_overfit = {
     .id = "learn-overfit",
-    .kinds = LOOM_KIND(LOOM_TOKENIZER) | LOOM_KIND(LOOM_BACKBONE) | LOOM_KIND(LOOM_OBJECTIVE),
+    .kinds = LOOM_MODEL_KINDS,
     .level = LOOM_STRICT,
-    .what = "With partners that suit it, 200 steps on four fixed windows must halve what the loss has above the least "
-            "that is possible. What "
-            "cannot learn four windows by heart learns nothing else.",
+    .what =
+        "With partners that suit it, 200 steps on four fixed windows must halve what the loss has above the least "
+        "that is possible. What "
+        "cannot learn four windows by heart learns nothing else. A baseline, which is fitted, must answer the windows "
+        "that it was fitted to better than when it is fitted to noise in the place of their behaviour.",
     .seconds = 120,
-    .run = overfit,
+    .run = learns,
 };
 
 /* The summary's promise in use: the plugin with defaults alone, in a whole stage of one step. */

@@ -76,7 +76,7 @@ enum loom_power {
     LOOM_AHEAD = 1u << 20,        /* … after the last row */
     LOOM_LATENT = 1u << 21,       /* answers carry `latent` */
     LOOM_OPEN = 1u << 22,         /* answers see the memory through `x` alone */
-    LOOM_CAUSAL = 1u << 23,       /* can hold to the past */
+    LOOM_CAUSAL = 1u << 23,       /* can hold to the past; a baseline: does */
     LOOM_CARRY = 1u << 24,        /* streams bin by bin with carried state */
     LOOM_TARGET_SPACE = 1u << 25, /* answers in data units: no head, truth or render is put on top */
     /* offered by the objective */

@@ -332,6 +332,8 @@ int loom_model_visible(const struct loom_model *m, int modality)
 int loom_model_causal(const struct loom_model *m)
 {
     const struct loom_option *o = m->backbone_at.plugin->options;
+    if (m->backbone_at.plugin->kind == LOOM_BASELINE)
+        return (m->backbone_at.traits.offers & LOOM_CAUSAL) != 0;
     for (; o && o->name; o++)
         if (strcmp(o->name, "causal") == 0 && o->type == LOOM_OPT_BOOL)
             return loom_opt_bool(m->backbone_at.options, "causal");

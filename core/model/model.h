@@ -61,7 +61,8 @@ const char *loom_model_modality(const struct loom_model *m, int i);
 const char *loom_model_likelihood(const struct loom_model *m, int modality);  /* NULL: cannot be asked */
 const char *loom_model_series_unit(const struct loom_model *m, int modality); /* "cm/s"; "" unless a behaviour */
 int loom_model_visible(const struct loom_model *m, int modality);             /* its rows may stand in a view's input */
-int loom_model_causal(const struct loom_model *m); /* the backbone has an option `causal`, and it is true */
+int loom_model_causal(const struct loom_model *m); /* its answers hold to the past: the backbone's option `causal` is
+                                                    * true, or a baseline offers LOOM_CAUSAL */
 /* What the part of that kind said of itself: the tokenizer of spikes, the backbone or baseline, the first objective.
  * NULL: there is none. */
 const struct loom_traits *loom_model_traits(const struct loom_model *m, uint32_t kind);

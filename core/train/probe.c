@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const size_t ARENA = (size_t)1 << 30;
-enum { FIT_WINDOWS = 64, FIT_PASSES = 64 };
+enum { FIT_PASSES = 64 };
 
 /* ---- what was said ---- */
 
@@ -103,7 +103,7 @@ const char *loom_said_place(const struct loom_probe *p, const struct loom_said *
 static int fit(struct loom_probe *p, const struct loom_windows *w, struct loom_error *e)
 {
     const struct loom_store *store = loom_model_store(p->model);
-    int more = 1, n = w->n < FIT_WINDOWS ? w->n : FIT_WINDOWS;
+    int more = 1, n = w->n < LOOM_PROBE_FIT_WINDOWS ? w->n : LOOM_PROBE_FIT_WINDOWS;
     double *sums = calloc((size_t)store->size[LOOM_LIFE_SUM] + 1, sizeof *sums);
     struct loom_said said = {0};
     for (int pass = 0; sums && more > 0 && pass < FIT_PASSES; pass++) {

@@ -23,7 +23,10 @@ struct loom_said {
 };
 void loom_said_release(struct loom_said *s);
 
-enum { LOOM_PROBE_WINDOWS = 4 };
+enum {
+    LOOM_PROBE_WINDOWS = 4,
+    LOOM_PROBE_FIT_WINDOWS = 64, /* the first of the training windows: what is fitted is fitted to them */
+};
 struct loom_probe {
     struct loom_runner runner; /* a copy, with the catalogue of this probe */
     const struct loom_stage *stage, *evaluates;
