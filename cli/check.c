@@ -32,6 +32,7 @@ static int check(const struct request *q, const char **override)
         .size = sizeof spec,
         .pipeline = q->pipeline,
         .plugin_path = q->path,
+        .careful = 1,
         .threads = q->threads ? loom_words_threads(q->threads) : 0,
         .overrides = q->overrides,
         .override = override,

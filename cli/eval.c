@@ -50,6 +50,7 @@ static int evaluate(const struct request *q, const char **override)
         .resume = is_folder(q->run) ? q->run : NULL,
         .pipeline = q->run,
         .plugin_path = q->path,
+        .careful = 1,
         .threads = q->threads ? loom_words_threads(q->threads) : 0,
         .overrides = q->overrides,
         .override = override,

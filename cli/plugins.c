@@ -121,7 +121,7 @@ static int run(const struct request *q, struct loom_error *e)
     int rc = loom_registry_new(&r, q->path, e);
     if (rc != LOOM_OK)
         return rc;
-    loom_registry_careful(r);
+    loom_registry_careful(r, LOOM_CARE_ALL);
     if (strcmp(q->verb, "describe") == 0)
         rc = q->id != NULL ? describe_one(r, q->id, q->format, e) : describe_all(r, q->format, e);
     else if ((rc = loom_registry_scan(r, e)) == LOOM_OK) {

@@ -77,6 +77,7 @@ static int run(const struct request *q, const char **override)
         .out = q->out,
         .resume = q->resume,
         .plugin_path = q->path,
+        .careful = 1,
         .threads = q->threads ? loom_words_threads(q->threads) : 0,
         .dry = q->dry,
         .overrides = q->overrides,

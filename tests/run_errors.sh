@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What `loom run`, `loom check` and `loom eval` say and return when something is wrong: each line of the list is an exit
 # code, words that the message holds, and the command.
-: "${LOOM_PROGRAM:?}" "${top_srcdir:?}"
+: "${LOOM_PROGRAM:?}" "${top_srcdir:?}" "${top_builddir:?}"
 dir=$(mktemp -d) || exit 99
 trap 'rm -rf "$dir"' EXIT
 LOOM_CACHE=$dir/cache
@@ -33,7 +33,7 @@ quiet() { # WHAT COMMAND...
 }
 
 fast="stages.pretrain.steps=1 stages.decode.steps=1"
-echo 1..38
+echo 1..40
 try 2 usage run
 try 2 "wrong" run "$tiny" --wrong
 try 2 "does not fit here" run "$tiny" --threads many
@@ -84,3 +84,6 @@ try 1 "safetensors" eval "$dir/run"
 try 0 "leaks" check "$tiny"
 try 0 "dry run" run "$tiny" --dry
 try 1 "is not a number at step 1" run "$tiny" stages.pretrain.optimizer.lr=1e300 stages.pretrain.optimizer.schedule=constant stages.pretrain.optimizer.clip=0 --out "$dir/wild"
+crashing=$top_builddir/tests/broken/.libs/load_crash.so
+try 4 "crashes while loading" run "$tiny" $fast tokenizer.plugin="\"$crashing\"" --out "$dir/crash"
+try 4 "crashes while loading" check "$tiny" tokenizer.plugin="\"$crashing\""

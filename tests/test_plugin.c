@@ -445,7 +445,7 @@ START_TEST(deadly_files)
 
     struct loom_registry *r;
     ck_assert_int_eq(loom_registry_new(&r, folder, &error), LOOM_OK);
-    loom_registry_careful(r);
+    loom_registry_careful(r, LOOM_CARE_ALL);
     loom_error_clear(&error);
     ck_assert_int_eq(loom_registry_find(r, LOOM_TOKENIZER, "load_crash", &p, &error), LOOM_EPLUGIN);
     says("crashes while loading");

@@ -46,6 +46,8 @@ struct loom_run_spec {
     const char *resume;          /* folder of a run that stopped; NULL: a new run */
     const char *plugin_path;     /* folders, ':'-separated; NULL: the usual ones alone */
     int threads;                 /* > 0: instead of the pipeline's */
+    int careful;                 /* 1: plugins that are not installed are loaded by a process of their own first, so
+                                  * that one that crashes or hangs there is an error: LOOM_EPLUGIN */
     int dry;                     /* 1: stop before the first step; nothing is written */
     const volatile sig_atomic_t
         *stop; /* not NULL: when it becomes non-zero, finish the step, save, return LOOM_ESTOP */

@@ -31,7 +31,8 @@ struct loom_registry {
     struct loom_refused *refused;
     struct loom_loaded **builtin;
     size_t folders, modules, knowns, refusals, builtins;
-    int scanned, careful;
+    int scanned;
+    enum loom_care care;
     const struct loom_build_block *host; /* NULL: this build's */
 };
 
@@ -163,9 +164,16 @@ void loom_registry_free(struct loom_registry *r)
     free(r);
 }
 
-void loom_registry_careful(struct loom_registry *r)
+void loom_registry_careful(struct loom_registry *r, enum loom_care care)
 {
-    r->careful = 1;
+    r->care = care;
+}
+
+static int is_tried(const struct loom_registry *r, const char *file)
+{
+    const size_t n = strlen(LOOM_PLUGIN_DIR);
+    const int installed = strncmp(file, LOOM_PLUGIN_DIR, n) == 0 && file[n] == '/';
+    return r->care == LOOM_CARE_ALL || (r->care == LOOM_CARE_STRANGERS && !installed);
 }
 
 void loom_registry_host(struct loom_registry *r, const struct loom_build_block *host)
@@ -185,7 +193,7 @@ static struct module *known_module(const struct loom_registry *r, const struct s
 static int load(const struct loom_registry *r, struct module *m, const struct loom_tried *tried, struct loom_error *why)
 {
     struct loom_tried now;
-    if (tried == NULL && r->careful) {
+    if (tried == NULL && is_tried(r, m->file)) {
         int rc = loom_plugin_try(m->file, LOOM_TRIED_SECONDS, &now, why);
         if (rc != LOOM_OK)
             return rc;

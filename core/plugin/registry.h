@@ -30,9 +30,14 @@ LOOM_API int loom_registry_new(struct loom_registry **out, const char *path, str
 /* Frees the lists. Modules stay mapped: nothing that points into them dangles, and leak reports can name them. */
 LOOM_API void loom_registry_free(struct loom_registry *r);
 
-/* From now on a process of its own tries every file before it is loaded here, as loom_registry_scan does: for those who
- * look at plugins, not for those who use them. */
-LOOM_API void loom_registry_careful(struct loom_registry *r);
+/* From now on a process of its own tries files before they are loaded here, as loom_registry_scan does: what crashes or
+ * hangs while it is loaded is refused in words. A file costs some 20 ms. */
+enum loom_care {
+    LOOM_CARE_NONE = 0,
+    LOOM_CARE_STRANGERS = 1, /* all but those in the folder compiled in: for those who use plugins */
+    LOOM_CARE_ALL = 2,       /* for those who look at them */
+};
+LOOM_API void loom_registry_careful(struct loom_registry *r, enum loom_care care);
 
 /* From now on what is loaded is held against `host` (borrowed) instead of this build's own block, NULL = its own again:
  * how a test is the later version that meets an older plugin. */

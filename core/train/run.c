@@ -73,6 +73,8 @@ static int open_rest(struct loom_running *x, const struct loom_run_spec *spec, s
     struct loom_runner *r = &x->runner;
     int threads = spec->threads > 0 ? spec->threads : (int)loom_opt_int(x->pipeline.options, "threads");
     int code = loom_registry_new(&r->registry, spec->plugin_path, e);
+    if (code == LOOM_OK && spec->careful)
+        loom_registry_careful(r->registry, LOOM_CARE_STRANGERS);
     if (code == LOOM_OK)
         code = loom_pool_new(&r->pool, threads > 0 ? threads : loom_cpu_count(), e);
     if (code == LOOM_OK)
