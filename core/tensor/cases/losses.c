@@ -21,7 +21,7 @@ static struct loom_node *high(struct loom_case_run *r)
 {
     struct loom_node *x =
         loom_case_leaf(r, "x", LOOM_FILL_EDGELESS, LOOM_AXIS_PLAIN, 2, (int64_t[]){r->c->rows, r->c->width});
-    return loom_scale(r->graph, x, 4, LOOM_LOG_RATE_MOST);
+    return loom_scale(r->graph, x, 0.5, LOOM_LOG_RATE_MOST);
 }
 
 static struct loom_node *weights(struct loom_case_run *r)
