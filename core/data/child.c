@@ -16,10 +16,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define RESERVES_ADDRESSES 1
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define RESERVES_ADDRESSES 1
 #endif
 #endif
@@ -43,7 +43,7 @@ static void confine(int64_t memory_bytes, double cpu_s)
 #ifndef RESERVES_ADDRESSES
     limit(RLIMIT_AS, (rlim_t)memory_bytes, (rlim_t)memory_bytes);
 #else
-    (void)memory_bytes; /* AddressSanitizer maps terabytes that it never touches */
+    (void)memory_bytes; /* sanitizers map terabytes that they never touch */
 #endif
 }
 
