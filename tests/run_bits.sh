@@ -48,7 +48,7 @@ run --out "$dir/length"
 length=$(($(date +%s%N) - began))
 killed=0 failed=0 round=0 found=0
 : >"$dir/said"
-while test $killed -lt "$kills" && test $failed -eq 0; do
+while test $failed -eq 0 && { test $killed -lt "$kills" || { test "$found" -le $((kills / 5)) && test $killed -lt $((4 * kills)); }; }; do
     round=$((round + 1))
     threads=$((round % 3 + 1))
     if test -e "$dir/k/pipeline.cfg"; then
