@@ -29,8 +29,8 @@ static const char usage[] =
     "  --plugin-path    folders, ':' between them, searched before $LOOM_PLUGIN_PATH\n";
 
 struct request {
-    const char *ablation, *out, *resume, *jobs, *threads, *path, *wrong;
-    int dry, quiet, keys, overrides;
+    const char *out, *resume, *path;
+    int dry, quiet, keys, jobs, threads;
 };
 
 struct teller {
@@ -63,30 +63,6 @@ static void tell(void *payload, const struct loom_ablate_note *n)
     fflush(stderr);
 }
 
-static int read_request(int argc, char **argv, struct request *q, const char **override)
-{
-    const struct loom_word words[] = {
-        {"--out", &q->out, NULL},         {"--resume", &q->resume, NULL},    {"--jobs", &q->jobs, NULL},
-        {"--threads", &q->threads, NULL}, {"--plugin-path", &q->path, NULL}, {"--dry", NULL, &q->dry},
-        {"--quiet", NULL, &q->quiet},     {"--keys", NULL, &q->keys},        {NULL, NULL, NULL},
-    };
-    if (loom_words_read(argc, argv, words, &q->ablation, override, &q->overrides, &q->wrong))
-        return 1;
-    q->wrong = NULL;
-    if (q->keys)
-        return argc != 2;
-    if (!q->ablation == !q->resume)
-        return 1;
-    if (q->threads && loom_words_threads(q->threads) < 0)
-        q->wrong = q->threads;
-    if (q->jobs && loom_words_threads(q->jobs) < 0)
-        q->wrong = q->jobs;
-    if (q->resume && (q->out || q->dry || q->overrides > 0))
-        q->wrong =
-            "--resume goes on with an ablation as it is: give it --jobs, --threads, --quiet and --plugin-path alone";
-    return q->wrong != NULL;
-}
-
 static int print_keys(void)
 {
     char *text = NULL;
@@ -98,7 +74,7 @@ static int print_keys(void)
     return 0;
 }
 
-static int ablate(const struct request *q, const char **override)
+static int ablate(const struct request *q, const struct loom_line *l)
 {
     char folder[4096] = "", program[4096], *table = NULL;
     struct teller t = {.terminal = isatty(STDERR_FILENO), .quiet = q->quiet};
@@ -107,15 +83,15 @@ static int ablate(const struct request *q, const char **override)
     program[n > 0 ? n : 0] = '\0';
     struct loom_ablate_spec spec = {
         .size = sizeof spec,
-        .overrides = q->overrides,
-        .override = override,
-        .ablation = q->ablation,
+        .overrides = l->overrides,
+        .override = l->override,
+        .ablation = l->operand[0],
         .out = q->out,
         .resume = q->resume,
         .plugin_path = q->path,
         .program = *program ? program : "loom",
-        .jobs = q->jobs ? loom_words_threads(q->jobs) : 0,
-        .threads = q->threads ? loom_words_threads(q->threads) : 0,
+        .jobs = q->jobs,
+        .threads = q->threads,
         .dry = q->dry,
         .stop = &loom_stop_request,
         .note = tell,
@@ -140,22 +116,22 @@ static int ablate(const struct request *q, const char **override)
 int loom_cmd_ablate(int argc, char **argv)
 {
     struct request q = {0};
-    const char **override = calloc((size_t)argc + 1, sizeof *override);
-    int code;
-    if (!override)
-        return 1;
-    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-        fputs(usage, stdout);
-        code = 0;
-    } else if (read_request(argc, argv, &q, override)) {
-        fprintf(stderr, "loom ablate: %s%s\n%s", q.wrong ? q.wrong : "name one ablation, or one to resume",
-                q.wrong && q.wrong[1] != '-' ? " does not fit here" : "", usage);
-        code = 2;
-    } else if (q.keys) {
-        code = print_keys();
-    } else {
-        code = ablate(&q, override);
-    }
-    free(override);
+    const struct loom_word words[] = {
+        {"--out", .text = &q.out},          {"--resume", .text = &q.resume},    {"--jobs", .count = &q.jobs},
+        {"--threads", .count = &q.threads}, {"--plugin-path", .text = &q.path}, {"--dry", .flag = &q.dry},
+        {"--quiet", .flag = &q.quiet},      {"--keys", .flag = &q.keys},        {.name = NULL},
+    };
+    struct loom_line l = {.command = "loom ablate", .usage = usage, .words = words, .most = 1, .assigns = 1};
+    int code = loom_line_read(&l, argc, argv);
+    if (code < 0 && q.keys && argc != 2)
+        code = loom_line_refuse(&l, "--keys stands alone");
+    if (code < 0 && !q.keys && (l.operands == 1) == (q.resume != NULL))
+        code = loom_line_refuse(&l, "name one ablation, or one to resume");
+    if (code < 0 && q.resume && (q.out || q.dry || l.overrides > 0))
+        code = loom_line_refuse(&l, "--resume goes on with an ablation as it is: give it --jobs, --threads, --quiet "
+                                    "and --plugin-path alone");
+    if (code < 0)
+        code = q.keys ? print_keys() : ablate(&q, &l);
+    loom_line_free(&l);
     return code;
 }

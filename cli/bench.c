@@ -44,9 +44,8 @@ struct target {
 };
 
 struct request {
-    const char *only, *steps, *bins, *threads, *path, *picture;
-    int json, all, quick, sections;
-    int count; /* bins of a stream */
+    const char *only, *path, *picture;
+    int json, all, quick, sections, steps, bins, threads;
     struct target *target;
     int targets, named;  /* named: by the user */
     const char **common; /* overrides before any pipeline */
@@ -66,14 +65,6 @@ struct found {
 };
 
 /* ---- words ---- */
-
-static int wrong(const char *word, const char *const *candidates)
-{
-    const char *near = candidates ? loom_nearest(word, candidates) : NULL;
-    fprintf(stderr, "loom bench: '%s' does not fit here%s%s%s\n%s", word, near ? "; did you mean '" : "",
-            near ? near : "", near ? "'?" : "", usage);
-    return 2;
-}
 
 static int add_target(struct request *q, const char *pipeline, int shipped)
 {
@@ -95,37 +86,24 @@ static int add_override(const char ***list, int *n, const char *word)
     return 0;
 }
 
-static int read_words(int argc, char **argv, struct request *q)
+/* KEY=VALUE before any pipeline is for all, behind one for that one. */
+static int sort_words(struct request *q, const struct loom_line *l)
 {
-    const struct loom_word words[] = {
-        {"--only", &q->only, NULL},        {"--steps", &q->steps, NULL},
-        {"--bins", &q->bins, NULL},        {"--threads", &q->threads, NULL},
-        {"--plugin-path", &q->path, NULL}, {"--picture", &q->picture, NULL},
-        {"--all", NULL, &q->all},          {"--quick", NULL, &q->quick},
-        {"--json", NULL, &q->json},        {NULL, NULL, NULL},
-    };
-    const char *names[sizeof words / sizeof *words] = {NULL};
-    for (size_t i = 0; words[i].name; i++)
-        names[i] = words[i].name;
-    for (int i = 1; i < argc; i++) {
-        const char *word = argv[i];
-        int taken = loom_words_take(argc, argv, words, &i), lost = 0;
-        if (taken < 0 || (!taken && word[0] == '-'))
-            return wrong(word, names);
+    int lost = 0;
+    for (int i = 0; i < l->operands && !lost; i++) {
+        const char *word = l->operand[i];
         struct target *last = q->targets > 0 ? &q->target[q->targets - 1] : NULL;
-        if (!taken && strchr(word, '='))
+        if (strchr(word, '='))
             lost = last ? add_override(&last->override, &last->overrides, word)
                         : add_override(&q->common, &q->commons, word);
-        else if (!taken)
+        else
             lost = add_target(q, word, 0);
-        if (lost)
-            return 1;
     }
-    return 0;
+    return lost ? 1 : -1;
 }
 
 /* "ops,steps" as bits; 0 where a word is none, which is said. */
-static int sections_of(const char *list)
+static int sections_of(const struct loom_line *l, const char *list)
 {
     int sections = 0;
     char word[32];
@@ -136,7 +114,8 @@ static int sections_of(const char *list)
             if (strcmp(word, section_name[i]) == 0)
                 known = 1 << i;
         if (!known) {
-            wrong(word, section_name);
+            const char *near = loom_nearest(word, section_name);
+            loom_line_refuse(l, "--only: there is no part '%s'; did you mean '%s'?", word, near ? near : "steps");
             return 0;
         }
         sections |= known;
@@ -144,39 +123,28 @@ static int sections_of(const char *list)
     return sections;
 }
 
-static int bins_of(const struct request *q)
+static int understand(struct request *q, const struct loom_line *l)
 {
-    char *end;
-    long n = q->bins ? strtol(q->bins, &end, 10) : q->quick ? 200 : 2000;
-    return q->bins && (end == q->bins || *end || n > LOOM_BENCH_BINS) ? -1 : (int)n;
-}
-
-static int understand(struct request *q)
-{
-    int steps = q->steps ? loom_words_threads(q->steps) : q->quick ? 5 : 20;
     size_t n = q->picture ? strlen(q->picture) : 0;
-    q->sections = q->only ? sections_of(q->only) : ALL_SECTIONS;
+    q->sections = q->only ? sections_of(l, q->only) : ALL_SECTIONS;
     if (!q->sections)
         return 2;
-    q->count = bins_of(q);
-    if (q->count < 1)
-        return wrong(q->bins, NULL);
-    if (steps < 1 || steps > LOOM_BENCH_ROUNDS)
-        return wrong(q->steps, NULL);
-    if (q->threads && loom_words_threads(q->threads) < 0)
-        return wrong(q->threads, NULL);
+    if (!q->bins)
+        q->bins = q->quick ? 200 : 2000;
+    if (!q->steps)
+        q->steps = q->quick ? 5 : 20;
     if (q->picture && (n < 5 || strcmp(q->picture + n - 4, ".svg") != 0)) {
         fprintf(stderr, "loom bench: --picture %s: pictures are SVG, which browsers show and print: name a FILE.svg\n",
                 q->picture);
         return 2;
     }
-    q->spec = (struct loom_bench_spec){.threads = q->threads ? loom_words_threads(q->threads) : 0,
+    q->spec = (struct loom_bench_spec){.threads = q->threads,
                                        .rounds = q->quick ? 3 : 9,
-                                       .steps = steps,
+                                       .steps = q->steps,
                                        .quick = q->quick,
                                        .plugin_path = q->path,
                                        .allocations = loom_allocations()};
-    return 0;
+    return sort_words(q, l);
 }
 
 /* ---- pipelines ---- */
@@ -338,7 +306,7 @@ static int reference_streams(struct found *f, struct loom_error *e)
         char title[TITLE];
         code = find_file(&t, e);
         if (code == LOOM_OK)
-            code = loom_bench_stream(&s, t.path, bf16, i / 2 ? 2 : 0, f->q->count, &f->q->spec, e);
+            code = loom_bench_stream(&s, t.path, bf16, i / 2 ? 2 : 0, f->q->bins, &f->q->spec, e);
         if (code == LOOM_OK) {
             snprintf(title, sizeof title, "%s%s", s.name, i / 2 ? ".bf16" : "");
             f->form->stream(&s, title, i);
@@ -358,7 +326,7 @@ static int bench_stream(struct found *f, struct loom_error *e)
     for (int i = 0; i < q->targets && code == LOOM_OK; i++) {
         const struct target *t = &q->target[i];
         struct loom_bench_stream s;
-        code = loom_bench_stream(&s, t->path, t->override, t->overrides, q->count, &q->spec, e);
+        code = loom_bench_stream(&s, t->path, t->override, t->overrides, q->bins, &q->spec, e);
         if (code == LOOM_OK) {
             make_title(f, s.name, t);
             f->form->stream(&s, f->title[f->titles - 1], f->titles - 1);
@@ -434,15 +402,25 @@ static int run(struct request *q)
 int loom_cmd_bench(int argc, char **argv)
 {
     struct request q = {0};
-    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-        fputs(usage, stdout);
-        return 0;
-    }
-    int code = read_words(argc, argv, &q);
-    if (code == 0)
-        code = understand(&q);
-    if (code == 0)
+    const struct loom_word words[] = {
+        {"--only", .text = &q.only},
+        {"--steps", .count = &q.steps, .most = LOOM_BENCH_ROUNDS},
+        {"--bins", .count = &q.bins, .most = LOOM_BENCH_BINS},
+        {"--threads", .count = &q.threads},
+        {"--plugin-path", .text = &q.path},
+        {"--picture", .text = &q.picture},
+        {"--all", .flag = &q.all},
+        {"--quick", .flag = &q.quick},
+        {"--json", .flag = &q.json},
+        {.name = NULL},
+    };
+    struct loom_line l = {.command = "loom bench", .usage = usage, .words = words, .most = argc};
+    int code = loom_line_read(&l, argc, argv);
+    if (code < 0)
+        code = understand(&q, &l);
+    if (code < 0)
         code = run(&q);
+    loom_line_free(&l);
     for (int i = 0; i < q.targets; i++) {
         free(q.target[i].path);
         free(q.target[i].override);

@@ -20,22 +20,22 @@ static const char usage[] =
     "  --keys         every key of a pipeline file, with type, default, range and meaning\n";
 
 struct request {
-    const char *pipeline, *threads, *path, *wrong;
-    int overrides, parameters, json;
+    const char *path;
+    int threads, parameters, json, keys;
 };
 
-static int check(const struct request *q, const char **override)
+static int check(const struct request *q, const struct loom_line *l)
 {
     char *text = NULL;
     struct loom_error e = {0};
     struct loom_run_spec spec = {
         .size = sizeof spec,
-        .pipeline = q->pipeline,
+        .pipeline = l->operand[0],
         .plugin_path = q->path,
         .careful = 1,
-        .threads = q->threads ? loom_words_threads(q->threads) : 0,
-        .overrides = q->overrides,
-        .override = override,
+        .threads = q->threads,
+        .overrides = l->overrides,
+        .override = l->override,
     };
     int code = q->parameters ? loom_run_parameters(&spec, q->json, &text, &e) : loom_run_check(&spec, &text, &e);
     if (text)
@@ -59,27 +59,19 @@ static int print_keys(void)
 int loom_cmd_check(int argc, char **argv)
 {
     struct request q = {0};
-    const struct loom_word words[] = {{"--threads", &q.threads, NULL},
-                                      {"--plugin-path", &q.path, NULL},
-                                      {"--parameters", NULL, &q.parameters},
-                                      {"--json", NULL, &q.json},
-                                      {NULL, NULL, NULL}};
-    const char **override = calloc((size_t)argc + 1, sizeof *override);
-    int code;
-    if (!override)
-        return 1;
-    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-        fputs(usage, stdout);
-        code = 0;
-    } else if (argc == 2 && strcmp(argv[1], "--keys") == 0) {
-        code = print_keys();
-    } else if (loom_words_read(argc, argv, words, &q.pipeline, override, &q.overrides, &q.wrong) || !q.pipeline ||
-               (q.threads && loom_words_threads(q.threads) < 0) || (q.json && !q.parameters)) {
-        fprintf(stderr, "loom check: %s does not fit here\n%s", q.wrong ? q.wrong : "nothing", usage);
-        code = 2;
-    } else {
-        code = check(&q, override);
-    }
-    free(override);
+    const struct loom_word words[] = {
+        {"--threads", .count = &q.threads}, {"--plugin-path", .text = &q.path}, {"--parameters", .flag = &q.parameters},
+        {"--json", .flag = &q.json},        {"--keys", .flag = &q.keys},        {.name = NULL}};
+    struct loom_line l = {.command = "loom check", .usage = usage, .words = words, .most = 1, .assigns = 1};
+    int code = loom_line_read(&l, argc, argv);
+    if (code < 0 && q.keys && argc != 2)
+        code = loom_line_refuse(&l, "--keys stands alone");
+    if (code < 0 && !q.keys && l.operands == 0)
+        code = loom_line_refuse(&l, "name a pipeline");
+    if (code < 0 && q.json && !q.parameters)
+        code = loom_line_refuse(&l, "--json is a form of --parameters: give that too");
+    if (code < 0)
+        code = q.keys ? print_keys() : check(&q, &l);
+    loom_line_free(&l);
     return code;
 }

@@ -29,105 +29,6 @@ static const char usage[] =
     "  --plugin-path    folders, ':' between them, searched before $LOOM_PLUGIN_PATH\n"
     "Exit status: 0 all passed, 1 a check failed, 2 it could not be run.\n";
 
-enum { WORDS = 64 };
-struct request {
-    const char *level, *seed, *timeout, *jobs, *wrong;
-    const char *plugin[WORDS], *set[WORDS], *data[WORDS];
-    int list, format;
-    struct loom_conform_spec spec;
-};
-
-/* 1 taken, 0 another word, -1 without its value. */
-static int take(int argc, char **argv, int *i, const char *name, const char **out)
-{
-    size_t n = strlen(name);
-    if (strncmp(argv[*i], name, n) != 0 || (argv[*i][n] != '=' && argv[*i][n] != '\0'))
-        return 0;
-    *out = argv[*i][n] == '=' ? argv[*i] + n + 1 : *i + 1 < argc ? argv[++*i] : NULL;
-    return *out ? 1 : -1;
-}
-
-static int take_valued(int argc, char **argv, int *i, struct request *q)
-{
-    const char *set = NULL, *data = NULL;
-    const struct {
-        const char *name;
-        const char **to;
-    } words[] = {{"--level", &q->level},
-                 {"--only", &q->spec.only},
-                 {"--skip", &q->spec.skip},
-                 {"--xfail", &q->spec.xfail},
-                 {"--data", &data},
-                 {"--seed", &q->seed},
-                 {"--timeout", &q->timeout},
-                 {"--jobs", &q->jobs},
-                 {"--plugin-path", &q->spec.plugin_path},
-                 {"--set", &set}};
-    for (size_t k = 0; k < sizeof words / sizeof *words; k++) {
-        int taken = take(argc, argv, i, words[k].name, words[k].to);
-        if (taken == 1 && set && q->spec.sets < WORDS)
-            q->set[q->spec.sets++] = set;
-        if (taken == 1 && data && q->spec.datas < WORDS)
-            q->data[q->spec.datas++] = data;
-        if (taken)
-            return taken;
-    }
-    return 0;
-}
-
-static int read_words(int argc, char **argv, struct request *q)
-{
-    for (int i = 1; i < argc; i++) {
-        q->wrong = argv[i];
-        int taken = take_valued(argc, argv, &i, q);
-        if (taken < 0)
-            return 1;
-        if (taken)
-            continue;
-        if (strcmp(argv[i], "--list") == 0)
-            q->list = 1;
-        else if (strcmp(argv[i], "--in-process") == 0)
-            q->spec.in_process = 1;
-        else if (strcmp(argv[i], "--tap") == 0)
-            q->format = CONFORM_TAP;
-        else if (strcmp(argv[i], "--json") == 0)
-            q->format = CONFORM_JSON;
-        else if (strcmp(argv[i], "--junit") == 0)
-            q->format = CONFORM_JUNIT;
-        else if (argv[i][0] == '-' || q->spec.plugins == WORDS)
-            return 1;
-        else
-            q->plugin[q->spec.plugins++] = argv[i];
-    }
-    return 0;
-}
-
-static int understand(struct request *q)
-{
-    char *end = "";
-    q->wrong = q->level;
-    q->spec.level = q->level ? loom_level_of(q->level) : LOOM_STRICT;
-    if (q->spec.level == 0)
-        return 1;
-    q->wrong = q->seed;
-    q->spec.seed = q->seed ? strtoull(q->seed, &end, 10) : 1;
-    if (*end)
-        return 1;
-    q->wrong = q->timeout;
-    q->spec.timeout_s = q->timeout ? strtod(q->timeout, &end) : 0;
-    if (*end || (q->timeout && !(q->spec.timeout_s > 0)))
-        return 1;
-    q->wrong = q->jobs;
-    q->spec.jobs = q->jobs ? loom_words_threads(q->jobs) : 0;
-    if (q->spec.jobs < 0)
-        return 1;
-    q->wrong = "";
-    q->spec.plugin = q->plugin;
-    q->spec.set = q->set;
-    q->spec.data = q->data;
-    return !q->list && q->spec.plugins == 0;
-}
-
 static const char *self(char *out, size_t size)
 {
     ssize_t n = readlink("/proc/self/exe", out, size - 1);
@@ -135,42 +36,76 @@ static const char *self(char *out, size_t size)
     return n > 0 ? out : "loom";
 }
 
-int loom_cmd_conform(int argc, char **argv)
+static int run(struct loom_conform_spec *spec, int format)
 {
-    static struct request q;
     static char program[4096];
     struct loom_conform_counts counts;
     struct loom_error e = {0};
-    if (argc > 1 && strcmp(argv[1], "--child") == 0)
-        return loom_conform_child(argc - 1, argv + 1, loom_refusing());
-    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        fputs(usage, stdout);
-        return 0;
-    }
-    if (read_words(argc, argv, &q) || understand(&q)) {
-        if (q.wrong && *q.wrong)
-            fprintf(stderr, "loom conform: '%s' does not fit here\n", q.wrong);
-        fputs(usage, stderr);
-        return 2;
-    }
-    if (q.list) {
-        conform_print_list(q.format, q.spec.level);
-        return 0;
-    }
     /* Many processes side by side: one thread each in libraries. */
     setenv("OMP_NUM_THREADS", "1", 0);
     setenv("OPENBLAS_NUM_THREADS", "1", 0);
-    q.spec.refuse = loom_refusing();
-    q.spec.program = self(program, sizeof program);
-    struct conform_printer printer = {.format = q.format};
-    q.spec.payload = &printer;
-    q.spec.plan = conform_print_plan;
-    q.spec.each = conform_print_verdict;
-    int code = loom_conform(&q.spec, &counts, &e);
+    spec->refuse = loom_refusing();
+    spec->program = self(program, sizeof program);
+    struct conform_printer printer = {.format = format};
+    spec->payload = &printer;
+    spec->plan = conform_print_plan;
+    spec->each = conform_print_verdict;
+    int code = loom_conform(spec, &counts, &e);
     conform_print_end(&printer, &counts);
     if (code != LOOM_OK) {
         loom_report_error("loom conform", &e);
         return 2;
     }
     return counts.of[LOOM_FAILED] + counts.of[LOOM_CRASHED] + counts.of[LOOM_HUNG] + counts.of[LOOM_UNEXPECTED] > 0;
+}
+
+int loom_cmd_conform(int argc, char **argv)
+{
+    struct loom_conform_spec spec = {.seed = 1};
+    const char *level = "strict";
+    struct loom_words sets = {0}, data = {0};
+    int list = 0, format = CONFORM_TEXT;
+    const struct loom_word words[] = {
+        {"--list", .flag = &list},
+        {"--level", .text = &level},
+        {"--only", .text = &spec.only},
+        {"--skip", .text = &spec.skip},
+        {"--xfail", .text = &spec.xfail},
+        {"--set", .list = &sets},
+        {"--data", .list = &data},
+        {"--seed", .seed = &spec.seed},
+        {"--timeout", .number = &spec.timeout_s},
+        {"--jobs", .count = &spec.jobs},
+        {"--tap", .flag = &format, .value = CONFORM_TAP},
+        {"--json", .flag = &format, .value = CONFORM_JSON},
+        {"--junit", .flag = &format, .value = CONFORM_JUNIT},
+        {"--in-process", .flag = &spec.in_process},
+        {"--plugin-path", .text = &spec.plugin_path},
+        {.name = NULL},
+    };
+    struct loom_line l = {.command = "loom conform", .usage = usage, .words = words, .most = argc};
+    if (argc > 1 && strcmp(argv[1], "--child") == 0)
+        return loom_conform_child(argc - 1, argv + 1, loom_refusing());
+    int code = loom_line_read(&l, argc, argv);
+    spec.level = loom_level_of(level);
+    spec.plugin = l.operand;
+    spec.plugins = l.operands;
+    spec.set = sets.at;
+    spec.sets = sets.count;
+    spec.data = data.at;
+    spec.datas = data.count;
+    if (code < 0 && spec.level == 0)
+        code = loom_line_refuse(&l, "--level takes required, strict or pedantic, not '%s'", level);
+    if (code < 0 && spec.timeout_s < 0)
+        code = loom_line_refuse(&l, "--timeout takes seconds, not %g", spec.timeout_s);
+    if (code < 0 && !list && spec.plugins == 0)
+        code = loom_line_refuse(&l, "name a plugin");
+    if (code < 0 && list) {
+        conform_print_list(format, spec.level);
+        code = 0;
+    }
+    if (code < 0)
+        code = run(&spec, format);
+    loom_line_free(&l);
+    return code;
 }

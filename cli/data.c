@@ -2,6 +2,7 @@
 /* `loom data info`: what a recording holds, in words and as a picture. */
 #include "data.h"
 #include "commands.h"
+#include "words.h"
 
 #include <loom/config.h>
 #include <loom/data.h>
@@ -12,7 +13,6 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -29,69 +29,11 @@ static const char usage[] =
     "  --plugin-path    folders, ':' between them, searched before $LOOM_PLUGIN_PATH\n";
 
 struct request {
-    const char *verb, *file, *source, *svg, *path;
+    const char *file, *source, *svg, *path;
     double from_s, seconds;
-    int fresh, options;
-    const char **option; /* [options] KEY=VALUE */
+    int fresh;
+    struct loom_line line; /* its overrides are options of the source */
 };
-
-struct word {
-    const char *name;
-    const char **text;
-    double *number;
-};
-
-/* The value of --name VALUE or --name=VALUE; 0 where argv[*i] is another word, -1 where its value will not do. */
-static int take_word(const struct word *w, int argc, char **argv, int *i)
-{
-    size_t n = strlen(w->name);
-    if (strncmp(argv[*i], w->name, n) != 0 || (argv[*i][n] != '\0' && argv[*i][n] != '='))
-        return 0;
-    const char *value = argv[*i][n] == '=' ? argv[*i] + n + 1 : *i + 1 < argc ? argv[++*i] : NULL;
-    if (value == NULL)
-        return -1;
-    if (w->text != NULL) {
-        *w->text = value;
-        return 1;
-    }
-    char *end;
-    *w->number = strtod(value, &end);
-    return end != value && *end == '\0' ? 1 : -1;
-}
-
-static int read_words(int argc, char **argv, struct request *q, const char **why)
-{
-    const struct word words[] = {{"--svg", &q->svg, NULL},
-                                 {"--plugin-path", &q->path, NULL},
-                                 {"--from", NULL, &q->from_s},
-                                 {"--seconds", NULL, &q->seconds}};
-    for (int i = 1; i < argc; i++) {
-        int taken = 0;
-        *why = argv[i];
-        for (size_t k = 0; k < sizeof words / sizeof *words && taken == 0; k++)
-            taken = take_word(&words[k], argc, argv, &i);
-        if (taken < 0)
-            return 1;
-        if (taken > 0)
-            continue;
-        if (strcmp(argv[i], "--fresh") == 0)
-            q->fresh = 1;
-        else if (argv[i][0] == '-')
-            return 1;
-        else if (q->verb == NULL)
-            q->verb = argv[i];
-        else if (strncmp(argv[i], "source=", 7) == 0)
-            q->source = argv[i] + 7;
-        else if (q->file == NULL && (strchr(argv[i], '=') == NULL || strchr(argv[i], '/') != NULL))
-            q->file = argv[i];
-        else if (strchr(argv[i], '=') != NULL)
-            q->option[q->options++] = argv[i];
-        else
-            return 1;
-    }
-    *why = q->verb;
-    return q->verb == NULL || strcmp(q->verb, "info") != 0 || (q->file == NULL && q->source == NULL);
-}
 
 /* By the name, since two formats may share their first bytes: NWB and LFADS files are both HDF5. */
 static const char *guess(const char *file)
@@ -122,7 +64,7 @@ static int read_file(const struct request *q, struct loom_recordings **out, stru
     if (status == LOOM_OK)
         status = loom_registry_find(registry, LOOM_SOURCE, id, &source, e);
     if (status == LOOM_OK)
-        status = loom_config_parse(&config, "", "command line", q->options, q->option, e);
+        status = loom_config_parse(&config, "", "command line", q->line.overrides, q->line.override, e);
     if (status == LOOM_OK)
         status = loom_options_parse(&options, source->options, loom_config_root(config), id, NULL, e);
     if (status == LOOM_OK) {
@@ -165,32 +107,36 @@ static int run(const struct request *q, struct loom_error *e)
     return status;
 }
 
-static int exit_code(int status)
+/* -1, or the exit status. "source=ID" is taken out of the overrides. */
+static int understand(struct request *q)
 {
-    return status == LOOM_ECONFIG ? 2 : status == LOOM_EDATA ? 3 : status == LOOM_EPLUGIN ? 4 : 1;
+    struct loom_line *l = &q->line;
+    int kept = 0;
+    for (int i = 0; i < l->overrides; i++)
+        if (strncmp(l->override[i], "source=", 7) == 0)
+            q->source = l->override[i] + 7;
+        else
+            l->override[kept++] = l->override[i];
+    l->overrides = kept;
+    if (l->operands == 0 || strcmp(l->operand[0], "info") != 0)
+        return loom_line_refuse(l, "the first word is `info`, not '%s'", l->operands > 0 ? l->operand[0] : "");
+    q->file = l->operand[1];
+    return q->file || q->source ? -1 : loom_line_refuse(l, "name a recording, or a source that needs no file");
 }
 
 int loom_cmd_data(int argc, char **argv)
 {
     struct request q = {.from_s = -HUGE_VAL, .seconds = 20};
     struct loom_error e = {0};
-    const char *why = NULL;
-    int code = 0;
-    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        fputs(usage, stdout);
-        return 0;
-    }
-    q.option = calloc((size_t)argc + 1, sizeof *q.option);
-    if (q.option == NULL || read_words(argc, argv, &q, &why)) {
-        if (why != NULL)
-            fprintf(stderr, "loom data: cannot make sense of \"%s\"\n", why);
-        fputs(usage, stderr);
-        code = 2;
-    } else if (run(&q, &e) != LOOM_OK) {
-        char text[sizeof e.message + sizeof e.file + 32];
-        fprintf(stderr, "loom data: %s\n", loom_error_text(&e, text, sizeof text));
-        code = exit_code(e.code);
-    }
-    free(q.option);
+    const struct loom_word words[] = {{"--svg", .text = &q.svg},       {"--plugin-path", .text = &q.path},
+                                      {"--from", .number = &q.from_s}, {"--seconds", .number = &q.seconds},
+                                      {"--fresh", .flag = &q.fresh},   {.name = NULL}};
+    q.line = (struct loom_line){.command = "loom data", .usage = usage, .words = words, .most = 2, .assigns = 1};
+    int code = loom_line_read(&q.line, argc, argv);
+    if (code < 0)
+        code = understand(&q);
+    if (code < 0)
+        code = run(&q, &e) == LOOM_OK ? 0 : loom_report_error("loom data", &e);
+    loom_line_free(&q.line);
     return code;
 }

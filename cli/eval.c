@@ -23,8 +23,8 @@ static const char usage[] =
     "  KEY=VALUE        instead of what the run's pipeline says: data.files=(\"other.mat\")\n";
 
 struct request {
-    const char *run, *stage, *split, *threads, *path, *weights, *out, *wrong;
-    int overrides, partial;
+    const char *stage, *split, *path, *weights, *out;
+    int threads, partial;
 };
 
 static void say(void *payload, const struct loom_run_note *n)
@@ -41,19 +41,19 @@ static int is_folder(const char *path)
     return stat(path, &s) != 0 || S_ISDIR(s.st_mode);
 }
 
-static int evaluate(const struct request *q, const char **override)
+static int evaluate(const struct request *q, const struct loom_line *l)
 {
     char *json = NULL;
     struct loom_error e = {0};
     struct loom_run_spec spec = {
         .size = sizeof spec,
-        .resume = is_folder(q->run) ? q->run : NULL,
-        .pipeline = q->run,
+        .resume = is_folder(l->operand[0]) ? l->operand[0] : NULL,
+        .pipeline = l->operand[0],
         .plugin_path = q->path,
         .careful = 1,
-        .threads = q->threads ? loom_words_threads(q->threads) : 0,
-        .overrides = q->overrides,
-        .override = override,
+        .threads = q->threads,
+        .overrides = l->overrides,
+        .override = l->override,
         .note = say,
         .weights = q->weights,
         .partial = q->partial,
@@ -69,24 +69,18 @@ static int evaluate(const struct request *q, const char **override)
 int loom_cmd_eval(int argc, char **argv)
 {
     struct request q = {0};
-    const struct loom_word words[] = {{"--stage", &q.stage, NULL},     {"--split", &q.split, NULL},
-                                      {"--threads", &q.threads, NULL}, {"--plugin-path", &q.path, NULL},
-                                      {"--weights", &q.weights, NULL}, {"--out", &q.out, NULL},
-                                      {"--partial", NULL, &q.partial}, {NULL, NULL, NULL}};
-    const char **override = calloc((size_t)argc + 1, sizeof *override);
-    int code;
-    if (!override)
-        return 1;
-    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-        fputs(usage, stdout);
-        code = 0;
-    } else if (loom_words_read(argc, argv, words, &q.run, override, &q.overrides, &q.wrong) || !q.run ||
-               (q.threads && loom_words_threads(q.threads) < 0) || (q.partial && !q.weights)) {
-        fprintf(stderr, "loom eval: %s does not fit here\n%s", q.wrong ? q.wrong : "nothing", usage);
-        code = 2;
-    } else {
-        code = evaluate(&q, override);
-    }
-    free(override);
+    const struct loom_word words[] = {{"--stage", .text = &q.stage},      {"--split", .text = &q.split},
+                                      {"--threads", .count = &q.threads}, {"--plugin-path", .text = &q.path},
+                                      {"--weights", .text = &q.weights},  {"--out", .text = &q.out},
+                                      {"--partial", .flag = &q.partial},  {.name = NULL}};
+    struct loom_line l = {.command = "loom eval", .usage = usage, .words = words, .most = 1, .assigns = 1};
+    int code = loom_line_read(&l, argc, argv);
+    if (code < 0 && l.operands == 0)
+        code = loom_line_refuse(&l, "name the folder of a run, or a pipeline");
+    if (code < 0 && q.partial && !q.weights)
+        code = loom_line_refuse(&l, "--partial says how --weights are taken: name their file too");
+    if (code < 0)
+        code = evaluate(&q, &l);
+    loom_line_free(&l);
     return code;
 }

@@ -35,31 +35,6 @@ struct request {
     int format;
 };
 
-/* 0, or 1 with `why` naming the word that does not fit. */
-static int read_words(int argc, char **argv, struct request *q, const char **why)
-{
-    for (int i = 1; i < argc; i++) {
-        *why = argv[i];
-        if (strcmp(argv[i], "--json") == 0)
-            q->format = LOOM_PLUGIN_JSON;
-        else if (strcmp(argv[i], "--markdown") == 0)
-            q->format = LOOM_PLUGIN_MARKDOWN;
-        else if (strcmp(argv[i], "--plugin-path") == 0 && i + 1 < argc)
-            q->path = argv[++i];
-        else if (strncmp(argv[i], "--plugin-path=", 14) == 0)
-            q->path = argv[i] + 14;
-        else if (argv[i][0] == '-' || (q->verb != NULL && (q->id != NULL || strcmp(q->verb, "describe") != 0)))
-            return 1;
-        else if (q->verb == NULL)
-            q->verb = argv[i];
-        else
-            q->id = argv[i];
-    }
-    *why = q->verb;
-    return q->verb == NULL ||
-           (strcmp(q->verb, "list") != 0 && strcmp(q->verb, "describe") != 0 && strcmp(q->verb, "matrix") != 0);
-}
-
 static int print(int rc, char *text)
 {
     if (rc == LOOM_OK)
@@ -132,22 +107,39 @@ static int run(const struct request *q, struct loom_error *e)
     return rc;
 }
 
+/* -1, or the exit status. */
+static int understand(struct request *q, const struct loom_line *l)
+{
+    static const char *const verbs[] = {"list", "describe", "matrix", "new", NULL};
+    q->verb = l->operand[0];
+    q->id = l->operand[1];
+    if (!q->verb)
+        return loom_line_refuse(l, "say what: list, describe, matrix, new");
+    if (strcmp(q->verb, "list") != 0 && strcmp(q->verb, "describe") != 0 && strcmp(q->verb, "matrix") != 0) {
+        const char *near = loom_nearest(q->verb, verbs);
+        return loom_line_refuse(l, "there is no '%s'; did you mean '%s'?", q->verb, near ? near : "list");
+    }
+    if (q->id && strcmp(q->verb, "describe") != 0)
+        return loom_line_refuse(l, "'%s' does not fit here: %s is of all plugins", q->id, q->verb);
+    return -1;
+}
+
 int loom_cmd_plugins(int argc, char **argv)
 {
     struct request q = {NULL, NULL, NULL, LOOM_PLUGIN_TEXT};
     struct loom_error e = {0};
-    const char *why;
-    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        fputs(usage, stdout);
-        return 0;
-    }
+    const struct loom_word words[] = {{"--json", .flag = &q.format, .value = LOOM_PLUGIN_JSON},
+                                      {"--markdown", .flag = &q.format, .value = LOOM_PLUGIN_MARKDOWN},
+                                      {"--plugin-path", .text = &q.path},
+                                      {.name = NULL}};
+    struct loom_line l = {.command = "loom plugins", .usage = usage, .words = words, .most = 2};
     if (argc > 1 && strcmp(argv[1], "new") == 0)
         return loom_cmd_plugins_new(argc - 1, argv + 1);
-    if (read_words(argc, argv, &q, &why)) {
-        if (why != NULL)
-            fprintf(stderr, "loom plugins: cannot make sense of \"%s\"\n", why);
-        fputs(usage, stderr);
-        return 2;
-    }
-    return run(&q, &e) == LOOM_OK ? 0 : loom_report_error("loom plugins", &e);
+    int code = loom_line_read(&l, argc, argv);
+    if (code < 0)
+        code = understand(&q, &l);
+    if (code < 0)
+        code = run(&q, &e) == LOOM_OK ? 0 : loom_report_error("loom plugins", &e);
+    loom_line_free(&l);
+    return code;
 }

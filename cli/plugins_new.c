@@ -116,26 +116,24 @@ int loom_cmd_plugins_new(int argc, char **argv)
 {
     struct request q = {NULL, NULL, "."};
     struct loom_error e = {0};
-    const struct loom_word words[] = {{"--in", &q.in, NULL}, {NULL, NULL, NULL}};
+    const struct loom_word words[] = {{"--in", .text = &q.in}, {.name = NULL}};
+    struct loom_line l = {.command = "loom plugins new",
+                          .usage = "usage: loom plugins new KIND NAME [--in FOLDER]\n",
+                          .words = words,
+                          .most = 2};
     char folder[4096];
-    for (int i = 1; i < argc; i++) {
-        const char *word = argv[i];
-        const int taken = loom_words_take(argc, argv, words, &i);
-        if (taken < 0 || (!taken && (word[0] == '-' || q.name))) {
-            fprintf(stderr, "loom plugins new: '%s' does not fit here\n", word);
-            return 2;
-        }
-        if (!taken)
-            *(q.kind ? &q.name : &q.kind) = word;
+    int code = loom_line_read(&l, argc, argv);
+    if (code < 0 && l.operands < 2)
+        code = loom_line_refuse(&l, "say which kind of plugin, and its name");
+    if (code < 0) {
+        q.kind = l.operand[0];
+        q.name = l.operand[1];
+        snprintf(folder, sizeof folder, "%s/%s", q.in, q.name);
+        code = make(&q, folder, &e) == LOOM_OK ? 0 : loom_report_error("loom plugins new", &e);
+        if (code == 0)
+            printf("%s: %s.c is a %s that works; `make check` in that folder builds it and holds it to its promises\n",
+                   folder, q.name, q.kind);
     }
-    if (!q.name) {
-        fputs("usage: loom plugins new KIND NAME [--in FOLDER]\n", stderr);
-        return 2;
-    }
-    snprintf(folder, sizeof folder, "%s/%s", q.in, q.name);
-    if (make(&q, folder, &e) != LOOM_OK)
-        return loom_report_error("loom plugins new", &e);
-    printf("%s: %s.c is a %s that works; `make check` in that folder builds it and holds it to its promises\n", folder,
-           q.name, q.kind);
-    return 0;
+    loom_line_free(&l);
+    return code;
 }

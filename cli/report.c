@@ -6,8 +6,6 @@
 #include <loom/report.h>
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 static const char usage[] =
     "usage: loom report RUN… [--out FILE]\n"
@@ -21,30 +19,19 @@ int loom_cmd_report(int argc, char **argv)
 {
     struct loom_report_spec spec = {.size = sizeof spec};
     struct loom_error e = {0};
-    const char **run = calloc((size_t)argc + 1, sizeof *run), *wrong = NULL;
-    int code = 0;
-    for (int i = 1; run != NULL && i < argc && wrong == NULL; i++) {
-        if (strcmp(argv[i], "--out") == 0 && i + 1 < argc)
-            spec.out = argv[++i];
-        else if (strncmp(argv[i], "--out=", 6) == 0)
-            spec.out = argv[i] + 6;
-        else if (argv[i][0] == '-')
-            wrong = argv[i];
-        else
-            run[spec.runs++] = argv[i];
-    }
-    spec.run = run;
-    if (wrong != NULL && (strcmp(wrong, "--help") == 0 || strcmp(wrong, "-h") == 0)) {
-        fputs(usage, stdout);
-    } else if (run == NULL || wrong != NULL || spec.runs == 0) {
-        fprintf(stderr, "loom report: %s%s\n%s", wrong != NULL ? "cannot make sense of " : "name the folder of a run",
-                wrong != NULL ? wrong : "", usage);
-        code = 2;
-    } else if (loom_report_write(&spec, &e) != LOOM_OK) {
+    const struct loom_word words[] = {{"--out", .text = &spec.out}, {.name = NULL}};
+    struct loom_line l = {.command = "loom report", .usage = usage, .words = words, .most = argc};
+    int code = loom_line_read(&l, argc, argv);
+    spec.run = l.operand;
+    spec.runs = l.operands;
+    if (code < 0 && spec.runs == 0)
+        code = loom_line_refuse(&l, "name the folder of a run");
+    if (code < 0 && loom_report_write(&spec, &e) != LOOM_OK)
         code = loom_report_error("loom report", &e);
-    } else {
-        printf("%s%s\n", spec.out != NULL ? spec.out : run[0], spec.out != NULL ? "" : "/report.html");
+    if (code < 0) {
+        printf("%s%s\n", spec.out != NULL ? spec.out : spec.run[0], spec.out != NULL ? "" : "/report.html");
+        code = 0;
     }
-    free(run);
+    loom_line_free(&l);
     return code;
 }

@@ -24,28 +24,9 @@ static const char usage[] =
     "  --plugin-path    folders, ':' between them, searched before $LOOM_PLUGIN_PATH\n";
 
 struct request {
-    const char *pipeline, *out, *resume, *seeds, *threads, *path, *wrong;
-    int dry, quiet, with_parent, overrides;
+    const char *out, *resume, *seeds, *path;
+    int dry, quiet, with_parent, threads;
 };
-
-static int read_request(int argc, char **argv, struct request *q, const char **override)
-{
-    const struct loom_word words[] = {
-        {"--out", &q->out, NULL},         {"--resume", &q->resume, NULL},           {"--seeds", &q->seeds, NULL},
-        {"--threads", &q->threads, NULL}, {"--plugin-path", &q->path, NULL},        {"--dry", NULL, &q->dry},
-        {"--quiet", NULL, &q->quiet},     {"--with-parent", NULL, &q->with_parent}, {NULL, NULL, NULL},
-    };
-    if (loom_words_read(argc, argv, words, &q->pipeline, override, &q->overrides, &q->wrong))
-        return 1;
-    q->wrong = NULL;
-    if (!q->pipeline == !q->resume)
-        return 1;
-    if (q->threads && loom_words_threads(q->threads) < 0)
-        q->wrong = q->threads;
-    if (q->resume && (q->out || q->dry || q->seeds || q->overrides > 0))
-        q->wrong = "--resume goes on with a run as it is: give it --threads, --quiet and --plugin-path alone";
-    return q->wrong != NULL;
-}
 
 /* "1,2,3" as the override "seeds=(1,2,3)"; NULL when it is no such list. */
 static char *seeds_override(const char *list)
@@ -65,7 +46,7 @@ static int end_with_parent(void)
     return getppid() == 1;
 }
 
-static int run(const struct request *q, const char **override)
+static int run(const struct request *q, const struct loom_line *l)
 {
     char folder[4096] = "", *seeds = NULL;
     struct loom_teller teller;
@@ -73,15 +54,15 @@ static int run(const struct request *q, const char **override)
     loom_teller_init(&teller, q->quiet);
     struct loom_run_spec spec = {
         .size = sizeof spec,
-        .pipeline = q->pipeline,
+        .pipeline = l->operand[0],
         .out = q->out,
         .resume = q->resume,
         .plugin_path = q->path,
         .careful = 1,
-        .threads = q->threads ? loom_words_threads(q->threads) : 0,
+        .threads = q->threads,
         .dry = q->dry,
-        .overrides = q->overrides,
-        .override = override,
+        .overrides = l->overrides,
+        .override = l->override,
         .stop = &loom_stop_request,
         .note = loom_teller_note,
         .payload = &teller,
@@ -92,10 +73,10 @@ static int run(const struct request *q, const char **override)
         seeds = seeds_override(q->seeds);
         if (!seeds || !*seeds) {
             free(seeds);
-            fprintf(stderr, "loom run: --seeds takes whole numbers with commas between them, 1,2,3\n");
-            return 2;
+            return loom_line_refuse(l, "--seeds takes whole numbers with commas between them, 1,2,3, not '%s'",
+                                    q->seeds);
         }
-        override[spec.overrides++] = seeds;
+        l->override[spec.overrides++] = seeds;
     }
     loom_stop_on_signals();
     if (q->with_parent && end_with_parent()) {
@@ -112,20 +93,20 @@ static int run(const struct request *q, const char **override)
 int loom_cmd_run(int argc, char **argv)
 {
     struct request q = {0};
-    const char **override = calloc((size_t)argc + 1, sizeof *override);
-    int code;
-    if (!override)
-        return 1;
-    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-        fputs(usage, stdout);
-        code = 0;
-    } else if (read_request(argc, argv, &q, override)) {
-        fprintf(stderr, "loom run: %s%s\n%s", q.wrong ? q.wrong : "name one pipeline, or a run to resume",
-                q.wrong && q.wrong[1] != '-' ? " does not fit here" : "", usage);
-        code = 2;
-    } else {
-        code = run(&q, override);
-    }
-    free(override);
+    const struct loom_word words[] = {
+        {"--out", .text = &q.out},          {"--resume", .text = &q.resume},           {"--seeds", .text = &q.seeds},
+        {"--threads", .count = &q.threads}, {"--plugin-path", .text = &q.path},        {"--dry", .flag = &q.dry},
+        {"--quiet", .flag = &q.quiet},      {"--with-parent", .flag = &q.with_parent}, {.name = NULL},
+    };
+    struct loom_line l = {.command = "loom run", .usage = usage, .words = words, .most = 1, .assigns = 1};
+    int code = loom_line_read(&l, argc, argv);
+    if (code < 0 && (l.operands == 1) == (q.resume != NULL))
+        code = loom_line_refuse(&l, "name one pipeline, or a run to resume");
+    if (code < 0 && q.resume && (q.out || q.dry || q.seeds || l.overrides > 0))
+        code = loom_line_refuse(
+            &l, "--resume goes on with a run as it is: give it --threads, --quiet and --plugin-path alone");
+    if (code < 0)
+        code = run(&q, &l);
+    loom_line_free(&l);
     return code;
 }

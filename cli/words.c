@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "words.h"
 
+#include <errno.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,54 +14,130 @@ volatile sig_atomic_t loom_stop_request;
 
 /* ---- words ---- */
 
-static int take(const struct loom_word *w, int argc, char **argv, int *i)
+int loom_line_refuse(const struct loom_line *l, const char *format, ...)
 {
-    size_t n = strlen(w->name);
-    const char *word = argv[*i];
-    if (strncmp(word, w->name, n) != 0 || (word[n] != '\0' && word[n] != '='))
-        return 0;
+    va_list args;
+    fprintf(stderr, "%s: ", l->command);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, "\n%s", l->usage);
+    return 2;
+}
+
+static int refuse_unknown(const struct loom_line *l, const char *word)
+{
+    enum { MOST = 32 };
+    const char *names[MOST + 1] = {NULL}, *near;
+    char name[64];
+    for (int i = 0; i < MOST && l->words[i].name; i++)
+        names[i] = l->words[i].name;
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word);
+    near = loom_nearest(name, names);
+    return loom_line_refuse(l, "there is no option '%s'%s%s%s", name, near ? "; did you mean '" : "", near ? near : "",
+                            near ? "'?" : "");
+}
+
+/* `text` into where the word says; -1, or the exit status. */
+static int put(const struct loom_line *l, const struct loom_word *w, const char *text)
+{
+    char *end = NULL;
+    if (w->text)
+        *w->text = text;
+    if (w->list)
+        w->list->at[w->list->count++] = text;
+    if (w->count) {
+        const long most = w->most > 0 ? w->most : 1024, n = strtol(text, &end, 10);
+        if (end == text || *end || n < 1 || n > most)
+            return loom_line_refuse(l, "%s takes a whole number from 1 to %ld, not '%s'", w->name, most, text);
+        *w->count = (int)n;
+    }
+    if (w->number) {
+        *w->number = strtod(text, &end);
+        if (end == text || *end || !isfinite(*w->number))
+            return loom_line_refuse(l, "%s takes a number, not '%s'", w->name, text);
+    }
+    if (w->seed) {
+        errno = 0;
+        *w->seed = strtoull(text, &end, 10);
+        if (end == text || *end || *text == '-' || errno)
+            return loom_line_refuse(l, "%s takes a whole number from 0, not '%s'", w->name, text);
+    }
+    return -1;
+}
+
+/* argv[*i], which begins with '-'; -1 and *i at its last word, or the exit status. */
+static int take(const struct loom_line *l, int argc, char **argv, int *i)
+{
+    const char *word = argv[*i], *text = strchr(word, '=');
+    const size_t n = strcspn(word, "=");
+    const struct loom_word *w = l->words;
+    while (w->name && (strlen(w->name) != n || strncmp(w->name, word, n) != 0))
+        w++;
+    if (!w->name)
+        return refuse_unknown(l, word);
+    if (w->flag && text)
+        return loom_line_refuse(l, "%s takes no value, not '%s'", w->name, text + 1);
     if (w->flag) {
-        *w->flag = 1;
-        return word[n] == '\0' ? 1 : -1;
+        *w->flag = w->value ? w->value : 1;
+        return -1;
     }
-    *w->text = word[n] == '=' ? word + n + 1 : *i + 1 < argc ? argv[++*i] : NULL;
-    return *w->text ? 1 : -1;
+    if (!text && *i + 1 == argc)
+        return loom_line_refuse(l, "%s needs a value behind it", w->name);
+    return put(l, w, text ? text + 1 : argv[++*i]);
 }
 
-int loom_words_take(int argc, char **argv, const struct loom_word *words, int *i)
+/* A path may have a '=' in it, a key no '/'. */
+static int is_override(const char *word)
 {
-    int taken = 0;
-    for (const struct loom_word *w = words; w->name && !taken; w++)
-        taken = take(w, argc, argv, i);
-    return taken;
+    return word[strcspn(word, "=/")] == '=';
 }
 
-int loom_words_read(int argc, char **argv, const struct loom_word *words, const char **operand, const char **override,
-                    int *overrides, const char **wrong)
+static int read_words(struct loom_line *l, int argc, char **argv)
 {
-    *overrides = 0;
-    for (int i = 1; i < argc; i++) {
-        *wrong = argv[i];
-        int taken = loom_words_take(argc, argv, words, &i);
-        if (taken < 0 || (!taken && argv[i][0] == '-'))
-            return 1;
-        if (taken)
-            continue;
-        if (strchr(argv[i], '='))
-            override[(*overrides)++] = argv[i];
-        else if (*operand)
-            return 1;
+    int code = -1;
+    for (int i = 1; i < argc && code < 0; i++) {
+        if (argv[i][0] == '-' && argv[i][1] != '\0')
+            code = take(l, argc, argv, &i);
+        else if (l->assigns && is_override(argv[i]))
+            l->override[l->overrides++] = argv[i];
+        else if (l->operands < l->most)
+            l->operand[l->operands++] = argv[i];
         else
-            *operand = argv[i];
+            code = loom_line_refuse(l, "'%s' does not fit here: %s", argv[i],
+                                    l->most == 0 ? "nothing but options does" : "something was named already");
     }
-    return 0;
+    return code;
 }
 
-int loom_words_threads(const char *text)
+int loom_line_read(struct loom_line *l, int argc, char **argv)
 {
-    char *end;
-    long n = strtol(text, &end, 10);
-    return end != text && *end == '\0' && n >= 1 && n <= 1024 ? (int)n : -1;
+    const size_t room = (size_t)argc + 1;
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            fputs(l->usage, stdout);
+            return 0;
+        }
+    l->operand = calloc(room, sizeof *l->operand);
+    l->override = calloc(room, sizeof *l->override);
+    int lost = !l->operand || !l->override;
+    for (const struct loom_word *w = l->words; w->name; w++)
+        if (w->list && !(w->list->at = calloc(room, sizeof *w->list->at)))
+            lost = 1;
+    if (lost) {
+        fprintf(stderr, "%s: no memory for its words: free some\n", l->command);
+        return 1;
+    }
+    return read_words(l, argc, argv);
+}
+
+void loom_line_free(struct loom_line *l)
+{
+    free(l->operand);
+    free(l->override);
+    for (const struct loom_word *w = l->words; w->name; w++)
+        if (w->list)
+            free(w->list->at);
 }
 
 int loom_exit_code(int status)

@@ -1,25 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading the words behind `loom run`, `loom check` and `loom eval`, and telling how a run fares. */
+/* Reading the words of a command, saying what went wrong, and telling how a run fares. */
 #ifndef LOOM_CLI_WORDS_H
 #define LOOM_CLI_WORDS_H
 
 #include <loom/run.h>
 
-/* One option of the command line: "--name VALUE" or "--name=VALUE" into *text, or "--name" into *flag. */
-struct loom_word {
-    const char *name;
-    const char **text;
-    int *flag;
+struct loom_words {
+    const char **at; /* [count] borrowed words; the array belongs to the line that read it */
+    int count;
 };
 
-/* argv[*i] is one of `words`: 1 and *i at its last word; 0 it is none; -1 its value is missing, or it takes none. */
-int loom_words_take(int argc, char **argv, const struct loom_word *words, int *i);
-/* Positional words without '=' into *operand (one at most), KEY=VALUE into override [capacity of argc]. 0, or 1 with
- * *wrong naming the word that does not fit. */
-int loom_words_read(int argc, char **argv, const struct loom_word *words, const char **operand, const char **override,
-                    int *overrides, const char **wrong);
-/* The whole number in `text`, 1 to 1024; -1 when it is none. */
-int loom_words_threads(const char *text);
+/* One option of the command line, "--name" or "--name VALUE" or "--name=VALUE", and where it goes: one of these. */
+struct loom_word {
+    const char *name;
+    int *flag;         /* takes no value: becomes `value`, or 1 */
+    int value;         /* not 0 where several options set one flag to different things */
+    const char **text; /* as it stands; borrowed from argv */
+    int *count;        /* a whole number from 1 to `most`, or to 1024 */
+    int most;
+    double *number; /* finite */
+    uint64_t *seed;
+    struct loom_words *list; /* may stand several times: each is appended */
+};
+
+/* The words of a command. Set the first four, read, free. */
+struct loom_line {
+    const char *command, *usage;   /* "loom run"; printed by --help and below what is wrong */
+    const struct loom_word *words; /* until one without a name */
+    int most;                      /* operands at most */
+    int assigns;                   /* 1: KEY=VALUE is an override; 0: an operand like others */
+    const char **operand;          /* [operands] in their order; words are borrowed from argv, arrays the line's own */
+    const char **override;         /* [overrides], with room for one more */
+    int operands, overrides;
+};
+
+/* Reads argv[1 …]. -1: go on; else the exit status, with everything said: 0 after --help or -h, 2 for a word that does
+ * not fit, 1 without memory. Free the line in any case. */
+int loom_line_read(struct loom_line *l, int argc, char **argv);
+/* Prints what is wrong and the usage; 2. */
+int loom_line_refuse(const struct loom_line *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void loom_line_free(struct loom_line *l);
 
 int loom_exit_code(int status);                                         /* of a command, from enum loom_status */
 int loom_report_error(const char *command, const struct loom_error *e); /* prints it, returns the exit code */

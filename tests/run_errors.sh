@@ -35,8 +35,8 @@ quiet() { # WHAT COMMAND...
 fast="stages.pretrain.steps=1 stages.decode.steps=1"
 echo 1..40
 try 2 usage run
-try 2 "wrong" run "$tiny" --wrong
-try 2 "does not fit here" run "$tiny" --threads many
+try 2 "did you mean .--dry." run "$tiny" --dri
+try 2 "from 1 to 1024, not .many." run "$tiny" --threads many
 try 2 "goes on with a run as it is" run --resume "$dir" seed=2
 try 2 "whole numbers" run "$tiny" --seeds one
 try 2 "no-such.cfg" run "$dir/no-such.cfg"

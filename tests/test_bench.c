@@ -233,9 +233,9 @@ START_TEST(refuses_words)
     refused("--only ops,stepz", "did you mean 'steps'");
     refused("--pictur a.svg", "did you mean '--picture'");
     refused("--picture a.pdf", "SVG");
-    refused("--steps 0", "'0' does not fit");
-    refused("--threads none", "'none' does not fit");
-    refused("--json=1", "'--json=1' does not fit");
+    refused("--steps 0", "from 1 to 1001, not '0'");
+    refused("--threads none", "from 1 to 1024, not 'none'");
+    refused("--json=1", "--json takes no value, not '1'");
     refused("--only steps there-is-none.cfg", "there is no such pipeline");
     char path[] = "/tmp/loom-bench-XXXXXX", words[256];
     make_file(path, pipeline);
