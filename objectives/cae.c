@@ -88,10 +88,10 @@ static int complement(struct loom_plan *p, const struct loom_rows *full, const s
 static int cae_plan(const void *self, const struct loom_rows *full, struct loom_plan *p, struct loom_error *e)
 {
     const struct cae *c = self;
-    int modality = loom_plan_modality(p, c->modality);
+    int modality = loom_plan_chosen(p, c->options, "modality", e);
     struct kept *kept = loom_plan_alloc(p, sizeof(*kept));
     if (modality < 0)
-        return loom_opt_fail(c->options, "modality", e, "the model has no modality '%s'", c->modality);
+        return modality;
     if (!kept)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory to plan; use a smaller batch");
     kept->seen = loom_mask_view(c->options, p, full, modality, "cae.mask", e);

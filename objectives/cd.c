@@ -120,12 +120,12 @@ static int cd_plan(const void *self, const struct loom_rows *full, struct loom_p
 {
     const struct cd *c = self;
     struct loom_view_spec spec = LOOM_VIEW_SPEC;
-    int modality = loom_plan_modality(p, c->modality), training = loom_plan_training(p);
+    int modality = loom_plan_chosen(p, c->options, "modality", e), training = loom_plan_training(p);
     size_t n = (size_t)full->elems + 1;
     uint8_t *how = loom_plan_alloc(p, n), *ask = loom_plan_alloc(p, n);
     struct kept *kept = loom_plan_alloc(p, sizeof(*kept));
     if (modality < 0)
-        return loom_opt_fail(c->options, "modality", e, "the model has no modality '%s'", c->modality);
+        return modality;
     if (!how || !ask || !kept)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory to plan; use a smaller batch");
     /* An evaluation that scores what is hidden hides the samples, or, without any, what training would. */

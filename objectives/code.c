@@ -8,7 +8,6 @@
 #include <loom/plugin.h>
 
 #include <stdlib.h>
-#include <string.h>
 
 struct code {
     const struct loom_options *options;
@@ -60,23 +59,6 @@ static int code_describe(const void *self, struct loom_traits *t, struct loom_er
 
 /* ---- plan ---- */
 
-/* 1 when something of row r is scored: then its codes are. */
-static int counts(const struct loom_rows *ask, int32_t r)
-{
-    for (int32_t i = ask->first_elem[r]; i < ask->first_elem[r + 1]; i++)
-        if (ask->weight[i] != 0)
-            return 1;
-    return 0;
-}
-
-static double labels_of(const struct loom_rows *ask)
-{
-    double n = 0.0;
-    for (int32_t r = 0; r < ask->rows; r++)
-        n += counts(ask, r);
-    return n;
-}
-
 /* What was hidden is shown, what was shown is hidden, in the same way. */
 static void complement(const struct loom_rows *full, int modality, uint8_t *how, uint8_t *ask)
 {
@@ -112,23 +94,19 @@ static int make_views(const struct code *c, const struct loom_rows *full, struct
         int view = kept->masked[kept->views] = show(p, full, how, ask, e);
         if (view < 0)
             return view;
-        loom_plan_mass(p, labels_mass[kept->views], labels_of(&loom_plan_get(p, view)->ask[modality]));
+        loom_plan_mass(p, labels_mass[kept->views], loom_rows_count_scored(&loom_plan_get(p, view)->ask[modality]));
     }
-    memset(how, LOOM_DROP, (size_t)full->elems);
-    for (int32_t r = 0; r < full->rows; r++)
-        memset(ask + full->first_elem[r], full->modality[r] == modality,
-               (size_t)(full->first_elem[r + 1] - full->first_elem[r]));
-    kept->whole = show(p, full, how, ask, e);
+    kept->whole = loom_plan_whole(p, full, modality, e);
     return kept->whole < 0 ? kept->whole : LOOM_OK;
 }
 
 static int code_plan(const void *self, const struct loom_rows *full, struct loom_plan *p, struct loom_error *e)
 {
     const struct code *c = self;
-    int modality = loom_plan_modality(p, c->modality);
+    int modality = loom_plan_chosen(p, c->options, "modality", e);
     struct kept *kept = loom_plan_alloc(p, sizeof(*kept));
     if (modality < 0)
-        return loom_opt_fail(c->options, "modality", e, "the model has no modality '%s'", c->modality);
+        return modality;
     if (!kept)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory to plan; use a smaller batch");
     loom_plan_keep(p, kept);
@@ -166,7 +144,7 @@ static struct loom_node *labels(struct loom_build *b, const struct loom_rows *al
     for (int32_t r = 0, k = 0; from && r < ask->rows; r++) {
         while (k < all->rows && all->source[k] < ask->source[r])
             k++;
-        int found = k < all->rows && all->source[k] == ask->source[r] && counts(ask, r);
+        int found = k < all->rows && all->source[k] == ask->source[r] && loom_row_scored(ask, r);
         for (int32_t l = 0; l < levels; l++)
             from[(int64_t)r * levels + l] = found ? k * levels + l : -1;
     }

@@ -176,9 +176,9 @@ static int contrastive_plan(const void *self, const struct loom_rows *full, stru
     static const char *const purpose[2] = {"contrastive.first", "contrastive.second"};
     const struct contrastive *x = self;
     struct pairs *kept = loom_plan_alloc(p, sizeof(*kept));
-    int modality = loom_plan_modality(p, x->modality);
+    int modality = loom_plan_chosen(p, x->options, "modality", e);
     if (modality < 0)
-        return loom_opt_fail(x->options, "modality", e, "the model has no modality '%s'", x->modality);
+        return modality;
     if (!kept)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory to plan; use a smaller batch");
     kept->views = x->over_time ? 1 : 2;

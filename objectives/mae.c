@@ -47,10 +47,10 @@ static int mae_describe(const void *self, struct loom_traits *t, struct loom_err
 static int mae_plan(const void *self, const struct loom_rows *full, struct loom_plan *p, struct loom_error *e)
 {
     const struct mae *m = self;
-    int modality = loom_plan_modality(p, m->modality);
+    int modality = loom_plan_chosen(p, m->options, "modality", e);
     int *kept = loom_plan_alloc(p, sizeof(*kept));
     if (modality < 0)
-        return loom_opt_fail(m->options, "modality", e, "the model has no modality '%s'", m->modality);
+        return modality;
     if (!kept)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory to plan; use a smaller batch");
     int view = loom_mask_view(m->options, p, full, modality, "mae.mask", e);

@@ -7,7 +7,6 @@
 #include <loom/plugin.h>
 
 #include <stdlib.h>
-#include <string.h>
 
 struct quantize {
     const struct loom_options *options;
@@ -39,44 +38,22 @@ static int quantize_describe(const void *self, struct loom_traits *t, struct loo
     return LOOM_OK;
 }
 
-/* Rows of which something is scored. */
-static double rows_scored(const struct loom_rows *ask)
-{
-    double rows = 0.0;
-    for (int32_t r = 0; r < ask->rows; r++)
-        for (int32_t i = ask->first_elem[r]; i < ask->first_elem[r + 1]; i++)
-            if (ask->weight[i] != 0) {
-                rows += 1.0;
-                break;
-            }
-    return rows;
-}
-
-/* A view that shows nothing and asks for everything that may be known. */
 static int quantize_plan(const void *self, const struct loom_rows *full, struct loom_plan *p, struct loom_error *e)
 {
     const struct quantize *q = self;
-    struct loom_view_spec spec = LOOM_VIEW_SPEC;
-    int modality = loom_plan_modality(p, q->modality);
-    uint8_t *how = loom_plan_alloc(p, (size_t)full->elems + 1), *ask = loom_plan_alloc(p, (size_t)full->elems + 1);
+    int modality = loom_plan_chosen(p, q->options, "modality", e);
     int *kept = loom_plan_alloc(p, sizeof(*kept));
     if (modality < 0)
-        return loom_opt_fail(q->options, "modality", e, "the model has no modality '%s'", q->modality);
-    if (!how || !ask || !kept)
+        return modality;
+    if (!kept)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory to plan; use a smaller batch");
-    memset(how, LOOM_DROP, (size_t)full->elems);
-    for (int32_t r = 0; r < full->rows; r++)
-        for (int32_t i = full->first_elem[r]; full->modality[r] == modality && i < full->first_elem[r + 1]; i++)
-            ask[i] = full->held[i] ? 2 : 1;
-    spec.how = how;
-    spec.ask = ask;
-    *kept = loom_plan_view(p, full, &spec, e);
+    *kept = loom_plan_whole(p, full, modality, e);
     if (*kept < 0)
         return *kept;
     const struct loom_rows *asked = &loom_plan_get(p, *kept)->ask[modality];
     loom_plan_keep(p, kept);
     loom_plan_mass(p, "quantize.elements", loom_rows_scored(asked));
-    loom_plan_mass(p, "quantize.rows", rows_scored(asked));
+    loom_plan_mass(p, "quantize.rows", loom_rows_count_scored(asked));
     return LOOM_OK;
 }
 

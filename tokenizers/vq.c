@@ -282,9 +282,7 @@ static struct loom_node *scored(struct loom_build *b, const struct loom_rows *as
     loom_real *one = loom_graph_alloc(g, ((size_t)n + 1) * sizeof(*one));
     loom_real *each = loom_graph_alloc(g, ((size_t)n * (size_t)width + 1) * sizeof(*each));
     for (int32_t r = 0; one && each && r < n; r++) {
-        one[r] = 0;
-        for (int32_t i = ask->first_elem[r]; i < ask->first_elem[r + 1]; i++)
-            one[r] = ask->weight[i] != 0 ? 1 : one[r];
+        one[r] = (loom_real)loom_row_scored(ask, r);
         for (int32_t d = 0; d < width; d++)
             each[(int64_t)r * width + d] = one[r] / (loom_real)width;
     }

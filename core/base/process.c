@@ -80,16 +80,21 @@ int loom_process_start(struct loom_process *p, const char *const *argv, int with
                      strerror(code > 0 ? code : errno));
 }
 
-/* Of the channel the beginning is kept, of the output the end. */
+/* Of the channel the beginning of the last record is kept, of the output the end. */
 static void take(struct loom_process *p, int k)
 {
-    char piece[4096], *text = k == CHANNEL ? p->channel : p->output;
+    char whole[4096], *text = k == CHANNEL ? p->channel : p->output;
     ssize_t n;
-    while (p->stream[k] >= 0 && (n = read(p->stream[k], piece, sizeof piece)) != 0) {
+    while (p->stream[k] >= 0 && (n = read(p->stream[k], whole, sizeof whole)) != 0) {
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return;
+        const char *anew = k == CHANNEL ? memrchr(whole, LOOM_PROCESS_ANEW, (size_t)n) : NULL;
+        const char *piece = anew ? anew + 1 : whole;
+        n -= piece - whole;
+        if (anew)
+            text[p->used[k] = 0] = '\0';
         size_t room = LOOM_PROCESS_TEXT - 1 - p->used[k], m = (size_t)n < room ? (size_t)n : room;
         if (k == OUTPUT && (size_t)n > room) {
             size_t drop = (size_t)n - room;

@@ -11,6 +11,7 @@
 enum {
     LOOM_PROCESS_CHANNEL = 3, /* the descriptor on which the child says what it has to say */
     LOOM_PROCESS_TEXT = 4096,
+    LOOM_PROCESS_ANEW = '\f', /* on the channel: forget what was said before */
 };
 struct loom_process {
     pid_t pid;     /* 0: none */

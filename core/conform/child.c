@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <ftw.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,6 +120,23 @@ static void tell(const char *text, size_t n)
     }
 }
 
+void loom_trial_doing(struct loom_trial *t, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    t->doing[0] = LOOM_PROCESS_ANEW;
+    vsnprintf(t->doing + 1, sizeof t->doing - 1, fmt, args);
+    va_end(args);
+    if (t->child)
+        tell(t->doing, strlen(t->doing));
+}
+
+void loom_conform_reason(const struct loom_process *p, char *out, size_t size)
+{
+    const int outcome = loom_outcome_of(p), dead = outcome == LOOM_CRASHED || outcome == LOOM_HUNG;
+    snprintf(out, size, "%s%s%s", dead ? p->why : "", dead && p->channel[0] ? "; it was at: " : "", p->channel);
+}
+
 /* A check's own words are in its exit status; any other end, exit(0) by the plugin too, is a crash. */
 int loom_outcome_of(const struct loom_process *p)
 {
@@ -136,11 +154,13 @@ int loom_conform_child(int argc, char **argv, loom_refuse_fn *refuse)
     t.probe = w.probe;
     t.data = w.data;
     t.place = w.place;
+    t.child = 1;
     w.spec.refuse = refuse;
     t.check = w.check ? loom_check_named(w.check) : NULL;
     if (!t.check || !t.kind || !t.id)
         return 2;
     int outcome = loom_trial_run(&t);
+    tell((const char[]){LOOM_PROCESS_ANEW}, 1);
     tell(t.reason, strlen(t.reason));
     return LOOM_CONFORM_EXIT + outcome;
 }

@@ -14,6 +14,8 @@ enum {
 const struct loom_check *loom_check_named(const char *id); /* NULL: there is none */
 /* What became of the check whose process ended. */
 int loom_outcome_of(const struct loom_process *p);
+/* Its words: those of the check, or how the process died and what the check was at. */
+void loom_conform_reason(const struct loom_process *p, char *out, size_t size);
 /* A new folder in `place` (NULL: $TMPDIR or /tmp). LOOM_EIO. */
 int loom_conform_folder(char *out, size_t size, const char *place, struct loom_error *e);
 void loom_conform_clear(const char *folder); /* remove it and all that is in it; "": nothing */

@@ -74,7 +74,7 @@ static int compare_lines(struct loom_trial *t, const char *a, const char *b)
 static int two_processes(struct loom_trial *t)
 {
     struct loom_process *p = calloc(2, sizeof *p);
-    char path[2][320], *text[2] = {NULL, NULL};
+    char path[2][320], why[2048], *text[2] = {NULL, NULL};
     int code = p ? LOOM_OK : loom_fail(&t->e, LOOM_ENOMEM, NULL, 0, "no memory for a process: free some");
     int outcome = LOOM_PASSED;
     for (int i = 0; i < 2 && code == LOOM_OK; i++) {
@@ -83,8 +83,9 @@ static int two_processes(struct loom_trial *t)
         if (code == LOOM_OK)
             loom_process_wait(&p[i], LOOM_CHECK_SECONDS);
         const int became = code == LOOM_OK ? loom_outcome_of(&p[i]) : LOOM_PASSED;
+        loom_conform_reason(&p[i], why, sizeof why);
         if (became != LOOM_PASSED)
-            outcome = loom_trial_fail(t, "a process of its own: %s", became == LOOM_FAILED ? p[i].channel : p[i].why);
+            outcome = loom_trial_fail(t, "a process of its own: %s", why);
         if (outcome != LOOM_PASSED)
             break;
         size_t size;

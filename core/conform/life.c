@@ -67,8 +67,7 @@ static int describe_brink(struct loom_trial *t, const struct loom_part *p, void 
         return loom_trial_fail(t, "no memory for a guarded page: free some");
     memset(brink, 0, sizeof *brink);
     brink->size = sizeof *brink + BEYOND;
-    puts("describe with a guarded page behind struct loom_traits");
-    fflush(stdout);
+    loom_trial_doing(t, "describe with a guarded page behind struct loom_traits");
     if (p->describe(self, brink, &t->e) != LOOM_OK)
         return loom_trial_fail_error(t, "describe with a guarded page behind the structure");
     return LOOM_PASSED; /* the pages go with the process */
@@ -217,8 +216,7 @@ static int order(struct loom_trial *t)
     if (!prepare(t, &l))
         return loom_trial_fail_error(t, "preparing an instance");
     const struct loom_part *p = t->plugin->table;
-    puts("destroy(NULL)");
-    fflush(stdout);
+    loom_trial_doing(t, "destroy(NULL)");
     if (p->destroy)
         p->destroy(NULL);
     int outcome = LOOM_PASSED;

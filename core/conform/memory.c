@@ -52,8 +52,7 @@ static int create_without(struct loom_trial *t, const struct loom_lone *l, uint6
     struct loom_error e = {0};
     size_t before = 0;
     int code = LOOM_OK;
-    printf("create, allocation %llu refused%s\n", (unsigned long long)k, on ? " and all behind it" : "");
-    fflush(stdout);
+    loom_trial_doing(t, "create, allocation %llu refused%s", (unsigned long long)k, on ? " and all behind it" : "");
     for (int i = 0; i < WARM + ROUNDS && code != LOOM_EPLUGIN; i++) {
         if (i == WARM)
             before = loom_live_bytes();
@@ -74,8 +73,7 @@ static int pass_without(struct loom_trial *t, struct loom_world *w, struct loom_
                         int *enough)
 {
     struct loom_error e = {0};
-    printf("a step, allocation %llu refused%s\n", (unsigned long long)k, on ? " and all behind it" : "");
-    fflush(stdout);
+    loom_trial_doing(t, "a step, allocation %llu refused%s", (unsigned long long)k, on ? " and all behind it" : "");
     t->spec->refuse(k, on);
     int code = loom_pass_run(p, w, w->windows.sample, 2, LOOM_STEP, 1, &e);
     *enough = t->spec->refuse(0, 0) == 0;
@@ -207,6 +205,7 @@ static int leak_valgrind(struct loom_trial *t)
                                        "--soname-synonyms=somalloc=NONE",
                                        NULL};
     struct loom_process *p = calloc(1, sizeof *p);
+    char why[2048];
     int outcome;
     if (system("valgrind --version >/dev/null 2>&1") != 0) {
         free(p);
@@ -217,10 +216,10 @@ static int leak_valgrind(struct loom_trial *t)
         return loom_trial_fail_error(t, "valgrind");
     }
     loom_process_wait(p, t->check->seconds);
+    loom_conform_reason(p, why, sizeof why);
     outcome = loom_outcome_of(p) == LOOM_PASSED
                   ? loom_trial_pass(t)
-                  : loom_trial_fail(t, "under valgrind life-create-destroy %s; the end of its report: %.1200s",
-                                    loom_outcome_of(p) == LOOM_FAILED ? p->channel : p->why,
+                  : loom_trial_fail(t, "under valgrind life-create-destroy %s; the end of its report: %.1200s", why,
                                     p->output + (strlen(p->output) > 1200 ? strlen(p->output) - 1200 : 0));
     loom_process_release(p);
     free(p);

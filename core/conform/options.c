@@ -184,8 +184,7 @@ static int range_fuzz(struct loom_trial *t)
         int n = texts_of(o, text);
         for (int i = 0; i < n && outcome == LOOM_PASSED; i++) {
             snprintf(line, sizeof line, "%.100s=%.127s", o->name, text[i]);
-            printf("%s\n", line); /* what it was at when it crashed */
-            fflush(stdout);
+            loom_trial_doing(t, "the option %s", line);
             outcome = try_value(t, &l, line);
         }
     }
@@ -273,8 +272,7 @@ static int random_fuzz(struct loom_trial *t)
             line[i] = own[i];
             used += (size_t)snprintf(all + used, sizeof all - used, "%s ", own[i]);
         }
-        printf("%s\n", all);
-        fflush(stdout);
+        loom_trial_doing(t, "options %s", all[0] ? all : "at their defaults");
         t->whole = k == 0;
         outcome =
             (t->plugin->kind == LOOM_SOURCE ? read_settings : use_settings)(t, line, n, all[0] ? all : "its defaults");

@@ -319,11 +319,12 @@ static void tell_finished(struct suite *s)
         struct task *t = &s->task[s->told];
         const struct loom_process *p = &t->process;
         const int outcome = loom_outcome_of(p);
+        char why[LOOM_PROCESS_TEXT + 512];
+        loom_conform_reason(p, why, sizeof why);
         if (t->subject->refused)
             tell(s, t, t->subject->refused, t->subject->refusal, "", 0);
         else
-            tell(s, t, outcome, outcome == LOOM_CRASHED || outcome == LOOM_HUNG ? p->why : p->channel, p->output,
-                 p->seconds);
+            tell(s, t, outcome, why, p->output, p->seconds);
         loom_process_release(&t->process);
     }
 }

@@ -14,13 +14,13 @@
 #include <unistd.h>
 
 /* One reading, in this process, into nowhere: a crash is one of the check. */
-static int read_here(const struct loom_lone *l, const struct loom_source *s, const char *file, struct loom_error *e)
+static int read_here(struct loom_trial *t, const struct loom_lone *l, const struct loom_source *s, const char *file,
+                     struct loom_error *e)
 {
     void *self = NULL;
     int fd = open("/dev/null", O_WRONLY | O_CLOEXEC), code = s->part.create(&l->setup, &self, e);
     struct loom_sink *sink = loom_sink_new(fd);
-    printf("reading %s\n", file);
-    fflush(stdout);
+    loom_trial_doing(t, "reading %s", file);
     if (code == LOOM_OK && sink)
         code = s->read(self, file, sink, e);
     if (sink)
@@ -37,7 +37,7 @@ static int must_refuse(struct loom_trial *t, const struct loom_lone *l, const ch
     snprintf(path, sizeof path, "%s/%s", t->folder, name);
     if (bytes && loom_file_write(path, bytes, n, &t->e) != LOOM_OK)
         return loom_trial_fail_error(t, "a file to read");
-    int code = read_here(l, t->plugin->table, path, &e);
+    int code = read_here(t, l, t->plugin->table, path, &e);
     if (code == LOOM_OK)
         return loom_trial_fail(t, "'%s' was read as if it were a recording; LOOM_EDATA is due", name);
     if (code > 0 || code < LOOM_ESTOP || e.code != code || (!strstr(e.message, name) && !strstr(e.file, name)))

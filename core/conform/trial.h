@@ -28,6 +28,8 @@ struct loom_trial {
     const struct loom_plugin *plugin; /* after loom_trial_load */
     struct loom_error e;
     char reason[2048];
+    int child;       /* 1: in a process of its own, which hears what follows */
+    char doing[512]; /* what the check was last at, for the reason when the process dies */
 };
 
 /* Verdicts: `return loom_trial_fail(t, "…")`. Messages say what was seen and what is due. */
@@ -37,6 +39,8 @@ int loom_trial_skip(struct loom_trial *t, const char *fmt, ...) LOOM_PRINTF(2, 3
 int loom_trial_warn(struct loom_trial *t, const char *fmt, ...) LOOM_PRINTF(2, 3);
 /* The error in t->e, with `doing` in front. */
 int loom_trial_fail_error(struct loom_trial *t, const char *doing);
+/* What is tried next, in words that a reader can act on: said with the reason if the plugin crashes or hangs at it. */
+void loom_trial_doing(struct loom_trial *t, const char *fmt, ...) LOOM_PRINTF(2, 3);
 
 /* Load the plugin as a run does; LOOM_OK or t->e. Called by checks that need more than the file. */
 int loom_trial_load(struct loom_trial *t);

@@ -108,6 +108,9 @@ LOOM_API int loom_plan_ask(struct loom_plan *p, int view, const struct loom_rows
 /* The same with weights of the asked elements, as in loom_view_spec. */
 LOOM_API int loom_plan_ask_weighed(struct loom_plan *p, int view, const struct loom_rows *full, const uint8_t *ask,
                                    const loom_real *weight, struct loom_error *e);
+/* A view that shows nothing and asks for the whole of one modality; what the data hold out stands in it unscored. For
+ * parts that look at content only to name it. Number or negative status. */
+LOOM_API int loom_plan_whole(struct loom_plan *p, const struct loom_rows *full, int modality, struct loom_error *e);
 LOOM_API int loom_plan_views(const struct loom_plan *p); /* views made so far in this shard, by all objectives */
 LOOM_API const struct loom_view *loom_plan_get(const struct loom_plan *p, int view);
 LOOM_API int loom_plan_prompt(struct loom_plan *p, int view, const char *table, int32_t row); /* MtM's prompt */
@@ -122,8 +125,14 @@ LOOM_API void loom_plan_rng(const struct loom_plan *p, const struct loom_rows *f
 LOOM_API void loom_plan_mass(struct loom_plan *p, const char *name, double amount);
 /* Weighed elements of a question: the mass that its loss is a mean over. */
 LOOM_API double loom_rows_scored(const struct loom_rows *ask);
+/* 1 when an element of row r of a question weighs something; and how many such rows there are. */
+LOOM_API int loom_row_scored(const struct loom_rows *ask, int32_t r);
+LOOM_API int32_t loom_rows_count_scored(const struct loom_rows *ask);
 LOOM_API int loom_plan_modality(const struct loom_plan *p, const char *name); /* number, or -1 */
-LOOM_API int loom_plan_visible(const struct loom_plan *p, int modality);      /* may be seen at all */
+/* The number of the modality that the option names, or LOOM_ECONFIG with the names that there are. */
+LOOM_API int loom_plan_chosen(const struct loom_plan *p, const struct loom_options *o, const char *option,
+                              struct loom_error *e);
+LOOM_API int loom_plan_visible(const struct loom_plan *p, int modality); /* may be seen at all */
 LOOM_API int
 loom_plan_training(const struct loom_plan *p); /* 0: evaluation; draws hang on a draw number, not on the step */
 

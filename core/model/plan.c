@@ -2,6 +2,7 @@
 #include "model/internal.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 int loom_plan_begin(struct loom_plan *p, struct loom_model *m, struct loom_arena *a, enum loom_mode mode, uint64_t step,
@@ -190,6 +191,21 @@ static int question_rows(struct loom_plan *p, struct loom_view *v, const struct 
     return LOOM_OK;
 }
 
+int loom_plan_whole(struct loom_plan *p, const struct loom_rows *full, int modality, struct loom_error *e)
+{
+    struct loom_view_spec spec = LOOM_VIEW_SPEC;
+    uint8_t *how = loom_plan_alloc(p, (size_t)full->elems + 1), *ask = loom_plan_alloc(p, (size_t)full->elems + 1);
+    if (!how || !ask)
+        return full_arena(e);
+    memset(how, LOOM_DROP, (size_t)full->elems);
+    for (int32_t r = 0; r < full->rows; r++)
+        for (int32_t i = full->first_elem[r]; full->modality[r] == modality && i < full->first_elem[r + 1]; i++)
+            ask[i] = full->held[i] ? 2 : 1;
+    spec.how = how;
+    spec.ask = ask;
+    return loom_plan_view(p, full, &spec, e);
+}
+
 int loom_plan_view(struct loom_plan *p, const struct loom_rows *full, const struct loom_view_spec *spec,
                    struct loom_error *e)
 {
@@ -303,6 +319,39 @@ double loom_rows_scored(const struct loom_rows *ask)
     for (int32_t i = 0; i < ask->elems; i++)
         mass += (double)ask->weight[i];
     return mass;
+}
+
+int loom_row_scored(const struct loom_rows *ask, int32_t r)
+{
+    for (int32_t i = ask->first_elem[r]; i < ask->first_elem[r + 1]; i++)
+        if (ask->weight[i] != 0)
+            return 1;
+    return 0;
+}
+
+int32_t loom_rows_count_scored(const struct loom_rows *ask)
+{
+    int32_t n = 0;
+    for (int32_t r = 0; r < ask->rows; r++)
+        n += loom_row_scored(ask, r);
+    return n;
+}
+
+int loom_plan_chosen(const struct loom_plan *p, const struct loom_options *o, const char *option, struct loom_error *e)
+{
+    const char *name = loom_opt_string(o, option), *names[LOOM_MODALITIES + 1] = {NULL};
+    char list[512] = "";
+    int number = loom_model_modality_number(p->model, name);
+    if (number >= 0)
+        return number;
+    for (int m = 0; m < p->model->modalities; m++) {
+        names[m] = p->model->modality[m].name;
+        size_t n = strlen(list);
+        snprintf(list + n, sizeof list - n, "%s%s", m ? ", " : "", names[m]);
+    }
+    const char *near = loom_nearest(name, names);
+    return loom_opt_fail(o, option, e, "the model has no modality '%s'%s%s%s; it has %s", name,
+                         near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "", list);
 }
 
 int loom_plan_modality(const struct loom_plan *p, const char *name)

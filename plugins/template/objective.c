@@ -60,11 +60,10 @@ static int part_describe(const void *self, struct loom_traits *t, struct loom_er
 static int part_plan(const void *self, const struct loom_rows *full, struct loom_plan *plan, struct loom_error *e)
 {
     const struct part *p = self;
-    const int modality = loom_plan_modality(plan, p->modality);
+    const int modality = loom_plan_chosen(plan, p->options, "modality", e);
     int *kept = loom_plan_alloc(plan, sizeof *kept);
     if (modality < 0)
-        return loom_opt_fail(p->options, "modality", e, "the model has no modality '%s'; name one that it has",
-                             p->modality);
+        return modality;
     if (kept == NULL)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory to plan; use a smaller batch");
     const int view = loom_mask_view(p->options, plan, full, modality, "@NAME@.mask", e);
