@@ -5,6 +5,10 @@
  *     view 0: the rows that stay, asked for the others → loss of what is read
  *     view 1: the others, encoded without gradient     → squared error of view 0's latents against it
  *
+ * Both are weighed row by row, as published: `align` × a row's mean squared error stands beside the sum of its
+ * elements' losses, and all is divided by the elements. Beside the loss of one element, the same weight drowns what the
+ * spikes say: encoder and regressor then agree on place and session alone, which both know anyway.
+ *
  * The second encoding goes through the stage's moving average of the weights (`shadow`), or through the weights
  * themselves where there is none, without dropout: the target is what the encoder says, not one draw of it. */
 #include "../backbones/cae.h"
@@ -170,13 +174,15 @@ static void cae_build(const void *self, struct loom_build *b, const struct loom_
         error = loom_squared_error(loom_build_graph(b), latent, truth->x, NULL);
         health(b, latent, truth->x, rows);
     }
-    loom_emit(b, "cae.align", error, rows > 0.0 ? weight * align / (rows * width) : 0.0, 0);
+    /* Published beside one loss for each row; what is read is a mean over elements, of which a row has many. */
+    loom_emit(b, "cae.align", error, elements > 0.0 ? weight * align / (elements * width) : 0.0, 0);
 }
 
 static const struct loom_option options[] = {
     LOOM_HIDE_OPTIONS("0.5", "drop"),
     {"align", LOOM_OPT_REAL, LOOM_OPT_LIVE, "2.0", "[0,inf)", NULL,
-     "weight of the latents' mean squared error beside what is read; the stage's shadow makes its targets slow"},
+     "weight of a row's mean squared error of its latent beside the loss of all that is read of the row; the stage's "
+     "shadow makes its targets slow"},
     {"modality", LOOM_OPT_STRING, 0, "spikes", NULL, NULL, "what is hidden and reconstructed"},
     {"weight", LOOM_OPT_REAL, LOOM_OPT_LIVE, "1.0", "[0,inf)", NULL, "of both terms in the loss"},
     {0}};

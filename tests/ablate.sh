@@ -9,7 +9,7 @@ trap 'rm -rf "$dir"' EXIT
 LOOM_CACHE=$dir/cache
 export LOOM_CACHE
 cfg=$top_srcdir/tests/ablate.cfg
-echo 1..20
+echo 1..22
 
 check() { # what, status
     number=$((number + 1))
@@ -116,3 +116,7 @@ axis "seed=1" "" 'metrics = ( "evaluate.test.r3" );'
 try 2 "x.cfg:2.*does not measure evaluate.test.r3: write evaluate.test.r2" ablate "$dir/x.cfg" --out "$dir/a"
 test ! -e "$dir/a"
 check "nothing is made before all is checked" $?
+
+for name in pretraining matrix; do
+    try 0 "tested alike" ablate "$top_srcdir/pipelines/ablate-$name.cfg" --dry
+done

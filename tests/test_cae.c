@@ -148,6 +148,20 @@ START_TEST(target_is_the_encoder)
 }
 END_TEST
 
+/* Row by row, align × the mean squared error stands beside the sum of the row's losses. Behind a norm that has not
+ * learned yet, the error is twice what the cosine lacks of 1. */
+START_TEST(weighs_rows)
+{
+    struct bench b = bench_new(NET("") CAE("align = 3.0;"), 0);
+    run(b.w, b.s, 0, BATCH, LOOM_STEP, 0, &b.block);
+    const struct loom_rows *ask = &loom_shard_view(b.s, 0)->ask[0];
+    double elements = loom_rows_scored(ask), rows = loom_shard_view(b.s, 1)->in.rows;
+    ck_assert(elements > 4.0 * rows);
+    ck_near(term(&b, "cae.align"), 3.0 * 2.0 * (1.0 - term(&b, "cae.cosine")) * rows / elements, 1e-4);
+    bench_free(&b);
+}
+END_TEST
+
 /* decay 0: the average is the weights after every step; decay 0.75: three parts of it stay. */
 START_TEST(target_follows_the_weights)
 {
@@ -216,7 +230,7 @@ END_TEST
 /* Both terms fall on one batch, and every parameter gets a gradient. */
 START_TEST(learns)
 {
-    struct bench b = bench_new(NET("") CAE(""), 1);
+    struct bench b = bench_new(NET("") CAE("align = 30.0;"), 1);
     double cae = 0.0, align = 0.0;
     for (int i = 0; i < 80; i++) {
         run(b.w, b.s, 0, BATCH, LOOM_STEP, 0, &b.block);
@@ -245,6 +259,7 @@ int main(void)
                                   counts_parameters,
                                   views_are_complements,
                                   target_is_the_encoder,
+                                  weighs_rows,
                                   target_follows_the_weights,
                                   no_gradient_into_the_target,
                                   learns};
