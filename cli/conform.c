@@ -63,7 +63,7 @@ int loom_cmd_conform(int argc, char **argv)
 {
     struct loom_conform_spec spec = {.seed = 1};
     const char *level = "strict";
-    struct loom_words sets = {0}, data = {0};
+    struct loom_word_list sets = {0}, data = {0};
     int list = 0, format = CONFORM_TEXT;
     const struct loom_word words[] = {
         {"--list", .flag = &list},

@@ -5,7 +5,7 @@
 
 #include <loom/run.h>
 
-struct loom_words {
+struct loom_word_list {
     const char **at; /* [count] borrowed words; the array belongs to the line that read it */
     int count;
 };
@@ -20,7 +20,7 @@ struct loom_word {
     int most;
     double *number; /* finite */
     uint64_t *seed;
-    struct loom_words *list; /* may stand several times: each is appended */
+    struct loom_word_list *list; /* may stand several times: each is appended */
 };
 
 /* The words of a command. Set the first four, read, free. */

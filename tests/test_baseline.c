@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fitting.h"
+#include "recorded.h"
 
 #include "data/catalog.h"
 #include "data/recordings.h"
@@ -17,55 +18,27 @@ enum { BINS = 3000, UNITS = 7, LAGS = 3 };
 
 /* A behaviour that is a known filter of the counts: v_d(t) = 4 - d + Σ w_d(l, u) n(t - l, u) + noise. */
 struct linear {
-    struct loom_recording r;
-    struct loom_unit unit[UNITS];
-    struct loom_counts counts;
-    struct loom_series series;
-    double start, observed[2];
-    int64_t first_bin[2];
-    uint16_t count[BINS * UNITS];
-    float value[BINS * 2];
+    struct recorded rec;
     double weight[2][LAGS][UNITS];
 };
 
 static void linear_init(struct linear *x, const char *id, int units, uint64_t seed, double noise)
 {
-    static const char *const dims[] = {"x", "y"};
     struct loom_rng g;
     loom_rng_init(&g, seed, "linear", 0, 0);
-    memset(x, 0, sizeof *x);
+    recorded_init(&x->rec, id, BINS, 0, units, "vel", 2);
     for (int i = 0; i < 2 * LAGS * UNITS; i++)
         (&x->weight[0][0][0])[i] = loom_rng_normal(&g);
     for (int i = 0; i < BINS * units; i++)
-        x->count[i] = (uint16_t)loom_rng_poisson(&g, 1.0 + i % units);
+        x->rec.count[i] = (uint16_t)loom_rng_poisson(&g, 1.0 + i % units);
     for (int t = 0; t < BINS; t++)
         for (int d = 0; d < 2; d++) {
             double v = 4 - d + noise * loom_rng_normal(&g);
             for (int l = 0; l < LAGS && l <= t; l++)
                 for (int u = 0; u < units; u++)
-                    v += x->weight[d][l][u] * x->count[(t - l) * units + u];
-            x->value[2 * t + d] = (float)v;
+                    v += x->weight[d][l][u] * x->rec.count[(t - l) * units + u];
+            x->rec.value[2 * t + d] = (float)v;
         }
-    for (int u = 0; u < units; u++)
-        x->unit[u] = (struct loom_unit){.name = dims[0], .group = "", .region = "", .electrode = -1};
-    x->first_bin[1] = BINS;
-    x->observed[1] = BINS * 0.05;
-    x->counts = (struct loom_counts){0.05, 1, &x->start, x->first_bin, x->count};
-    x->series = (struct loom_series){"vel", "cm/s", 2, dims, BINS, 20.0, 0.0, NULL, x->value};
-    x->r = (struct loom_recording){.id = id,
-                                   .subject = "",
-                                   .session = "",
-                                   .task = "",
-                                   .date = "",
-                                   .file = "",
-                                   .stop_s = BINS * 0.05,
-                                   .units = units,
-                                   .unit = x->unit,
-                                   .counts = &x->counts,
-                                   .series_count = 1,
-                                   .series = &x->series,
-                                   .observed_count = 1,
-                                   .observed_s = x->observed};
 }
 
 /* R² of the test split, one span a window. */
@@ -112,7 +85,7 @@ static json_t *score(const struct fitted *f, const struct loom_catalog *c, int r
 START_TEST(wiener_finds_the_filter)
 {
     static struct linear a, b;
-    const struct loom_recording *both[] = {&a.r, &b.r};
+    const struct loom_recording *both[] = {&a.rec.r, &b.rec.r};
     struct loom_data_spec spec = LOOM_DATA_SPEC;
     struct loom_catalog *c;
     struct fitted f;
@@ -137,6 +110,8 @@ START_TEST(wiener_finds_the_filter)
     json_decref(r2);
     fit_release(&f);
     loom_catalog_free(c);
+    recorded_release(&a.rec);
+    recorded_release(&b.rec);
 }
 END_TEST
 
@@ -144,7 +119,7 @@ END_TEST
 START_TEST(nothing_is_made_of_noise)
 {
     static struct linear a;
-    const struct loom_recording *one[] = {&a.r};
+    const struct loom_recording *one[] = {&a.rec.r};
     struct loom_data_spec spec = LOOM_DATA_SPEC;
     struct loom_catalog *c;
     struct fitted f;
@@ -152,7 +127,7 @@ START_TEST(nothing_is_made_of_noise)
     struct loom_rng g;
     loom_rng_init(&g, 9, "noise", 0, 0);
     for (int i = 0; i < 2 * BINS; i++)
-        a.value[i] = (float)loom_rng_normal(&g);
+        a.rec.value[i] = (float)loom_rng_normal(&g);
     ck_ok(loom_catalog_new(&c, one, 1, &spec, &error), &error);
     fit_all(&f, c, "stage: { objectives: ( { plugin = \"decode\"; target = \"vel\"; } ); };", "smooth");
     json_t *r2 = score(&f, c, 1);
@@ -160,6 +135,7 @@ START_TEST(nothing_is_made_of_noise)
     json_decref(r2);
     fit_release(&f);
     loom_catalog_free(c);
+    recorded_release(&a.rec);
 }
 END_TEST
 

@@ -1,34 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Baselines beside other programs (tests/golden/baselines.py): the same recordings, the same answers. */
 #include "fitting.h"
+#include "recorded.h"
 
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 
-enum { MOST_BINS = 1000, MOST_UNITS = 40, MOST_DIMS = 2 };
-
-/* A recording as the file holds it: bins of 50 ms, and a behaviour at the beginning of each. */
-struct recorded {
-    struct loom_recording r;
-    struct loom_unit unit[MOST_UNITS];
-    struct loom_counts counts;
-    struct loom_series series;
-    double start, observed[2];
-    int64_t first_bin[2];
-    uint16_t count[MOST_BINS * MOST_UNITS];
-    float value[MOST_BINS * MOST_DIMS];
-};
-
+/* The recording of the file. */
 static void read_recording(struct recorded *x, const json_t *from)
 {
-    static const char *const dims[] = {"x", "y"};
-    static char name[MOST_UNITS][8];
     const json_t *counts = json_object_get(from, "counts"), *value = json_object_get(from, "value");
     const int bins = (int)json_array_size(counts), units = (int)json_array_size(json_array_get(counts, 0));
-    ck_assert_int_le(bins, MOST_BINS);
-    ck_assert_int_le(units, MOST_UNITS);
-    memset(x, 0, sizeof *x);
+    recorded_init(x, "golden", bins, 0, units, "vel", 2);
     for (int i = 0; i < bins; i++) {
         for (int u = 0; u < units; u++)
             x->count[i * units + u] =
@@ -36,29 +20,8 @@ static void read_recording(struct recorded *x, const json_t *from)
         for (int d = 0; d < 2; d++)
             x->value[2 * i + d] = (float)json_number_value(json_array_get(json_array_get(value, (size_t)i), (size_t)d));
     }
-    for (int u = 0; u < units; u++) {
-        snprintf(name[u], sizeof name[u], "u%d", u);
-        x->unit[u] = (struct loom_unit){.name = name[u], .group = "", .region = "", .electrode = -1};
+    for (int u = 0; u < units; u++)
         x->unit[u].held_out = u >= units - (int)json_integer_value(json_object_get(from, "held_out"));
-    }
-    x->first_bin[1] = bins;
-    x->observed[1] = bins * 0.05;
-    x->counts = (struct loom_counts){0.05, 1, &x->start, x->first_bin, x->count};
-    x->series = (struct loom_series){"vel", "cm/s", 2, dims, bins, 20.0, 0.0, NULL, x->value};
-    x->r = (struct loom_recording){.id = "golden",
-                                   .subject = "",
-                                   .session = "",
-                                   .task = "",
-                                   .date = "",
-                                   .file = "",
-                                   .stop_s = bins * 0.05,
-                                   .units = units,
-                                   .unit = x->unit,
-                                   .counts = &x->counts,
-                                   .series_count = 1,
-                                   .series = &x->series,
-                                   .observed_count = 1,
-                                   .observed_s = x->observed};
 }
 
 /* What is said of the test split, one question after another, beside the file's. */
@@ -125,6 +88,7 @@ START_TEST(as_others_say)
             fit_release(&f);
         }
         loom_catalog_free(c);
+        recorded_release(&x);
     }
 }
 END_TEST

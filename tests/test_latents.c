@@ -2,6 +2,7 @@
 /* Latent-variable baselines: EM's likelihood never falls and is that of a dense joint Gaussian; populations that were
  * never recorded together are stitched. */
 #include "fitting.h"
+#include "recorded.h"
 
 #include <loom/linalg.h>
 #include <loom/rng.h>
@@ -9,23 +10,12 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { MOST_BINS = 4000, NEURONS = 18, UNITS = 12, LATENTS = 2, LAGS = 4 };
+enum { NEURONS = 18, UNITS = 12, LATENTS = 2, LAGS = 4 };
 static const double scale = 100.0, middle = 1000.0; /* counts = middle + scale y, so that rounding hardly shows */
 
 /* A linear dynamical system, and two recordings of it: of neurons 0 … 11, and of neurons 6 … 17. */
 struct truth {
     double a[LATENTS][LATENTS], c[NEURONS][LATENTS], noise[NEURONS];
-};
-
-struct half {
-    struct loom_recording r;
-    struct loom_unit unit[UNITS];
-    struct loom_counts counts;
-    struct loom_series series;
-    double start, observed[2];
-    int64_t first_bin[2];
-    uint16_t count[MOST_BINS * UNITS];
-    float value[MOST_BINS];
 };
 
 static void make_truth(struct truth *x)
@@ -40,14 +30,12 @@ static void make_truth(struct truth *x)
     }
 }
 
-static void make_half(struct half *h, const struct truth *of, const char *id, int first, int bins, uint64_t seed)
+static void make_half(struct recorded *h, const struct truth *of, const char *id, int first, int bins, uint64_t seed)
 {
-    static const char *const dims[] = {"x"};
-    static char name[NEURONS][8];
     struct loom_rng g;
     double x[LATENTS] = {0}, next[LATENTS];
-    memset(h, 0, sizeof *h);
     loom_rng_init(&g, seed, "half", 0, 0);
+    recorded_init(h, id, bins, first, UNITS, "latent", 1);
     for (int t = -200; t < bins; t++) {
         for (int i = 0; i < LATENTS; i++) {
             next[i] = 0.3 * loom_rng_normal(&g);
@@ -65,28 +53,6 @@ static void make_half(struct half *h, const struct truth *of, const char *id, in
             h->count[t * UNITS + u] = (uint16_t)lround(middle + scale * y);
         }
     }
-    for (int u = 0; u < UNITS; u++) {
-        snprintf(name[first + u], sizeof name[0], "n%d", first + u);
-        h->unit[u] = (struct loom_unit){.name = name[first + u], .group = "", .region = "", .electrode = -1};
-    }
-    h->first_bin[1] = bins;
-    h->observed[1] = bins * 0.05;
-    h->counts = (struct loom_counts){0.05, 1, &h->start, h->first_bin, h->count};
-    h->series = (struct loom_series){"latent", "", 1, dims, bins, 20.0, 0.0, NULL, h->value};
-    h->r = (struct loom_recording){.id = id,
-                                   .subject = "",
-                                   .session = "",
-                                   .task = "",
-                                   .date = "",
-                                   .file = "",
-                                   .stop_s = bins * 0.05,
-                                   .units = UNITS,
-                                   .unit = h->unit,
-                                   .counts = &h->counts,
-                                   .series_count = 1,
-                                   .series = &h->series,
-                                   .observed_count = 1,
-                                   .observed_s = h->observed};
 }
 
 /* ---- where lds keeps what ---- */
@@ -134,7 +100,7 @@ static void open_fit(struct fitted *f, const struct loom_catalog *c, const char 
 /* ---- the likelihood ---- */
 
 /* ln p of bins [from, to) under the model, from the joint covariance of all that was observed in them. */
-static double dense(const struct model *m, const struct half *h, int from, int to)
+static double dense(const struct model *m, const struct recorded *h, int from, int to)
 {
     enum { SIZE = 160 };
     static double k[SIZE * SIZE], y[SIZE], x[SIZE], cov[20][LATENTS][LATENTS], mean[20][LATENTS];
@@ -192,7 +158,7 @@ static double dense(const struct model *m, const struct half *h, int from, int t
 START_TEST(likelihood_is_the_dense_one)
 {
     static struct truth truth;
-    static struct half h;
+    static struct recorded h;
     static struct model m, then;
     const struct loom_recording *one[] = {&h.r};
     struct loom_data_spec spec = LOOM_DATA_SPEC;
@@ -219,6 +185,7 @@ START_TEST(likelihood_is_the_dense_one)
     loom_windows_release(&w);
     fit_release(&f);
     loom_catalog_free(c);
+    recorded_release(&h);
 }
 END_TEST
 
@@ -227,7 +194,7 @@ static const char *const models[] = {"lds", "gpfa"};
 START_TEST(likelihood_never_falls)
 {
     static struct truth truth;
-    static struct half h;
+    static struct recorded h;
     const struct loom_recording *one[] = {&h.r};
     const int lds = strcmp(models[_i], "lds") == 0;
     struct loom_data_spec spec = LOOM_DATA_SPEC;
@@ -251,6 +218,7 @@ START_TEST(likelihood_never_falls)
     ck_assert_msg(before > first + 50.0, "40 passes gain %g nats", before - first);
     fit_release(&f);
     loom_catalog_free(c);
+    recorded_release(&h);
 }
 END_TEST
 
@@ -311,7 +279,7 @@ START_TEST(populations_are_stitched)
 {
     enum { PAIRS = 6 * 6 * LAGS };
     static struct truth truth;
-    static struct half a, b;
+    static struct recorded a, b;
     static struct model m;
     static double told[PAIRS], said[PAIRS];
     const double q[LATENTS][LATENTS] = {{0.09, 0}, {0, 0.09}};
@@ -334,6 +302,8 @@ START_TEST(populations_are_stitched)
     ck_assert_msg(r > 0.9, "correlation %g", r);
     fit_release(&f);
     loom_catalog_free(c);
+    recorded_release(&a);
+    recorded_release(&b);
 }
 END_TEST
 

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Steps and checkpoints on a small real model: bits for any number of workers, no heap, everything back from a file. */
+/* Steps on a small real model: bits for any number of workers, no heap. */
 #include "model/internal.h"
 #include "tensor/kernels/numerics.h"
-#include "train/checkpoint.h"
+#include "train/optimizer.h"
 #include "train/step.h"
 
-#include <loom/config.h>
 #include <loom/rng.h>
 
 #include <cblas.h>
@@ -17,9 +16,7 @@
 #include <unistd.h>
 
 #include "base/blas.h"
-#include "base/io.h"
-#include "fake.h"
-#include "suite.h"
+#include "stepping.h"
 
 /* ---- counting allocations ---- */
 
@@ -47,60 +44,6 @@ void *realloc(void *p, size_t n)
 #else
 #define COUNTS_ALLOCATIONS 0
 #endif
-
-/* ---- a model ---- */
-
-enum { RECORDINGS = 2, WINDOWS = 10 };
-static struct fake *fakes[RECORDINGS];
-static struct loom_error e;
-
-struct world {
-    struct loom_catalog *catalog;
-    struct loom_registry *registry;
-    struct loom_config *config;
-    struct loom_model *model;
-    struct loom_selection selection;
-    struct loom_windows windows;
-};
-
-static const char pipeline[] =
-    "tokenizer: { plugin = \"ndt2\"; patch_units = 8; };"
-    "backbone: { plugin = \"vit\"; width = 16; depth = 1; heads = 2; decoder_depth = 1; dropout = 0.1;"
-    " context = ( \"session\" ); };"
-    "objectives: ( { plugin = \"mae\"; hide = 0.5; }, { plugin = \"decode\"; target = \"position\"; } );";
-
-static void open_world(struct world *w, int recordings, int with_shadow)
-{
-    const struct loom_recording *all[RECORDINGS];
-    struct loom_data_spec spec = LOOM_DATA_SPEC;
-    spec.bin_s = 0.05;
-    spec.window_s = 0.5;
-    for (int i = 0; i < recordings; i++)
-        all[i] = &fakes[i]->r;
-    ck_ok(loom_catalog_new(&w->catalog, all, recordings, &spec, &e), &e);
-    ck_ok(loom_registry_new(&w->registry, NULL, &e), &e);
-    ck_ok(loom_config_parse(&w->config, pipeline, "test.cfg", 0, NULL, &e), &e);
-    struct loom_model_spec m = {.registry = w->registry,
-                                .catalog = w->catalog,
-                                .root = loom_config_root(w->config),
-                                .stage = loom_config_root(w->config),
-                                .seed = 5,
-                                .with_shadow = with_shadow};
-    ck_ok(loom_model_new(&w->model, &m, &e), &e);
-    ck_ok(loom_selection_init(&w->selection, w->catalog, LOOM_TRAIN, (struct loom_words){0, NULL}, &e), &e);
-    ck_ok(loom_windows_init(&w->windows, &w->selection, &(struct loom_tiling){0}, &e), &e);
-    ck_assert_int_ge(w->windows.n, WINDOWS + 8);
-}
-
-static void close_world(struct world *w)
-{
-    loom_model_free(w->model);
-    loom_windows_release(&w->windows);
-    loom_selection_release(&w->selection);
-    loom_config_free(w->config);
-    loom_registry_free(w->registry);
-    loom_catalog_free(w->catalog);
-}
 
 /* ---- the tree alone ---- */
 
@@ -465,152 +408,6 @@ START_TEST(empty_shards_do_not_count)
 }
 END_TEST
 
-/* ---- checkpoints ---- */
-
-static char path[64];
-
-static void write_trained(struct world *w, struct loom_optimizer *o, struct loom_progress *p)
-{
-    const struct loom_optimizer_spec spec = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
-    struct loom_store *store = loom_model_store(w->model);
-    snprintf(path, sizeof path, "/tmp/loom-checkpoint-%d", (int)getpid());
-    ck_ok(loom_optimizer_init(o, store, &spec, &e), &e);
-    for (int64_t i = 0; i < store->size[LOOM_LIFE_PARAM]; i++) {
-        o->m[i] = (loom_real)(1e-3 * (double)i);
-        o->v[i] = (loom_real)(1e-5 * (double)i);
-        store->shadow[i] = (loom_real)(0.5 * store->param[i]);
-    }
-    o->step = 77;
-    loom_progress_start(p);
-    p->step = 33;
-    p->loss.sum = 1.0 / 3;
-    p->schedule.scale = 0.1;
-    p->stopping = (struct loom_stopping){0.7, 30, 2};
-    ck_ok(
-        loom_checkpoint_write(
-            path,
-            &(struct loom_checkpoint){
-                .store = store, .optimizer = o, .progress = p, .stage = "one", .kernels = "avx2", .pipeline = "a = 1;"},
-            &e),
-        &e);
-}
-
-START_TEST(everything_comes_back)
-{
-    struct world w, fresh;
-    struct loom_optimizer o, back;
-    struct loom_progress p, q;
-    struct loom_tensors f;
-    const struct loom_optimizer_spec spec = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
-    open_world(&w, RECORDINGS, 1);
-    struct loom_store *s = loom_model_store(w.model), *t;
-    s->param[3] = (loom_real)0.125;
-    write_trained(&w, &o, &p);
-
-    open_world(&fresh, RECORDINGS, 1);
-    t = loom_model_store(fresh.model);
-    ck_ok(loom_optimizer_init(&back, t, &spec, &e), &e);
-    ck_ok(loom_tensors_read(&f, path, 1, &e), &e);
-    ck_assert_str_eq(loom_tensors_meta(&f, "pipeline"), "a = 1;");
-    ck_ok(loom_checkpoint_resume(&f, t, &back, &q, &e), &e);
-    for (int i = 0; i < s->count; i++) {
-        const struct loom_entry *n = &s->entry[i];
-        size_t bytes = (size_t)n->size * sizeof(loom_real);
-        if (n->lifetime == LOOM_LIFE_STATE)
-            ck_assert_mem_eq(s->state + n->offset, t->state + n->offset, bytes);
-        if (n->lifetime != LOOM_LIFE_PARAM)
-            continue;
-        ck_assert_mem_eq(s->param + n->offset, t->param + n->offset, bytes);
-        ck_assert_mem_eq(s->shadow + n->offset, t->shadow + n->offset, bytes);
-        ck_assert_mem_eq(o.m + n->offset, back.m + n->offset, bytes);
-        ck_assert_mem_eq(o.v + n->offset, back.v + n->offset, bytes);
-    }
-    ck_assert_int_eq(back.step, 77);
-    ck_assert_int_eq(q.step, 33);
-    ck_assert(q.loss.sum == p.loss.sum && q.schedule.scale == 0.1 && q.stopping.best_step == 30 && isnan(q.valid));
-    ck_assert(isinf(q.schedule.best));
-    loom_tensors_release(&f);
-    loom_optimizer_release(&o);
-    loom_optimizer_release(&back);
-    close_world(&w);
-    close_world(&fresh);
-    unlink(path);
-}
-END_TEST
-
-/* From two sessions to one: tables by row name, whatever their place; the rest as it is. */
-START_TEST(rows_travel_by_name)
-{
-    struct world w, one;
-    struct loom_optimizer o;
-    struct loom_progress p;
-    struct loom_tensors f;
-    struct loom_transfer report;
-    open_world(&w, RECORDINGS, 1);
-    struct loom_store *s = loom_model_store(w.model);
-    struct loom_entry *from = loom_store_find(s, LOOM_LIFE_PARAM, "backbone.session");
-    ck_assert_ptr_nonnull(from);
-    for (int64_t i = 0; i < from->size; i++)
-        s->param[from->offset + i] = (loom_real)i;
-    write_trained(&w, &o, &p);
-    int there = strcmp(from->row[0], fakes[0]->id) == 0 ? 0 : 1;
-
-    open_world(&one, 1, 0);
-    struct loom_store *t = loom_model_store(one.model);
-    const struct loom_entry *to = loom_store_find(t, LOOM_LIFE_PARAM, "backbone.session");
-    ck_assert_int_eq(to->dim[0], 1);
-    ck_ok(loom_tensors_read(&f, path, 1, &e), &e);
-    ck_ok(loom_checkpoint_transfer(&f, t, &report, NULL, &e), &e);
-    ck_near(t->param[to->offset], there * from->dim[1], 0);
-    ck_assert_int_ge(report.rows_matched, 1);
-    ck_assert_int_eq(report.rows_fresh, 0);
-    ck_assert_int_eq(report.fresh, 0);
-    ck_fails(loom_checkpoint_resume(&f, t, NULL, NULL, &e), LOOM_EDATA, &e, "start a new run");
-    loom_tensors_release(&f);
-    loom_optimizer_release(&o);
-    close_world(&w);
-    close_world(&one);
-    unlink(path);
-}
-END_TEST
-
-/* Random damage: never a crash, never taken for whole. */
-START_TEST(damaged_checkpoints_are_refused)
-{
-    struct world w;
-    struct loom_optimizer o;
-    struct loom_progress p;
-    struct loom_rng g;
-    char *bytes;
-    size_t size;
-    open_world(&w, RECORDINGS, 1);
-    write_trained(&w, &o, &p);
-    ck_ok(loom_file_read(&bytes, &size, path, 64 << 20, &e), &e);
-    loom_rng_init(&g, 9, "damage", 0, 0);
-    for (int k = 0; k < 300; k++) {
-        struct loom_tensors f;
-        char *bad = malloc(size);
-        size_t n = k % 3 == 2 ? loom_rng_below(&g, (uint32_t)size) : size;
-        memcpy(bad, bytes, size);
-        if (k % 3 == 0)
-            bad[loom_rng_below(&g, (uint32_t)(k % 2 ? size : 4096))] ^= (char)(1 << loom_rng_below(&g, 8));
-        for (int i = 0; k % 3 == 1 && i < 20; i++)
-            bad[8 + loom_rng_below(&g, 16000)] = (char)loom_rng_below(&g, 256);
-        ck_ok(loom_file_write(path, bad, n, &e), &e);
-        ck_assert_int_eq(loom_tensors_read(&f, path, 1, &e), LOOM_EDATA);
-        loom_error_clear(&e);
-        if (loom_tensors_read(&f, path, 0, &e) == LOOM_OK)
-            loom_tensors_release(&f);
-        loom_error_clear(&e);
-        free(bad);
-    }
-    free(bytes);
-    loom_optimizer_release(&o);
-    close_world(&w);
-    unlink(path);
-}
-END_TEST
-
 /* Libraries read their number of threads when they are loaded. */
 int main(int argc, char **argv)
 {
@@ -620,20 +417,10 @@ int main(int argc, char **argv)
         setenv("OPENBLAS_NUM_THREADS", "3", 1);
         execv("/proc/self/exe", argv);
     }
-    const TTest *const tests[] = {tree_joins_alike_for_any_workers,
-                                  steps_are_alike_for_any_workers_ahead_or_not_and_take_no_heap,
-                                  blocks_forget_the_last_step,
-                                  slow_sources_are_read_beside_the_step,
-                                  libraries_make_no_threads,
-                                  failures_belong_to_their_step,
-                                  empty_shards_do_not_count,
-                                  everything_comes_back,
-                                  rows_travel_by_name,
-                                  damaged_checkpoints_are_refused};
-    for (int i = 0; i < RECORDINGS; i++)
-        fakes[i] = fake_new(4, i, 0.05);
-    int code = run_suite("step", sizeof tests / sizeof *tests, tests, 120);
-    for (int i = 0; i < RECORDINGS; i++)
-        free(fakes[i]);
-    return code;
+    const TTest *const tests[] = {
+        tree_joins_alike_for_any_workers, steps_are_alike_for_any_workers_ahead_or_not_and_take_no_heap,
+        blocks_forget_the_last_step,      slow_sources_are_read_beside_the_step,
+        libraries_make_no_threads,        failures_belong_to_their_step,
+        empty_shards_do_not_count};
+    return run_on_fakes("step", sizeof tests / sizeof *tests, tests);
 }
