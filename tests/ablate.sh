@@ -9,7 +9,7 @@ trap 'rm -rf "$dir"' EXIT
 LOOM_CACHE=$dir/cache
 export LOOM_CACHE
 cfg=$top_srcdir/tests/ablate.cfg
-echo 1..22
+echo 1..23
 
 check() { # what, status
     number=$((number + 1))
@@ -117,6 +117,6 @@ try 2 "x.cfg:2.*does not measure evaluate.test.r3: write evaluate.test.r2" ablat
 test ! -e "$dir/a"
 check "nothing is made before all is checked" $?
 
-for name in pretraining matrix; do
+for name in mae-cae pretraining matrix; do
     try 0 "tested alike" ablate "$top_srcdir/pipelines/ablate-$name.cfg" --dry
 done
