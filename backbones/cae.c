@@ -103,14 +103,16 @@ static struct loom_node *attend(struct loom_build *b, struct loom_node *x, const
 static struct loom_node *regress(const struct cae *c, struct loom_build *b, struct loom_node *x, const struct sight *s)
 {
     struct loom_graph *g = loom_build_graph(b);
-    struct loom_block_spec spec = loom_encoder_block(&c->net);
     char name[32];
     for (int32_t i = 0; i < c->regressor_depth; i++) {
+        struct loom_block_spec spec = loom_encoder_block(&c->net, i, c->regressor_depth);
         snprintf(name, sizeof(name), "block%d", (int)i);
         loom_scope_push(b, name);
-        struct loom_node *sum, *y = attend(b, x, s, &spec);
+        struct loom_node *sum, *y = loom_nn_layer_scale(b, "scale1", attend(b, x, s, &spec), spec.layer_scale);
+        y = loom_nn_drop_path(b, "path1", y, spec.drop_path, s->rows);
         x = loom_nn_add_layer_norm(b, "drop1", "norm", x, y, spec.dropout, s->rows, &sum);
-        y = loom_nn_mlp(b, "mlp", x, &spec, s->rows);
+        y = loom_nn_layer_scale(b, "scale2", loom_nn_mlp(b, "mlp", x, &spec, s->rows), spec.layer_scale);
+        y = loom_nn_drop_path(b, "path2", y, spec.drop_path, s->rows);
         x = loom_add(g, x, loom_nn_dropout(b, "drop2", y, spec.dropout, s->rows));
         loom_scope_pop(b);
     }
@@ -154,7 +156,7 @@ static struct loom_answer cae_answer(const void *self, struct loom_build *b, con
 }
 
 static const struct loom_option options[] = {
-    LOOM_ENCODER_OPTIONS("256", "6"),
+    LOOM_ENCODER_OPTIONS("256", "6", "0.1", "0.1"),
     {"regressor_depth", LOOM_OPT_INT, 0, "2", "[0,64]", "blocks",
      "of each asked modality's regressor, which predicts the encoding of what is hidden; 0 = of its place alone"},
     {"decoder_depth", LOOM_OPT_INT, 0, "1", "[0,64]", "blocks",

@@ -239,7 +239,7 @@ static struct loom_node *latent_vectors(const struct perceiver *p, struct loom_b
 
 /* ---- passes ---- */
 
-/* POYO drops what sublayers add to latents, but not what comes in or goes out. */
+/* POYO drops what sublayers add to latents, but not what comes in or goes out, and starts biases as torch does. */
 static struct loom_block_spec block(const struct perceiver *p, int32_t heads, double dropout)
 {
     const double hidden = loom_opt_real(p->options, "hidden_dropout");
@@ -252,7 +252,8 @@ static struct loom_block_spec block(const struct perceiver *p, int32_t heads, do
                                     .feed_forward = 4.0,
                                     .dropout = dropout,
                                     .hidden_dropout = hidden > 0.0 ? hidden : -1.0,
-                                    .attention_dropout = loom_opt_real(p->options, "attention_dropout")};
+                                    .attention_dropout = loom_opt_real(p->options, "attention_dropout"),
+                                    .init = {.bias = "fan_in"}};
 }
 
 static struct loom_memory perceiver_encode(const void *self, struct loom_build *b, const struct loom_view *view,

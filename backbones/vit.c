@@ -112,7 +112,7 @@ static struct loom_answer vit_answer(const void *self, struct loom_build *b, con
 }
 
 static const struct loom_option options[] = {
-    LOOM_ENCODER_OPTIONS("256", "6"),
+    LOOM_ENCODER_OPTIONS("256", "6", "0", "0"),
     {"decoder_depth", LOOM_OPT_INT, 0, "2", "[0,64]", "blocks",
      "of each asked modality's decoder; 0 = answers stand on rows of the encoder"},
     {"pool", LOOM_OPT_STRING, 0, "time", "time|none", NULL,

@@ -7,7 +7,7 @@
 #define NET(more)                                                                                                      \
     "tokenizer: { plugin = \"ndt2\"; patch_units = 16; dropout = 0.0; };"                                              \
     "backbone: { plugin = \"cae\"; width = 32; depth = 1; heads = 2; decoder_depth = 1; dropout = 0.0;"                \
-    " attention_dropout = 0.0; context = ( \"session\" ); " more " };"
+    " attention_dropout = 0.0; layer_scale = 1.0; context = ( \"session\" ); " more " };"
 #define CAE(more) "objectives: ( { plugin = \"cae\"; hide = 0.5; " more " } );"
 #define BOTH NET("") CAE("")
 
@@ -99,7 +99,7 @@ START_TEST(counts_parameters)
             block += n->size;
         ck_assert(!strstr(n->name, "attention.k.bias"));
     }
-    ck_assert_int_eq(block, 3 * (W * W + W) + W * W + 4 * 2 * W + 2 * (W * W + W));
+    ck_assert_int_eq(block, 3 * (W * W + W) + W * W + (4 * 2 + 2) * W + 2 * (W * W + W));
     bench_free(&b);
 }
 END_TEST

@@ -1,136 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Layers: names and numbers of parameters, and what they compute against plain loops that share no code with them. */
-#include "model/internal.h"
-
-#include <loom/nn.h>
-
-#include <check.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-typedef struct loom_node *(*layer_fn)(struct loom_build *b, const void *payload);
-
-/* One layer with its memory: declared, sealed, then built as often as a test likes. */
-struct bench {
-    struct loom_model model;
-    struct loom_plan plan;
-    struct loom_build build;
-    struct loom_block block;
-    struct loom_graph *graph;
-    struct loom_node *out, *root;
-    layer_fn layer;
-    const void *payload;
-};
-
-static struct bench bench;
-
-static void build(enum loom_mode mode, uint64_t step)
-{
-    struct loom_error e = {0};
-    loom_graph_reset(bench.graph);
-    bench.plan.mode = mode;
-    bench.plan.step = step;
-    loom_build_begin(&bench.build, &bench.model, bench.graph, &bench.plan, NULL, &bench.block, 1);
-    bench.out = bench.layer(&bench.build, bench.payload);
-    bench.root = loom_sum(bench.graph, loom_mul(bench.graph, bench.out, bench.out));
-    ck_assert_msg(loom_graph_error(bench.graph, &e) == LOOM_OK, "%s", e.message);
-}
-
-static const loom_real *run(enum loom_mode mode, uint64_t step)
-{
-    build(mode, step);
-    loom_graph_forward(bench.graph);
-    return loom_node_host(bench.out);
-}
-
-static void start(layer_fn layer, const void *payload)
-{
-    struct loom_error e = {0};
-    memset(&bench, 0, sizeof(bench));
-    bench.layer = layer;
-    bench.payload = payload;
-    bench.model.seed = 5;
-    ck_assert_int_eq(loom_graph_new(&bench.graph, (size_t)64 << 20, &e), LOOM_OK);
-    ck_assert_int_eq(loom_store_new(&bench.model.store, 5, &e), LOOM_OK);
-    build(LOOM_DECLARE, 0);
-    ck_assert_msg(loom_store_seal(bench.model.store, 0, &e) == LOOM_OK, "%s", e.message);
-    ck_assert_int_eq(loom_block_init(&bench.block, bench.model.store, &e), LOOM_OK);
-}
-
-static void stop(void)
-{
-    loom_block_release(&bench.block);
-    loom_store_free(bench.model.store);
-    loom_graph_free(bench.graph);
-}
-
-static loom_real *param(const char *name)
-{
-    const struct loom_entry *n = loom_store_find(bench.model.store, LOOM_LIFE_PARAM, name);
-    ck_assert_msg(n != NULL, "there is no parameter %s", name);
-    return bench.model.store->param + n->offset;
-}
-
-static double value(int64_t i)
-{
-    return sin(1.7 * (double)i + 0.3) + 0.2 * cos(0.31 * (double)(i * i % 97));
-}
-
-/* Zeros and ones say nothing: all parameters get values of their own. */
-static void stir(void)
-{
-    struct loom_store *s = bench.model.store;
-    for (int64_t i = 0; i < s->size[LOOM_LIFE_PARAM]; i++)
-        s->param[i] += (loom_real)(0.3 * value(i + 11));
-}
-
-static struct loom_node *input(struct loom_build *b, int64_t rows, int64_t width, int salt)
-{
-    struct loom_graph *g = loom_build_graph(b);
-    loom_real *x = loom_graph_alloc(g, (size_t)(rows * width) * sizeof(*x) + 1);
-    for (int64_t i = 0; i < rows * width; i++)
-        x[i] = (loom_real)value(i + salt);
-    return loom_input(g, LOOM_REAL, 2, (int64_t[]){rows, width}, x);
-}
-
-/* The slope along the whole gradient, by differences. */
-static void check_gradient(void)
-{
-    const double eps = sizeof(loom_real) == 8 ? 1e-5 : 1e-3, tol = sizeof(loom_real) == 8 ? 1e-6 : 5e-3;
-    struct loom_store *s = bench.model.store;
-    int64_t n = s->size[LOOM_LIFE_PARAM];
-    double norm = 0, side[2];
-    loom_block_zero(&bench.block, s);
-    run(LOOM_STEP, 3);
-    loom_graph_backward(bench.graph, 1, &bench.root, (double[]){1});
-    for (int64_t i = 0; i < n; i++)
-        norm += (double)bench.block.grad[i] * bench.block.grad[i];
-    norm = sqrt(norm);
-    ck_assert_msg(norm > 0 && isfinite(norm), "gradient of length %g", norm);
-    loom_real *kept = malloc((size_t)n * sizeof(*kept));
-    memcpy(kept, s->param, (size_t)n * sizeof(*kept));
-    for (int k = 0; k < 2; k++) {
-        for (int64_t i = 0; i < n; i++)
-            s->param[i] = kept[i] + (loom_real)((k ? -eps : eps) * bench.block.grad[i] / norm);
-        run(LOOM_STEP, 3);
-        side[k] = *(const double *)loom_node_host(bench.root);
-    }
-    memcpy(s->param, kept, (size_t)n * sizeof(*kept));
-    free(kept);
-    double fd = (side[0] - side[1]) / (2 * eps), err = fabs(fd - norm) / norm;
-    ck_assert_msg(err <= tol, "slope %.9g, by differences %.9g", norm, fd);
-}
-
-static void same(const loom_real *got, const double *expected, int64_t n)
-{
-    const double tol = sizeof(loom_real) == 8 ? 1e-12 : 2e-5;
-    for (int64_t i = 0; i < n; i++) {
-        double err = fabs((double)got[i] - expected[i]) / (1 + fabs(expected[i]));
-        ck_assert_msg(err <= tol, "element %lld is %.9g, not %.9g", (long long)i, (double)got[i], expected[i]);
-    }
-}
+#include "layers.h"
 
 /* ---- plain loops ---- */
 
@@ -288,8 +158,9 @@ static void plain_block(const struct block_case *c, double *x)
             plain_cross(h, memory, y);
         else
             plain_self(h, y);
+        const loom_real *scale = c->spec.layer_scale > 0 ? param(sub ? "block0.scale2" : "block0.scale1") : NULL;
         for (int i = 0; i < ROWS * WIDTH; i++)
-            x[i] += y[i];
+            x[i] += (scale ? (double)scale[i % WIDTH] : 1) * y[i];
         if (!c->spec.pre_norm)
             plain_norm(norm, x, ROWS, WIDTH, x);
     }
@@ -302,6 +173,7 @@ START_TEST(block_is_its_loops)
         double expected[ROWS * WIDTH];
         c.cross = k / 2;
         c.spec.norm_memory = k == 3;
+        c.spec.layer_scale = k < 2 ? 0.3 : 0;
         start(block_layer, &c);
         stir();
         plain_block(&c, expected);
@@ -379,7 +251,7 @@ START_TEST(segments_do_not_meet)
 {
     struct block_case c = block_case(1);
     loom_real kept[ROWS * WIDTH];
-    c.spec.dropout = c.spec.attention_dropout = 0.25;
+    c.spec.dropout = c.spec.attention_dropout = c.spec.drop_path = 0.25;
     start(block_layer, &c);
     stir();
     memcpy(kept, run(LOOM_STEP, 4), sizeof(kept));
@@ -545,12 +417,73 @@ START_TEST(small_layers)
 }
 END_TEST
 
+static struct loom_node *skipped_layer(struct loom_build *b, const void *payload)
+{
+    const struct loom_groups rows = {2, segments, NULL, NULL};
+    struct loom_node *x = loom_nn_layer_scale(b, "scale", input(b, ROWS, WIDTH, 0), 0.5);
+    return loom_nn_drop_path(b, "path", x, *(const double *)payload, &rows);
+}
+
+START_TEST(paths_drop_by_segment)
+{
+    const double p = 0.3;
+    int gone = 0, differ = 0;
+    start(skipped_layer, &p);
+    for (uint64_t step = 0; step < 600; step++) {
+        const loom_real *y = run(LOOM_STEP, step);
+        int none[2] = {y[0] == 0, y[5 * WIDTH] == 0};
+        for (int i = 0; i < ROWS * WIDTH; i++)
+            ck_assert(fabs((double)y[i] - (none[i >= 5 * WIDTH] ? 0 : 0.5 / 0.7 * value(i))) < 1e-6);
+        gone += none[0] + none[1];
+        differ += none[0] != none[1];
+    }
+    ck_assert_msg(abs(gone - 360) < 60 && differ > 180 && differ < 330, "%d of 1200 gone, %d differ", gone, differ);
+    ck_assert(fabs((double)run(LOOM_EVALUATE, 0)[1] - 0.5 * value(1)) < 1e-6);
+    check_gradient();
+    stop();
+}
+END_TEST
+
+static struct loom_node *begun_layer(struct loom_build *b, const void *payload)
+{
+    return loom_nn_linear_from(b, "map", input(b, 2, 16, 0), 400, LOOM_ACT_NONE, payload);
+}
+
+START_TEST(linear_layers_start_as_told)
+{
+    const struct loom_linear_init torch = {NULL, "fan_in"}, other = {"normal:2", "ones"};
+    double sum = 0, square = 0;
+    start(begun_layer, &torch);
+    for (int i = 0; i < 400; i++) {
+        ck_assert(fabs((double)param("map.bias")[i]) <= 0.25);
+        square += (double)param("map.bias")[i] * param("map.bias")[i] / 400;
+        sum += (double)param("map.weight")[i] * param("map.weight")[i] / 400;
+    }
+    ck_assert_msg(fabs(square - 1.0 / 48) < 0.004 && fabs(sum - 1.0 / 48) < 0.004, "%g, %g", square, sum);
+    stop();
+    start(begun_layer, &other);
+    ck_assert(param("map.bias")[7] == 1 && fabs((double)param("map.weight")[0]) > 0.25);
+    stop();
+    start(begun_layer, NULL);
+    ck_assert(param("map.bias")[7] == 0);
+    stop();
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
-        block_is_its_loops,   block_names_its_parameters, published_counts, dropout_is_for_training,
-        segments_do_not_meet, gru_is_its_loops,           cells_chain,      recurrence_checks_its_groups,
+        block_is_its_loops,
+        block_names_its_parameters,
+        published_counts,
+        dropout_is_for_training,
+        segments_do_not_meet,
+        gru_is_its_loops,
+        cells_chain,
+        recurrence_checks_its_groups,
         small_layers,
+        paths_drop_by_segment,
+        linear_layers_start_as_told,
     };
     Suite *s = suite_create("nn");
     TCase *t = tcase_create("layers");

@@ -9,14 +9,28 @@
 
 #include <loom/nn.h>
 
-/* width, depth: defaults of these two options, as in a pipeline file. */
-#define LOOM_ENCODER_OPTIONS(width, depth)                                                                               \
+/* Defaults of the options of these names, as in a pipeline file. */
+#define LOOM_ENCODER_OPTIONS(width, depth, layer_scale, drop_path)                                                       \
     {"width", LOOM_OPT_INT, 0, width, "[8,8192]", NULL, "of every row's vector"},                                        \
         {"depth", LOOM_OPT_INT, 0, depth, "[0,128]", "blocks", "of the encoder"},                                        \
         {"heads", LOOM_OPT_INT, 0, "4", "[1,256]", NULL, "of attention; width is a multiple"},                           \
         {"feed_forward", LOOM_OPT_REAL, 0, "1.0", "(0,16]", NULL, "hidden width of each MLP over width"},                \
         {"dropout", LOOM_OPT_REAL, LOOM_OPT_LIVE, "0.1", "[0,1)", NULL, "of sublayers, MLPs and the encoder's output"},  \
         {"attention_dropout", LOOM_OPT_REAL, LOOM_OPT_LIVE, "0.1", "[0,1)", NULL, "of attention weights"},               \
+        {"layer_scale",                                                                                                  \
+         LOOM_OPT_REAL,                                                                                                  \
+         0,                                                                                                              \
+         layer_scale,                                                                                                    \
+         "[0,10]",                                                                                                       \
+         NULL,                                                                                                           \
+         "what factors of each column of sublayers' outputs start at; 0 = no such factors"},                             \
+        {"drop_path",                                                                                                    \
+         LOOM_OPT_REAL,                                                                                                  \
+         LOOM_OPT_LIVE,                                                                                                  \
+         drop_path,                                                                                                      \
+         "[0,1)",                                                                                                        \
+         NULL,                                                                                                           \
+         "chance that a window skips a sublayer of the last block; rises from 0 at the first"},                          \
         {"pre_norm", LOOM_OPT_BOOL, 0, "false", NULL, NULL, "normalise before each sublayer, and once at the end"},      \
         {"time", LOOM_OPT_STRING, 0, "learned", "learned|sinusoid|rotary", NULL, "how a row knows when it stands"},      \
         {"max_space", LOOM_OPT_INT, 0, "64", "[1,65536]", NULL, "rows of the table for the space coordinate (patches)"}, \
@@ -43,14 +57,14 @@ struct loom_encoder {
     int32_t learned, rotary; /* time: learned, rotary, else sinusoid */
     int32_t causal, pre_norm;
     double back_s, ahead_s, bin_s;
-    struct loom_block_spec block; /* without the LIVE dropouts: see loom_encoder_block */
+    struct loom_block_spec block; /* without what is LIVE: see loom_encoder_block */
 };
 /* [setup] From the options of LOOM_ENCODER_OPTIONS. LOOM_ECONFIG where width and heads do not go together. */
 LOOM_API int loom_encoder_init(struct loom_encoder *n, const struct loom_setup *s, struct loom_error *e);
 /* The axes that it wants, for `axes` of its traits: "time", "space". */
 LOOM_API const char *const *loom_encoder_axes(void);
-/* [build] The shape of its blocks with the dropouts of now. */
-LOOM_API struct loom_block_spec loom_encoder_block(const struct loom_encoder *n);
+/* [build] The shape of block i of `depth` with the dropouts of now: drop_path rises with i. */
+LOOM_API struct loom_block_spec loom_encoder_block(const struct loom_encoder *n, int32_t i, int32_t depth);
 
 /* Rows of the net, whatever they came from: a view's, pooled ones, questions. */
 struct loom_places {

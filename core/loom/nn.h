@@ -13,8 +13,18 @@
 /* act(x · weightᵀ + bias): name.weight [out, in] "fan_in", name.bias [out] "zeros". */
 LOOM_API struct loom_node *loom_nn_linear(struct loom_build *b, const char *name, struct loom_node *x, int64_t out,
                                           int act);
+/* Initial values of a linear layer, in the words of loom_param; NULL: those above. Of a bias "fan_in" is U(±1/sqrt(in))
+ * of its layer, as torch starts it. */
+struct loom_linear_init {
+    const char *weight, *bias;
+};
+/* loom_nn_linear that starts otherwise; init NULL: as that one. */
+LOOM_API struct loom_node *loom_nn_linear_from(struct loom_build *b, const char *name, struct loom_node *x, int64_t out,
+                                               int act, const struct loom_linear_init *init);
 /* The same without a bias. */
 LOOM_API struct loom_node *loom_nn_project(struct loom_build *b, const char *name, struct loom_node *x, int64_t out);
+LOOM_API struct loom_node *loom_nn_project_from(struct loom_build *b, const char *name, struct loom_node *x,
+                                                int64_t out, const struct loom_linear_init *init);
 /* name.weight [width] ones, name.bias [width] zeros, eps 1e-5; both without decay. */
 LOOM_API struct loom_node *loom_nn_layer_norm(struct loom_build *b, const char *name, struct loom_node *x);
 LOOM_API struct loom_node *loom_nn_rms_norm(struct loom_build *b, const char *name,
@@ -31,6 +41,15 @@ LOOM_API struct loom_node *loom_nn_add_layer_norm(struct loom_build *b, const ch
 LOOM_API struct loom_node *loom_nn_dropout(struct loom_build *b, const char *name, struct loom_node *x, double p,
                                            const struct loom_groups *groups);
 
+/* Stochastic depth (Huang et al. 2016): in training all rows of a group are 0 with chance p, and 1/(1-p) times as large
+ * else. The draw is named by scope and `name`, keyed by the group. */
+LOOM_API struct loom_node *loom_nn_drop_path(struct loom_build *b, const char *name, struct loom_node *x, double p,
+                                             const struct loom_groups *groups);
+/* Factors for each column that start at `start` (LayerScale, Touvron et al. 2021): x × name [width], without decay;
+ * start 0: x as it is. */
+LOOM_API struct loom_node *loom_nn_layer_scale(struct loom_build *b, const char *name, struct loom_node *x,
+                                               double start);
+
 /* Shape of a transformer block and of its sublayers. What is 0 takes the meaning named first. */
 struct loom_block_spec {
     int32_t heads;
@@ -43,7 +62,10 @@ struct loom_block_spec {
     int32_t activation;  /* enum loom_activation of the MLP */
     double dropout;      /* of both sublayers' outputs and of the MLP's hidden layer */
     double attention_dropout;
-    double hidden_dropout; /* 0: the MLP's hidden layer has `dropout`; > 0: it has this one; < 0: it has none */
+    double hidden_dropout;        /* 0: the MLP's hidden layer has `dropout`; > 0: it has this one; < 0: it has none */
+    double layer_scale;           /* > 0: what a sublayer adds goes through loom_nn_layer_scale that starts there */
+    double drop_path;             /* > 0: … and through loom_nn_drop_path with this chance */
+    struct loom_linear_init init; /* of all linear layers */
 };
 /* Attention with projections: q [Rq, width] attends memory [Rk, any]; memory NULL: itself. `see` gives groups, times,
  * context flags and rotary tables; its heads, width, columns, dropout, seed, step and purpose are filled in here.
@@ -56,7 +78,8 @@ LOOM_API struct loom_node *loom_nn_attention(struct loom_build *b, const char *n
 LOOM_API struct loom_node *loom_nn_mlp(struct loom_build *b, const char *name, struct loom_node *x,
                                        const struct loom_block_spec *spec, const struct loom_groups *rows);
 /* Self-attention, then MLP, each in a residual, over rows x [R, width]: name.attention.*, name.norm1.*, name.mlp.*,
- * name.norm2.*. `rows` keys dropout, `see` as for loom_nn_attention. */
+ * name.norm2.*, name.scale1 and name.scale2 with layer_scale. `rows` keys dropout and drop_path, `see` as for
+ * loom_nn_attention. */
 LOOM_API struct loom_node *loom_nn_block(struct loom_build *b, const char *name, struct loom_node *x,
                                          const struct loom_block_spec *spec, const struct loom_attention *see,
                                          const struct loom_groups *rows);

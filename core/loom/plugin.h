@@ -31,7 +31,7 @@
 #include <loom/rows.h>
 
 #define LOOM_ABI_MAJOR 0u /* a change refuses every older plugin */
-#define LOOM_ABI_MINOR 2u /* additions only; under major 0 a change refuses as well */
+#define LOOM_ABI_MINOR 3u /* additions only; under major 0 a change refuses as well */
 
 /* Layout frozen for ever: it is what lets a host refuse politely. Compared field by field. */
 struct loom_build_block {

@@ -29,7 +29,8 @@ int loom_encoder_init(struct loom_encoder *n, const struct loom_setup *s, struct
     n->block = (struct loom_block_spec){.heads = n->heads,
                                         .pre_norm = n->pre_norm,
                                         .feed_forward = loom_opt_real(o, "feed_forward"),
-                                        .activation = LOOM_ACT_GELU};
+                                        .activation = LOOM_ACT_GELU,
+                                        .layer_scale = loom_opt_real(o, "layer_scale")};
     if (n->width % n->heads != 0)
         return loom_opt_fail(o, "heads", e, "width %d is not a multiple of heads %d", n->width, n->heads);
     if (n->width / n->heads % 2 != 0)
@@ -44,11 +45,13 @@ const char *const *loom_encoder_axes(void)
     return axes;
 }
 
-struct loom_block_spec loom_encoder_block(const struct loom_encoder *n)
+struct loom_block_spec loom_encoder_block(const struct loom_encoder *n, int32_t i, int32_t depth)
 {
     struct loom_block_spec spec = n->block;
     spec.dropout = loom_opt_real(n->options, "dropout");
     spec.attention_dropout = loom_opt_real(n->options, "attention_dropout");
+    if (depth > 1)
+        spec.drop_path = loom_opt_real(n->options, "drop_path") * i / (depth - 1);
     return spec;
 }
 
@@ -98,9 +101,9 @@ static struct loom_node *flags(const struct loom_encoder *n, struct loom_build *
 static struct loom_node *blocks(const struct loom_encoder *n, struct loom_build *b, struct loom_node *x, int32_t depth,
                                 const struct loom_attention *rule)
 {
-    struct loom_block_spec spec = loom_encoder_block(n);
     char name[32];
     for (int32_t i = 0; i < depth; i++) {
+        struct loom_block_spec spec = loom_encoder_block(n, i, depth);
         snprintf(name, sizeof(name), "block%d", (int)i);
         x = loom_nn_block(b, name, x, &spec, rule, &rule->q_groups);
     }
