@@ -6,36 +6,50 @@
 #include <string.h>
 
 /* Eight bytes a round from eight tables (Kounavis and Berry, A systematic approach to building high performance
- * software-based CRC generators, 2005). tables[k][b] is the CRC of byte b followed by k zeros. */
-static uint32_t tables[8][256];
+ * software-based CRC generators, 2005). tables[p][k][b] is the CRC by polynomial p of byte b followed by k zeros. */
+enum { CASTAGNOLI, ZIP };
+static uint32_t tables[2][8][256];
 static pthread_once_t tables_once = PTHREAD_ONCE_INIT;
 
 static void make_tables(void)
 {
-    for (uint32_t b = 0; b < 256; b++) {
-        uint32_t crc = b;
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (crc & 1 ? 0x82F63B78u : 0);
-        tables[0][b] = crc;
+    static const uint32_t reversed[2] = {0x82F63B78u, 0xEDB88320u};
+    for (int p = 0; p < 2; p++) {
+        for (uint32_t b = 0; b < 256; b++) {
+            uint32_t crc = b;
+            for (int bit = 0; bit < 8; bit++)
+                crc = crc >> 1 ^ (crc & 1 ? reversed[p] : 0);
+            tables[p][0][b] = crc;
+        }
+        for (int k = 1; k < 8; k++)
+            for (int b = 0; b < 256; b++)
+                tables[p][k][b] = tables[p][k - 1][b] >> 8 ^ tables[p][0][tables[p][k - 1][b] & 255];
     }
-    for (int k = 1; k < 8; k++)
-        for (int b = 0; b < 256; b++)
-            tables[k][b] = tables[k - 1][b] >> 8 ^ tables[0][tables[k - 1][b] & 255];
+}
+
+static uint32_t add_crc(const uint32_t t[8][256], uint32_t crc, const unsigned char *b, size_t n)
+{
+    crc = ~crc;
+    for (; n >= 8; n -= 8, b += 8) {
+        crc ^= (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+        crc = t[7][crc & 255] ^ t[6][crc >> 8 & 255] ^ t[5][crc >> 16 & 255] ^ t[4][crc >> 24] ^ t[3][b[4]] ^
+              t[2][b[5]] ^ t[1][b[6]] ^ t[0][b[7]];
+    }
+    for (; n > 0; n--, b++)
+        crc = crc >> 8 ^ t[0][(crc ^ *b) & 255];
+    return ~crc;
 }
 
 uint32_t loom_crc32c(uint32_t crc, const void *bytes, size_t n)
 {
-    const unsigned char *b = bytes;
     pthread_once(&tables_once, make_tables);
-    crc = ~crc;
-    for (; n >= 8; n -= 8, b += 8) {
-        crc ^= (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
-        crc = tables[7][crc & 255] ^ tables[6][crc >> 8 & 255] ^ tables[5][crc >> 16 & 255] ^ tables[4][crc >> 24] ^
-              tables[3][b[4]] ^ tables[2][b[5]] ^ tables[1][b[6]] ^ tables[0][b[7]];
-    }
-    for (; n > 0; n--, b++)
-        crc = crc >> 8 ^ tables[0][(crc ^ *b) & 255];
-    return ~crc;
+    return add_crc(tables[CASTAGNOLI], crc, bytes, n);
+}
+
+uint32_t loom_crc32(uint32_t crc, const void *bytes, size_t n)
+{
+    pthread_once(&tables_once, make_tables);
+    return add_crc(tables[ZIP], crc, bytes, n);
 }
 
 /* First 32 bits of the fractional parts of the cube roots of the first 64 primes. */

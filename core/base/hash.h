@@ -7,6 +7,8 @@
 
 /* CRC-32C (Castagnoli), as in iSCSI and ext4. Begin with crc = 0; feed the result back to go on. */
 uint32_t loom_crc32c(uint32_t crc, const void *bytes, size_t n);
+/* CRC-32 as in ZIP, PNG and Ethernet. */
+uint32_t loom_crc32(uint32_t crc, const void *bytes, size_t n);
 
 /* SHA-256 (FIPS 180-4). */
 struct loom_sha256 {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "eval/figure.h"
 
+#include "base/hash.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,17 +26,6 @@ static void put32(struct bytes *b, uint32_t x)
     put(b, four, 4);
 }
 
-static uint32_t crc(const unsigned char *p, size_t n)
-{
-    uint32_t c = 0xffffffffu;
-    for (size_t i = 0; i < n; i++) {
-        c ^= p[i];
-        for (int k = 0; k < 8; k++)
-            c = (c & 1) != 0 ? 0xedb88320u ^ (c >> 1) : c >> 1;
-    }
-    return ~c;
-}
-
 static size_t chunk_begin(struct bytes *b, const char *type)
 {
     size_t start = b->n;
@@ -47,7 +38,7 @@ static void chunk_end(struct bytes *b, size_t start)
 {
     struct bytes length = {b->at + start, 0};
     put32(&length, (uint32_t)(b->n - start - 8));
-    put32(b, crc(b->at + start + 4, b->n - start - 4));
+    put32(b, loom_crc32(0, b->at + start + 4, b->n - start - 4));
 }
 
 static uint32_t adler(const unsigned char *p, size_t n)

@@ -9,6 +9,7 @@
 #ifdef HAVE_HDF5
 
 #include "base/str.h"
+#include "eval/h5.h"
 
 #include <hdf5.h>
 #include <math.h>
@@ -35,26 +36,12 @@ static int write_column(hid_t group, const char *name, hid_t type, int64_t n, in
     return ok;
 }
 
-static int write_text(hid_t at, const char *name, const char *text)
-{
-    hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
-    H5Tset_size(type, strlen(text) + 1);
-    H5Tset_cset(type, H5T_CSET_UTF8);
-    hid_t attribute = H5Acreate2(at, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
-    int ok = attribute >= 0 && H5Awrite(attribute, type, text) >= 0;
-    if (attribute >= 0)
-        H5Aclose(attribute);
-    H5Sclose(space);
-    H5Tclose(type);
-    return ok;
-}
-
 static int write_lines(hid_t at, const char *name, char *const *line, int n)
 {
     struct loom_str s = LOOM_STR_INIT;
     for (int i = 0; i < n; i++)
         loom_str_printf(&s, "%s%s", i ? "\n" : "", line[i]);
-    int ok = !s.failed && write_text(at, name, s.text ? s.text : "");
+    int ok = !s.failed && loom_h5_write_text(at, name, s.text ? s.text : "");
     loom_str_release(&s);
     return ok;
 }
@@ -106,7 +93,7 @@ static int write_table(hid_t group, const struct loom_predictions *p)
 static int write_group(hid_t group, const struct loom_predictions *p, const struct loom_predictions_baseline *baseline,
                        int baselines)
 {
-    int ok = write_text(group, "likelihood", p->likelihood) && write_text(group, "unit", p->unit) &&
+    int ok = loom_h5_write_text(group, "likelihood", p->likelihood) && loom_h5_write_text(group, "unit", p->unit) &&
              write_real(group, "bin_s", p->bin_s) && write_lines(group, "recordings", p->recording, p->recordings) &&
              write_lines(group, "elements", p->element, p->elements) && write_table(group, p);
     if (ok && p->param)
