@@ -112,9 +112,8 @@ const struct loom_check loom_check_load_now_local = {
     .id = "load-now-local",
     .kinds = LOOM_ANY_KIND,
     .level = LOOM_REQUIRED,
-    .what = "Opens the file with RTLD_NOW | RTLD_LOCAL, as the host does. Every symbol it refers to must be there at "
-            "once, so "
-            "that nothing is missed in the middle of a run.",
+    .what = "Opens the file with RTLD_NOW | RTLD_LOCAL, as the host does. Every library that it needs and every symbol "
+            "that it refers to must be there at once, so that nothing is missed in the middle of a run.",
     .file = 1,
     .run = now_local,
 };

@@ -165,6 +165,18 @@ const struct loom_check loom_check_learn_overfit = {
     .run = learns,
 };
 
+/* What `loom check` found wrong: the first such line of its report. */
+static int fail_report(struct loom_trial *t, const char *report)
+{
+    const char *at = report ? strstr(report, "FAILED") : NULL;
+    while (at && at > report && at[-1] != '\n')
+        at--;
+    if (!at)
+        return loom_trial_fail_error(t, "loom check of a pipeline that names it");
+    at += strspn(at, " ");
+    return loom_trial_fail(t, "with its defaults loom check says: %.*s", (int)strcspn(at, "\n"), at);
+}
+
 /* The summary's promise in use: the plugin with defaults alone, in a whole stage of one step. */
 static int example(struct loom_trial *t)
 {
@@ -182,9 +194,10 @@ static int example(struct loom_trial *t)
                                  .plugin_path = t->plugin_path,
                                  .threads = 1};
     int code = t->spec->sets ? LOOM_OK : loom_run_check(&spec, &text, &t->e);
+    const int outcome = code == LOOM_OK ? loom_trial_pass(t) : fail_report(t, text);
     free(text);
     loom_world_release(&w);
-    return code == LOOM_OK ? loom_trial_pass(t) : loom_trial_fail_error(t, "loom check of a pipeline that names it");
+    return outcome;
 }
 const struct loom_check loom_check_doc_example_runs = {
     .id = "doc-example-runs",

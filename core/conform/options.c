@@ -53,44 +53,69 @@ const struct loom_check loom_check_opt_schema = {
 
 /* ---- opt-unknown ---- */
 
-static int unknown(struct loom_trial *t)
+/* The option of this name, or NULL. */
+static const struct loom_option *option_named(const struct loom_option *o, const char *name)
 {
+    while (o && o->name && strcmp(o->name, name) != 0)
+        o++;
+    return o && o->name ? o : NULL;
+}
+
+/* A group with `key`, which is no option, in the place of `meant` (NULL: of nothing that there is). */
+static int must_not_know(struct loom_trial *t, const char *key, const char *meant)
+{
+    static const char *const reserved[] = {"plugin", NULL};
     struct loom_options *options = NULL;
     struct loom_config *config = NULL;
     struct loom_error e = {0};
-    char path[320], text[256], key[80];
-    if (loom_trial_load(t) != LOOM_OK)
-        return loom_trial_fail_error(t, "loading it");
-    const struct loom_option *table = t->plugin->options;
-    const char *real = table && table->name ? table->name : NULL;
-    snprintf(key, sizeof key, "%.70szq", real ? real : "width");
-    snprintf(path, sizeof path, "%s/unknown.cfg", t->folder);
-    snprintf(text, sizeof text, "name = \"x\";\npart: {\n  plugin = \"%s\";\n  %s = 1;\n};\n", t->id, key);
-    static const char *const reserved[] = {"plugin", NULL};
-    int code = loom_file_write(path, text, strlen(text), &t->e);
-    if (code == LOOM_OK)
-        code = loom_config_open(&config, path, 0, NULL, &t->e);
+    char text[256];
+    snprintf(text, sizeof text, "name = \"x\";\npart: {\n  plugin = \"%.63s\";\n  %.100s = 1;\n};\n", t->id, key);
+    int code = loom_config_parse(&config, text, "unknown.cfg", 0, NULL, &t->e);
     if (code != LOOM_OK)
         return loom_trial_fail_error(t, "a pipeline of one group");
-    code = loom_options_parse(&options, table, loom_config_group(config, "part"), "part", reserved, &e);
+    code = loom_options_parse(&options, t->plugin->options, loom_config_group(config, "part"), "part", reserved, &e);
     loom_options_free(options);
     loom_config_free(config);
     if (code != LOOM_ECONFIG)
         return loom_trial_fail(t, "the unknown key '%s' gave status %d; LOOM_ECONFIG is due", key, code);
-    if (strcmp(e.file, path) != 0 || e.line != 4 || !strstr(e.message, key) || (real && !strstr(e.message, real)))
+    if (strcmp(e.file, "unknown.cfg") != 0 || e.line != 4 || !strstr(e.message, key) ||
+        (meant && !strstr(e.message, "did you mean '")))
         return loom_trial_fail(t,
                                "the unknown key '%s' in line 4 was refused with %s:%d: %.300s; place, key and the "
                                "nearest name are due",
                                key, e.file, e.line, e.message);
-    return loom_trial_pass(t);
+    return LOOM_PASSED;
+}
+
+static int unknown(struct loom_trial *t)
+{
+    char key[128];
+    if (loom_trial_load(t) != LOOM_OK)
+        return loom_trial_fail_error(t, "loading it");
+    int outcome = must_not_know(t, "zzq", NULL);
+    for (const struct loom_option *o = t->plugin->options; o && o->name && outcome == LOOM_PASSED; o++) {
+        const size_t n = strlen(o->name);
+        snprintf(key, sizeof key, "%.*s", (int)(n - (n > 1)), o->name);
+        const struct loom_option *twin = n > 1 ? option_named(t->plugin->options, key) : o;
+        if (!twin)
+            outcome = must_not_know(t, key, o->name);
+        else if (twin != o && twin->type == o->type) /* a value of another type is refused */
+            outcome = loom_trial_fail(t,
+                                      "option '%s' with its last letter left out is option '%s', so a slip of the "
+                                      "finger sets the wrong one and nobody says so: rename one of them",
+                                      o->name, key);
+    }
+    return outcome == LOOM_PASSED ? loom_trial_pass(t) : outcome;
 }
 const struct loom_check loom_check_opt_unknown = {
     .id = "opt-unknown",
     .kinds = LOOM_ANY_KIND,
     .level = LOOM_REQUIRED,
-    .what = "Gives the plugin's group a misspelt key in a pipeline file. It must be refused with LOOM_ECONFIG that "
-            "names file, line, the key and the nearest that there is: a typing error must never be a default in "
-            "disguise.",
+    .what =
+        "Gives the plugin's group a key that means nothing, then each of its options with the last letter left out. "
+        "Each must be refused with LOOM_ECONFIG that names file, line, the key and the nearest that there is, and "
+        "no option's name may be such a slip of another's of its type: a typing error must never be a default in "
+        "disguise.",
     .run = unknown,
 };
 

@@ -21,6 +21,7 @@ struct subject {
     char kind[16], id[64];
     char *refusal; /* why it would not load; malloc'ed */
     int refused;   /* outcome of listing it, 0 = listed */
+    int unlinked;  /* 1: the dynamic linker refused it */
 };
 
 struct task {
@@ -80,8 +81,10 @@ static void stem_of(const char *file, char *out, size_t size)
 /* The descriptors of a file, told by a process that loads it. */
 static int list_file(struct suite *s, const char *file, uint32_t wanted, struct loom_error *e)
 {
-    static const int outcomes[] = {
-        [LOOM_TRIED_REFUSED] = LOOM_FAILED, [LOOM_TRIED_CRASHED] = LOOM_CRASHED, [LOOM_TRIED_HUNG] = LOOM_HUNG};
+    static const int outcomes[] = {[LOOM_TRIED_REFUSED] = LOOM_FAILED,
+                                   [LOOM_TRIED_UNLINKED] = LOOM_FAILED,
+                                   [LOOM_TRIED_CRASHED] = LOOM_CRASHED,
+                                   [LOOM_TRIED_HUNG] = LOOM_HUNG};
     struct loom_tried p;
     char path[PATH_MAX], kind[16], id[64];
     if (!realpath(file, path))
@@ -95,6 +98,7 @@ static int list_file(struct suite *s, const char *file, uint32_t wanted, struct 
         if (!x || !(x->refusal = strdup(p.text)))
             return no_memory(e);
         x->refused = outcomes[p.end];
+        x->unlinked = p.end == LOOM_TRIED_UNLINKED;
         return LOOM_OK;
     }
     for (const char *line = p.text; line && sscanf(line, "%15s %63s", kind, id) == 2;) {
@@ -196,6 +200,12 @@ static int wants(const struct loom_conform_spec *spec, const struct subject *x, 
            !matches(spec->skip, c->id);
 }
 
+/* The check that says why a file is refused. */
+static int refuses(const struct subject *x, const struct loom_check *c)
+{
+    return strcmp(c->id, x->unlinked ? "load-now-local" : "abi-build-block") == 0;
+}
+
 static int list_tasks(struct suite *s, struct loom_error *e)
 {
     const struct loom_check *const *all = loom_checks();
@@ -207,8 +217,7 @@ static int list_tasks(struct suite *s, struct loom_error *e)
         return no_memory(e);
     for (int i = 0; i < s->subjects; i++)
         for (size_t k = 0; all[k]; k++)
-            if (s->subject[i].refused ? strcmp(all[k]->id, "abi-build-block") == 0
-                                      : wants(s->spec, &s->subject[i], all[k]))
+            if (s->subject[i].refused ? refuses(&s->subject[i], all[k]) : wants(s->spec, &s->subject[i], all[k]))
                 s->task[s->tasks++] = (struct task){.subject = &s->subject[i], .check = all[k]};
     return LOOM_OK;
 }

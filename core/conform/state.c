@@ -85,10 +85,12 @@ static int same_file(struct loom_trial *t, const char *a, const char *b, int *ou
         size_t at = 0;
         while (at < n && at < m && x[at] == y[at])
             at++;
-        *outcome = loom_trial_fail(t,
-                                   "a checkpoint of %zu bytes, read and written again, has %zu and differs from "
-                                   "byte %zu on: states may not depend on time or place in memory",
-                                   n, m, at);
+        *outcome =
+            loom_trial_fail(t,
+                            "a checkpoint of %zu bytes, read and written again by a fresh model, has %zu and differs "
+                            "from byte %zu on: name parameters and states in one order in every instance, and "
+                            "let no time or address into them",
+                            n, m, at);
     }
     free(x);
     free(y);
@@ -213,7 +215,12 @@ static int corrupt(struct loom_trial *t)
     int code = loom_course_open(&c, &w, t, 1, &t->e);
     if (code == LOOM_OK)
         code = loom_course_save(&c, path, &t->e);
-    outcome = code == LOOM_OK ? damage(t, &c, path) : loom_trial_fail_error(t, "a checkpoint");
+    if (code != LOOM_OK)
+        outcome = loom_trial_fail_error(t, "a checkpoint");
+    else if (loom_course_load(&c, path, &t->e) != LOOM_OK) /* else every damage would be found */
+        outcome = loom_trial_fail_error(t, "a whole checkpoint is refused; mend the names of parameters and states");
+    else
+        outcome = damage(t, &c, path);
     loom_course_release(&c);
     loom_world_release(&w);
     return outcome == LOOM_PASSED ? loom_trial_pass(t) : outcome;
@@ -223,7 +230,8 @@ const struct loom_check loom_check_state_corrupt = {
     .kinds = LOOM_MODEL_KINDS,
     .level = LOOM_REQUIRED,
     .what =
-        "Cuts a checkpoint of the model off at many places, all multiples of 97 bytes, and changes bytes of it. Each "
-        "such file must be refused with an error that names it, and leave the model as it was.",
+        "Reads a checkpoint of the model, which must do; cuts it off at many places, all multiples of 97 bytes, and "
+        "changes bytes of it. Each such file must be refused with an error that names it, and leave the model as it "
+        "was.",
     .run = corrupt,
 };

@@ -3,9 +3,11 @@
 
 #include "base/process.h"
 #include "base/threads.h"
+#include "plugin/elf.h"
 #include "plugin/load.h"
 #include "plugin/registry.h"
 
+#include <dlfcn.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,12 +26,12 @@ static int start(struct loom_process *p, const char *file, struct loom_error *e)
     return rc == LOOM_OK ? loom_process_start(p, argv, 0, e) : rc;
 }
 
-/* A child that says nothing was ended by what it loaded, with exit(0) perhaps. */
+/* Its status is an enum loom_tried_end. A child that says nothing was ended by what it loaded, with exit(0) perhaps. */
 static void conclude(const struct loom_process *p, struct loom_tried *out)
 {
     const int spoke = p->channel[0] != '\0';
-    if (spoke && (p->status == 0 || p->status == 1)) {
-        out->end = p->status == 0 ? LOOM_TRIED_SOUND : LOOM_TRIED_REFUSED;
+    if (spoke && p->status >= LOOM_TRIED_SOUND && p->status <= LOOM_TRIED_UNLINKED) {
+        out->end = p->status;
         snprintf(out->text, sizeof out->text, "%s", p->channel);
     } else {
         out->end = p->late ? LOOM_TRIED_HUNG : LOOM_TRIED_CRASHED;
@@ -75,6 +77,18 @@ int loom_plugin_try_all(const char *const *file, size_t n, struct loom_tried *ou
 
 /* ---- the child ---- */
 
+/* Of a file that was refused: was it the dynamic linker that would not have it? It says the same again, and what it
+ * opened stays open. */
+static int links(const char *file)
+{
+    struct loom_elf elf;
+    struct loom_error e;
+    if (loom_elf_open(&elf, file, &e) != LOOM_OK)
+        return 1;
+    loom_elf_release(&elf);
+    return dlopen(file, RTLD_NOW | RTLD_LOCAL) != NULL;
+}
+
 int loom_plugin_try_child(const char *file)
 {
     static struct loom_error e;
@@ -95,6 +109,6 @@ int loom_plugin_try_child(const char *file)
         free(all);
     used = used < sizeof text ? used : sizeof text - 1;
     if (write(LOOM_PROCESS_CHANNEL, text, used) != (ssize_t)used)
-        return 2;
-    return rc != LOOM_OK;
+        return LOOM_TRIED_CRASHED;
+    return rc == LOOM_OK ? LOOM_TRIED_SOUND : links(file) ? LOOM_TRIED_REFUSED : LOOM_TRIED_UNLINKED;
 }

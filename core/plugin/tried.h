@@ -8,7 +8,13 @@
 
 enum { LOOM_TRIED_SECONDS = 5 }; /* for one file, where nobody says otherwise */
 
-enum loom_tried_end { LOOM_TRIED_SOUND, LOOM_TRIED_REFUSED, LOOM_TRIED_CRASHED, LOOM_TRIED_HUNG };
+enum loom_tried_end {
+    LOOM_TRIED_SOUND,
+    LOOM_TRIED_REFUSED,
+    LOOM_TRIED_UNLINKED, /* refused by the dynamic linker: a symbol or a library is missing */
+    LOOM_TRIED_CRASHED,
+    LOOM_TRIED_HUNG
+};
 struct loom_tried {
     int end; /* enum loom_tried_end */
     /* SOUND: "KIND ID\n" of each descriptor; else why it cannot be had, in words that follow the file's name and end

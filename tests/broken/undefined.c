@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* breaks: abi-build-block */
+/* breaks: load-now-local */
 #include "whole.h"
 
 LOOM_EXTERN int tests_nobody_defines_this(void); /* linked without -z defs */
