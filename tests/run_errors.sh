@@ -33,7 +33,7 @@ quiet() { # WHAT COMMAND...
 }
 
 fast="stages.pretrain.steps=1 stages.decode.steps=1"
-echo 1..40
+echo 1..43
 try 2 usage run
 try 2 "did you mean .--dry." run "$tiny" --dri
 try 2 "from 1 to 1024, not .many." run "$tiny" --threads many
@@ -82,6 +82,15 @@ fi
 rm "$dir"/run/checkpoints/decode/*.safetensors
 try 1 "safetensors" eval "$dir/run"
 try 0 "leaks" check "$tiny"
+try 0 "uneven .*decode also sees" check "$tiny"
+try 0 "decode  *the past alone" check "$tiny" backbone.causal=true
+number=$((number + 1))
+if "$LOOM_PROGRAM" run "$tiny" $fast data.sessions=2 'stages.evaluate.recordings=("sim1_day1")' --out "$dir/some" >"$dir/said" 2>&1 &&
+    ! grep -q "not fitted" "$dir/said"; then
+    echo "ok $number - a baseline says nothing of recordings that its stage leaves out"
+else
+    echo "not ok $number - a baseline says nothing of recordings that its stage leaves out"
+fi
 try 0 "dry run" run "$tiny" --dry
 try 1 "is not a number at step 1" run "$tiny" stages.pretrain.optimizer.lr=1e300 stages.pretrain.optimizer.schedule=constant stages.pretrain.optimizer.clip=0 --out "$dir/wild"
 crashing=$top_builddir/tests/broken/.libs/load_crash.so

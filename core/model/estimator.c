@@ -284,6 +284,13 @@ static const char *part_of(char out[NAME], const struct loom_estimator *e, const
     return out;
 }
 
+/* How many sequences each recording had in a pass: a stage may leave recordings out. */
+static const char *met_of(char out[NAME], const struct loom_estimator *e)
+{
+    snprintf(out, NAME, "%s.sequences", e->name);
+    return out;
+}
+
 static struct loom_node *state_of(struct loom_build *b, const struct task *t)
 {
     char name[NAME];
@@ -309,6 +316,8 @@ static void name_all(const struct task *like, struct loom_build *b)
         for (int32_t f = 0; f < t.folds; f++)
             loom_sum_declare(b, part_of(name, t.e, owner(&t), f), 1, &t.sums);
     }
+    if (!like->e->shared)
+        loom_sum_declare(b, met_of(name, like->e), 1, &(int64_t){loom_catalog_count(like->catalog)});
 }
 
 static struct loom_node *apply(struct loom_build *b, const struct loom_op *op, const struct task *t,
@@ -343,18 +352,25 @@ static void add_sums(const struct task *like, struct loom_build *b, struct loom_
 {
     const struct loom_rows *over = questions(like);
     const int recordings = loom_catalog_count(like->catalog), folds = like->folds;
-    uint8_t *there = loom_graph_alloc(loom_build_graph(b), (size_t)(recordings * folds) + 1);
-    if (there == NULL)
+    struct loom_graph *g = loom_build_graph(b);
+    uint8_t *there = loom_graph_alloc(g, (size_t)(recordings * folds) + 1);
+    double *met = loom_graph_alloc(g, ((size_t)recordings + 1) * sizeof *met);
+    char name[NAME];
+    if (there == NULL || met == NULL)
         return;
     if (like->e->shared) {
         add_one(like, b, x, -1, 0);
         return;
     }
     memset(there, 0, (size_t)(recordings * folds));
-    for (int32_t r = 0; r < over->rows; r++) {
+    memset(met, 0, (size_t)recordings * sizeof *met);
+    for (int32_t r = 0, end; r < over->rows; r = end) {
         const struct loom_segment *of = &over->segment[over->segment_of[r]];
         there[of->recording * folds + of->fold % folds] = 1;
+        met[of->recording] += 1.0;
+        end = end_of_segment(over, r);
     }
+    loom_sum_into(b, met_of(name, like->e), loom_input(g, LOOM_F64, 1, &(int64_t){recordings}, met));
     for (int i = 0; i < recordings * folds; i++)
         if (there[i])
             add_one(like, b, x, i / folds, i % folds);
@@ -449,16 +465,29 @@ static int32_t dims_asked(const struct solving *s, const struct loom_recording *
     return 0;
 }
 
+/* Name as the part's scope has it: under what is asked for. */
+static const char *in_scope(char out[PATH], const struct loom_estimate *x, const char *name)
+{
+    snprintf(out, PATH, x->asked != NULL ? "%s.%s" : "%s%s", x->asked != NULL ? x->asked : "", name);
+    return out;
+}
+
+/* The stage has windows of the recording: else there is nothing to fit to, and no reason to say so. */
+static int is_met(const struct solving *s, const struct loom_estimate *x)
+{
+    char name[NAME], full[PATH];
+    const double *met = s->e->shared ? NULL : loom_update_sum(s->u, in_scope(full, x, met_of(name, s->e)), NULL);
+    return met == NULL || met[x->recording] > 0.0;
+}
+
 static int solve(const struct solving *s, struct loom_estimate *x)
 {
     char name[NAME], full[PATH];
     size_t n = 0;
     int rc = LOOM_OK;
-    snprintf(full, sizeof full, x->asked != NULL ? "%s.%s" : "%s%s", x->asked != NULL ? x->asked : "",
-             name_of(name, s->e, x->of));
-    loom_real *state = loom_update_state(s->u, full, &n);
+    loom_real *state = loom_update_state(s->u, in_scope(full, x, name_of(name, s->e, x->of)), &n);
     x->dims = dims_asked(s, x->of, n / 2);
-    if (state == NULL || x->dims == 0)
+    if (state == NULL || x->dims == 0 || !is_met(s, x))
         return LOOM_OK;
     n /= 2;
     const double **sums = calloc((size_t)x->folds, sizeof *sums);
@@ -467,9 +496,7 @@ static int solve(const struct solving *s, struct loom_estimate *x)
         rc = loom_fail(s->error, LOOM_ENOMEM, NULL, 0, "no memory to fit %s; free some", s->e->name);
     for (int32_t f = 0; f < x->folds && rc == LOOM_OK; f++) {
         size_t size;
-        snprintf(full, sizeof full, x->asked != NULL ? "%s.%s" : "%s%s", x->asked != NULL ? x->asked : "",
-                 part_of(name, s->e, x->of, f));
-        sums[f] = loom_update_sum(s->u, full, &size);
+        sums[f] = loom_update_sum(s->u, in_scope(full, x, part_of(name, s->e, x->of, f)), &size);
     }
     x->sums = sums;
     if (rc == LOOM_OK) {

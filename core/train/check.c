@@ -120,6 +120,41 @@ static int prove(struct loom_running *x, const struct loom_stage *s, struct loom
     return code;
 }
 
+static const char *sees(int ahead)
+{
+    return ahead ? "past and future" : "the past alone";
+}
+
+/* What an evaluation sets beside each other, and how far each sees. A difference of sight is one of scores. */
+static int compare_sight(struct loom_running *x, const struct loom_stage *s, struct loom_str *text,
+                         struct loom_error *e)
+{
+    const struct loom_stage *asks = &x->pipeline.stage[s->asks];
+    struct loom_probe p;
+    int ahead = 0, uneven = 0, code = loom_probe_open(&p, &x->runner, asks, NULL, NULL, e);
+    if (code != LOOM_OK)
+        return code;
+    code = loom_leak_sight(&p, &ahead, e);
+    loom_probe_release(&p);
+    loom_str_printf(text, "\nsight of stage %s\n  %-14s %s\n", s->name, asks->name, sees(ahead));
+    for (size_t i = 0; i < loom_opt_count(s->options, "against") && code == LOOM_OK; i++) {
+        const char *id = loom_opt_string_at(s->options, "against", i);
+        struct loom_model *m = NULL;
+        code = loom_runner_baseline(&x->runner, s, asks, id, &m, e);
+        if (code != LOOM_OK)
+            break;
+        loom_str_printf(text, "  %-14s %s\n", id, sees(!loom_model_causal(m)));
+        uneven |= ahead && loom_model_causal(m);
+        loom_model_free(m);
+    }
+    if (code == LOOM_OK && uneven)
+        loom_str_printf(text,
+                        "  uneven         %s also sees what comes after the time it is asked about: where it must not, "
+                        "set the backbone's causal = true\n",
+                        asks->name);
+    return code;
+}
+
 int loom_run_check(const struct loom_run_spec *spec, char **text, struct loom_error *e)
 {
     struct loom_running x;
@@ -132,8 +167,8 @@ int loom_run_check(const struct loom_run_spec *spec, char **text, struct loom_er
     for (int i = 0; i < x.pipeline.stages && code == LOOM_OK; i++)
         code = describe_stage(&x, &x.pipeline.stage[i], &s, e);
     for (int i = 0; i < x.pipeline.stages && code == LOOM_OK; i++)
-        if (!x.pipeline.stage[i].evaluates)
-            code = prove(&x, &x.pipeline.stage[i], &s, &failed, e);
+        code = x.pipeline.stage[i].evaluates ? compare_sight(&x, &x.pipeline.stage[i], &s, e)
+                                             : prove(&x, &x.pipeline.stage[i], &s, &failed, e);
     if (code == LOOM_OK) {
         *text = loom_str_take(&s);
         code = *text ? LOOM_OK : loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for the report: free some");

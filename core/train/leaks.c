@@ -406,17 +406,25 @@ static int holds(const struct loom_probe *p, const struct loom_said *said, int64
     return loom_model_causal(p->model) || (v && v->causal);
 }
 
+/* The same questions after all activity from t0 on was replaced. */
+static int ask_again(struct loom_probe *p, int64_t t0, struct loom_said *then, struct loom_error *e)
+{
+    struct loom_probe other = {0};
+    const struct after a = {.sample = p->sample, .n = p->n, .t0 = t0};
+    const struct loom_alteration how = {.here = is_after, .payload = &a, .seed = NOISE_SEED};
+    int code = loom_probe_like(&other, p, &how, 0, e);
+    if (code == LOOM_OK)
+        code = loom_probe_pass(&other, p->sample, p->n, LOOM_EVALUATE, 0, NULL, NULL, then, e);
+    loom_probe_release(&other);
+    return code;
+}
+
 static int causal_at(struct loom_probe *p, const struct loom_said *said, int64_t t0, int *asked, struct loom_leak *out,
                      struct loom_error *e)
 {
-    struct loom_probe other = {0};
     struct loom_said then = {0};
-    const struct after a = {.sample = p->sample, .n = p->n, .t0 = t0};
-    const struct loom_alteration how = {.here = is_after, .payload = &a, .seed = NOISE_SEED};
     char place[160];
-    int code = loom_probe_like(&other, p, &how, 0, e);
-    if (code == LOOM_OK)
-        code = loom_probe_pass(&other, p->sample, p->n, LOOM_EVALUATE, 0, NULL, NULL, &then, e);
+    int code = ask_again(p, t0, &then, e);
     if (code == LOOM_OK && then.n != said->n)
         says_asked_otherwise(out, "another future");
     for (int64_t i = 0; code == LOOM_OK && i < said->n && !out->outcome; i++) {
@@ -431,23 +439,44 @@ static int causal_at(struct loom_probe *p, const struct loom_said *said, int64_t
                   loom_said_place(p, said, i, place), (double)said->value[i], (double)then.value[i], 1e-9 * (double)t0);
     }
     loom_said_release(&then);
-    loom_probe_release(&other);
     return code;
+}
+
+/* Whole bins that every window has. */
+static int64_t shortest_window(const struct loom_probe *p, int64_t bin)
+{
+    int64_t shortest = INT64_MAX;
+    for (int i = 0; i < p->n; i++)
+        shortest = ns(p->sample[i].length_s) < shortest ? ns(p->sample[i].length_s) : shortest;
+    return shortest / bin;
 }
 
 int loom_leak_causal(struct loom_probe *p, struct loom_leak *out, struct loom_error *e)
 {
     struct loom_said said = {0};
-    int64_t bin = ns(loom_catalog_bin_s(p->runner.catalog)), shortest = INT64_MAX;
+    const int64_t bin = ns(loom_catalog_bin_s(p->runner.catalog)), bins = shortest_window(p, bin);
     int asked = 0;
     *out = (struct loom_leak){0};
-    for (int i = 0; i < p->n; i++)
-        shortest = ns(p->sample[i].length_s) < shortest ? ns(p->sample[i].length_s) : shortest;
     int code = loom_probe_pass(p, p->sample, p->n, LOOM_EVALUATE, 0, NULL, NULL, &said, e);
     for (int k = 1; k <= 2 && code == LOOM_OK && !out->outcome; k++)
-        code = causal_at(p, &said, shortest / bin * k / 3 * bin, &asked, out, e);
+        code = causal_at(p, &said, bins * k / 3 * bin, &asked, out, e);
     loom_said_release(&said);
     return code == LOOM_OK && !asked ? unasked(out, "nothing promises to hold to the past (option `causal`)") : code;
+}
+
+int loom_leak_sight(struct loom_probe *p, int *ahead, struct loom_error *e)
+{
+    struct loom_said said = {0}, then = {0};
+    const int64_t bin = ns(loom_catalog_bin_s(p->runner.catalog)), t0 = shortest_window(p, bin) / 2 * bin;
+    *ahead = 0;
+    int code = loom_probe_pass(p, p->sample, p->n, LOOM_EVALUATE, 0, NULL, NULL, &said, e);
+    if (code == LOOM_OK)
+        code = ask_again(p, t0, &then, e);
+    for (int64_t i = 0; code == LOOM_OK && i < said.n && !*ahead; i++)
+        *ahead = then.n != said.n || (ns(said.time[i]) < t0 && !same_bits(said.value[i], then.value[i]));
+    loom_said_release(&said);
+    loom_said_release(&then);
+    return code;
 }
 
 /* ---- windows do not see each other ---- */

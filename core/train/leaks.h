@@ -30,6 +30,9 @@ int loom_leak_heldout(struct loom_probe *p, struct loom_leak *out, struct loom_e
 /* Activity after a time t0 of each window is replaced: what is said of times before t0 must keep its bits,
  * wherever a view or the backbone holds to the past by its option `causal`. */
 int loom_leak_causal(struct loom_probe *p, struct loom_leak *out, struct loom_error *e);
+/* *ahead = 1 where anything that is said of a time before t0 hangs on activity after it, whatever was promised: what an
+ * evaluation compares should see alike. */
+int loom_leak_sight(struct loom_probe *p, int *ahead, struct loom_error *e);
 /* All other windows of a batch are replaced: what is said of the first, and its gradient, must keep their bits. */
 int loom_leak_batch(struct loom_probe *p, struct loom_leak *out, struct loom_error *e);
 #endif
