@@ -9,7 +9,7 @@ trap 'rm -rf "$dir"' EXIT
 LOOM_CACHE=$dir/cache
 export LOOM_CACHE
 cfg=$top_srcdir/tests/ablate.cfg
-echo 1..23
+echo 1..24
 
 check() { # what, status
     number=$((number + 1))
@@ -106,6 +106,12 @@ axis "data.bin_ms=25.0" "varies_data = true;"
 try 0 "tested alike" ablate "$dir/x.cfg" --dry
 axis "stages.evaluate.splits=valid"
 try 2 "stages.evaluate.splits is .* there; make them equal" ablate "$dir/x.cfg" --out "$dir/a"
+axis "stages.evaluate.splits=valid" "varies_test = true;"
+sed -i 's/^axes: (/&  { name = "b"; values: ( { label = "i"; }, { label = "ii"; set = ( "seed=9" ); } ); },/' "$dir/x.cfg"
+"$LOOM_PROGRAM" ablate "$dir/x.cfg" --out "$dir/g" --quiet >"$dir/said" 2>&1
+test $? -eq 0 && test "$(sed -n '/^evaluate, test split: r2/,/^$/p' "$dir/said" | grep -c '^\* ')" -eq 2 &&
+    grep -q '"a": 3' "$dir/g/results.json" && ! tr -d ' \n' <"$dir/g/results.json" | grep -q '"a":[0-9],"b":[^01],\|"a":3,"b":0,\|"a":2,"b":1,'
+check "values of an axis that are tests of their own have references of their own" $?
 axis "stages.decode.setps=1"
 try 2 "cell 'two'.*setps.*steps" ablate "$dir/x.cfg" --out "$dir/a"
 axis "seed=1" "vary_data = true;"

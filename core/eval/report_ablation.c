@@ -67,12 +67,25 @@ static const json_t *cell_at(const json_t *results, json_int_t k)
     return json_array_get(list(results, "cells"), (size_t)k);
 }
 
-static json_int_t reference(const json_t *results)
+/* The cell that cell k is compared with: one for each test. */
+static json_int_t reference(const json_t *results, json_int_t k)
 {
-    return json_integer_value(json_object_get(results, "reference"));
+    return json_integer_value(json_object_get(cell_at(results, k), "reference"));
 }
 
-/* Of cell `a` against the reference; NULL: none. */
+static int single_test(const json_t *results)
+{
+    size_t k;
+    json_t *cell;
+    json_array_foreach(list(results, "cells"), k, cell)
+    {
+        if (reference(results, (json_int_t)k) != reference(results, 0))
+            return 0;
+    }
+    return 1;
+}
+
+/* Of cell `a` against its reference; NULL: none. */
 static const json_t *comparison(const json_t *results, const char *key, json_int_t a)
 {
     size_t i;
@@ -80,7 +93,7 @@ static const json_t *comparison(const json_t *results, const char *key, json_int
     json_array_foreach(list(results, "comparisons"), i, c)
     {
         if (strcmp(text(c, "metric"), key) == 0 && json_integer_value(json_object_get(c, "a")) == a &&
-            json_integer_value(json_object_get(c, "b")) == reference(results))
+            json_integer_value(json_object_get(c, "b")) == reference(results, a))
             return c;
     }
     return NULL;
@@ -100,7 +113,8 @@ static void metric_title(struct loom_str *s, const json_t *metric)
 
 /* ---- the table ---- */
 
-static double best_mean(const json_t *results, const json_t *metric)
+/* Among the cells of cell k's test. */
+static double best_mean(const json_t *results, const json_t *metric, json_int_t of)
 {
     size_t k;
     json_t *cell;
@@ -108,7 +122,8 @@ static double best_mean(const json_t *results, const json_t *metric)
     json_array_foreach(list(results, "cells"), k, cell)
     {
         double x = number(json_object_get(json_object_get(cell, "metrics"), text(metric, "key")), "mean");
-        best = !isnan(x) && !(sign * x <= sign * best) ? x : best;
+        if (reference(results, (json_int_t)k) == reference(results, of))
+            best = !isnan(x) && !(sign * x <= sign * best) ? x : best;
     }
     return best;
 }
@@ -151,7 +166,7 @@ static void labels(struct loom_str *s, const json_t *results, json_int_t k)
         }
         loom_str_html(s, json_string_value(label));
         loom_str_add(s, i == 0 ? "</a>" : "");
-        loom_str_add(s, i == 0 && k == reference(results) ? " <small>(reference)</small></td>" : "</td>");
+        loom_str_add(s, i == 0 && k == reference(results, k) ? " <small>(reference)</small></td>" : "</td>");
     }
 }
 
@@ -164,7 +179,7 @@ static void row(struct loom_str *s, const json_t *results, const struct part *p,
         const char *key = text(metric, "key");
         const json_t *m = json_object_get(json_object_get(cell_at(results, k), "metrics"), key);
         const json_t *c = comparison(results, key, k);
-        int best = number(m, "mean") == best_mean(results, metric);
+        int best = number(m, "mean") == best_mean(results, metric, k);
         loom_str_add(s, best ? "<td><b>" : "<td>");
         value(s, number(m, "mean"), 0);
         loom_str_add(s, best ? "</b>" : "");
@@ -183,9 +198,11 @@ static void row(struct loom_str *s, const json_t *results, const struct part *p,
 static void baseline_rows(struct loom_str *s, const json_t *results, const struct part *p)
 {
     size_t k;
-    int n = 0;
+    int n = 0, kinds = 0;
     json_t *cell, *of;
     const char *name;
+    json_array_foreach(list(results, "cells"), k, cell) kinds +=
+        json_integer_value(json_object_get(cell, "group")) == (json_int_t)k;
     json_array_foreach(list(results, "cells"), k, cell)
     {
         json_t *baselines = json_object_get(cell, "baselines");
@@ -197,7 +214,7 @@ static void baseline_rows(struct loom_str *s, const json_t *results, const struc
                             json_array_size(list(results, "axes")));
             loom_str_html(s, name);
             loom_str_add(s, " <small>baseline");
-            if (k > 0) {
+            if (kinds > 1) {
                 loom_str_add(s, ", data of ");
                 loom_str_html(s, text(cell, "label"));
             }
@@ -324,19 +341,20 @@ static void value_figure(struct loom_str *s, const json_t *results, const json_t
                                                 .low = number(m, "low"),
                                                 .high = number(m, "high"),
                                                 .colour = (int)(k % 6),
-                                                .strong = (json_int_t)k == reference(results)};
+                                                .strong = (json_int_t)k == reference(results, (json_int_t)k)};
         fill_points(r, json_object_get(m, "seeds"));
         r->n++;
     }
     loom_report_metric_name(&title, text(metric, "metric"));
     loom_str_printf(&title, ", %s, %s split", text(metric, "stage"), text(metric, "split"));
     const struct loom_figure f = {.title = title.text ? title.text : "",
-                                  .note = "mean and interval, seeds as faint dots; the line is the reference",
+                                  .note = single_test(results)
+                                              ? "mean and interval, seeds as faint dots; the line is the reference"
+                                              : "mean and interval, seeds as faint dots; references are drawn strong",
                                   .x_label = "",
                                   .csv = "seeds.csv"};
-    loom_figure_rows(
-        s, &f, r->row, r->n,
-        number(json_object_get(json_object_get(cell_at(results, reference(results)), "metrics"), key), "mean"));
+    const json_t *line = json_object_get(json_object_get(cell_at(results, reference(results, 0)), "metrics"), key);
+    loom_figure_rows(s, &f, r->row, r->n, single_test(results) ? number(line, "mean") : NAN);
     loom_str_release(&title);
 }
 
@@ -346,12 +364,13 @@ static void difference_figure(struct loom_str *s, const json_t *results, const j
     struct loom_str title = LOOM_STR_INIT;
     size_t k;
     json_t *cell;
-    const json_t *other = json_object_get(json_object_get(cell_at(results, reference(results)), "metrics"), key);
     r->n = 0;
     json_array_foreach(list(results, "cells"), k, cell)
     {
         const json_t *c = comparison(results, key, (json_int_t)k);
         const json_t *m = json_object_get(json_object_get(cell, "metrics"), key);
+        const json_t *other =
+            json_object_get(json_object_get(cell_at(results, reference(results, (json_int_t)k)), "metrics"), key);
         if (!c || r->n == MOST_ROWS)
             continue;
         r->row[r->n] = (struct loom_figure_row){.name = text(cell, "label"),
@@ -367,7 +386,8 @@ static void difference_figure(struct loom_str *s, const json_t *results, const j
         r->n++;
     }
     loom_str_add(&title, "minus ");
-    loom_str_add(&title, text(cell_at(results, reference(results)), "label"));
+    loom_str_add(&title, single_test(results) ? text(cell_at(results, reference(results, 0)), "label")
+                                              : "the reference of the same test");
     const struct loom_figure f = {.title = title.text ? title.text : "",
                                   .note = "paired differences, seed by seed",
                                   .x_label = "",
@@ -461,12 +481,13 @@ static void lead(struct loom_str *s, const json_t *results)
     int varies = 0;
     json_array_foreach(list(results, "axes"), i, axis) varies |= json_is_true(json_object_get(axis, "varies_data"));
     loom_str_printf(s,
-                    "<p class=soft>%zu cells × %zu seeds, %s and the same evaluation "
+                    "<p class=soft>%zu cells × %zu seeds, %s%s and the same evaluation "
                     "(SHA-256 of the reference's: %.12s…), neuroloom ",
                     json_array_size(list(results, "cells")), json_array_size(list(results, "seeds")),
+                    single_test(results) ? "" : "in each test ",
                     varies ? "the same data and splits but for the axis that varies them"
                            : "the same data, the same splits",
-                    text(cell_at(results, reference(results)), "sha256"));
+                    text(cell_at(results, reference(results, 0)), "sha256"));
     loom_str_html(s, text(results, "version"));
     loom_str_add(s, "</p>\n");
 }

@@ -13,7 +13,7 @@ enum { LOOM_AXES = 8, LOOM_AXIS_VALUES = 64, LOOM_CELLS = 256, LOOM_LABEL = 96, 
 struct loom_axis {
     struct loom_options *options;
     const char *name;
-    int varies_data, values;
+    int varies_data, varies_test, values;
     struct loom_options *value[LOOM_AXIS_VALUES];
 };
 
@@ -58,6 +58,12 @@ void loom_ablation_release(struct loom_ablation *a);
  * or LOOM_ECONFIG. */
 int loom_cell_overrides(const struct loom_ablation *a, const struct loom_cell *c, const char **out, int capacity,
                         char pipeline[LOOM_PATH], struct loom_error *e);
+
+/* The cell that cell k is compared with: the reference among those that are the same test. */
+int loom_cell_reference(const struct loom_ablation *a, int k);
+/* Whether two cells stand at the same value of every axis that varies the data or (tests 1: of these alone) the test.
+ */
+int loom_cells_alike(const struct loom_ablation *a, const struct loom_cell *x, const struct loom_cell *y, int tests);
 
 /* ---- ablate_check.c ---- */
 /* Build every cell without running it, and hold the cells to the same data, splits and evaluation. */

@@ -104,14 +104,6 @@ static int identify(struct loom_cell *c, const struct loom_running *x, struct lo
 
 /* ---- comparison ---- */
 
-static int same_data(const struct loom_ablation *a, const struct loom_cell *x, const struct loom_cell *y)
-{
-    for (int i = 0; i < a->axes; i++)
-        if (a->axis[i].varies_data && x->at[i] != y->at[i])
-            return 0;
-    return 1;
-}
-
 /* The first key in which c is not like `other`; NULL: none. both 0: keys that `other` does not have may be there. */
 static const char *difference(const struct loom_cell *c, const struct loom_cell *other, int with_data, int both)
 {
@@ -130,12 +122,16 @@ static const char *difference(const struct loom_cell *c, const struct loom_cell 
     return NULL;
 }
 
+/* To the first cell of the same test; as to data, to the first one of the same data. */
 static int hold(const struct loom_ablation *a, int k, struct loom_error *e)
 {
-    const struct loom_cell *c = &a->cell[k], *other = &a->cell[0];
-    int with_data = k == 0;
+    const struct loom_cell *c = &a->cell[k], *other = c;
+    int with_data = 0;
+    for (int i = k - 1; i >= 0; i--)
+        if (loom_cells_alike(a, c, &a->cell[i], 1))
+            other = &a->cell[i];
     for (int i = 0; i < k && !with_data; i++)
-        if (same_data(a, c, &a->cell[i])) {
+        if (loom_cells_alike(a, c, &a->cell[i], 0)) {
             other = &a->cell[i];
             with_data = 1;
         }
@@ -148,7 +144,8 @@ static int hold(const struct loom_ablation *a, int k, struct loom_error *e)
         e, LOOM_ECONFIG, a->origin, 0, "cell '%s' is not tested like cell '%s': %s is %s here and %s there; %s",
         c->label, other->label, key, here ? here : "not given", there ? there : "not given",
         strncmp(key, "data.", 5) == 0 ? "make them equal, or set varies_data = true on the axis that is about data"
-                                      : "make them equal");
+                                      : "make them equal, or set varies_test = true on the axis whose values are tests "
+                                        "of their own");
 }
 
 /* ---- one cell ---- */

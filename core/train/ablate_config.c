@@ -32,6 +32,9 @@ static const struct loom_option axis_options[] = {
     {"name", LOOM_OPT_STRING, LOOM_OPT_REQUIRED, NULL, NULL, NULL, "a column of the table"},
     {"varies_data", LOOM_OPT_BOOL, 0, "false", NULL, NULL,
      "its cells may differ in `data`: amount of training data, units, bins; what is evaluated stays the same"},
+    {"varies_test", LOOM_OPT_BOOL, 0, "false", NULL, NULL,
+     "each of its values is a test of its own, other recordings or other questions; cells are held to each other, and "
+     "compared, within one value alone"},
     {NULL, 0, 0, NULL, NULL, NULL, NULL},
 };
 static const char *const axis_reserved[] = {"values", NULL};
@@ -105,6 +108,7 @@ static int read_axis(struct loom_ablation *a, size_t i, struct loom_error *e)
     a->axes++;
     x->name = loom_opt_string(x->options, "name");
     x->varies_data = loom_opt_bool(x->options, "varies_data");
+    x->varies_test = loom_opt_bool(x->options, "varies_test");
     size_t n = loom_group_list_count(g, "values");
     if (n == 0 || n > LOOM_AXIS_VALUES)
         return loom_group_fail(g, "values", e, LOOM_ECONFIG, "axis '%s' has %zu values; it needs 1 to %d", x->name, n,
@@ -155,6 +159,22 @@ static void name_cell(const struct loom_ablation *a, struct loom_cell *c)
     for (int i = 0; i < a->axes && n < sizeof c->label; i++)
         n += (size_t)snprintf(c->label + n, sizeof c->label - n, "%s%s", i ? ", " : "",
                               loom_opt_string(a->axis[i].value[c->at[i]], "label"));
+}
+
+int loom_cells_alike(const struct loom_ablation *a, const struct loom_cell *x, const struct loom_cell *y, int tests)
+{
+    for (int i = 0; i < a->axes; i++)
+        if ((a->axis[i].varies_test || (!tests && a->axis[i].varies_data)) && x->at[i] != y->at[i])
+            return 0;
+    return 1;
+}
+
+int loom_cell_reference(const struct loom_ablation *a, int k)
+{
+    int number = 0;
+    for (int i = 0; i < a->axes; i++)
+        number = number * a->axis[i].values + a->cell[a->axis[i].varies_test ? k : a->reference].at[i];
+    return number;
 }
 
 static int lay_out(struct loom_ablation *a, struct loom_error *e)

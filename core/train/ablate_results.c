@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* results.json: what every cell's seeds gave, intervals over seeds, and paired comparisons of cells.
  *
- *   name, seeds […], axes [{name, labels, varies_data}], reference (number of a cell), confidence, draws
+ *   name, seeds […], axes [{name, labels, varies_data, varies_test}], reference (number of a cell), confidence, draws
  *   metrics  [{key: "STAGE.SPLIT.METRIC", stage, split, metric, rises}]
- *   cells    [{labels, label, folder, group, parameters, sha256, done, failed: {SEED: why},
+ *   cells    [{labels, label, folder, group (the first cell of its data and test), reference (the cell it is compared
+ *              with, of its test), parameters, sha256, done, failed: {SEED: why},
  *              metrics: {KEY: {seeds […], mean, sd, low, high (bootstrap), student [low, high], n}},
  *              baselines: {NAME: {KEY: mean}}, compute: {seconds, steps, windows, flops} (means over seeds)}]
  *   comparisons [{metric: KEY, a, b, difference (a - b), low, high, wins, losses, n, p_sign, p_holm}] */
@@ -199,7 +200,8 @@ static int find_pairs(struct gathered *g, struct loom_error *e)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for comparisons: free some");
     for (int a = 0; a < n; a++)
         for (int b = 0; b < n; b++)
-            if (all ? b < a : b == g->a->reference && a != b) {
+            if (all ? b < a && loom_cells_alike(g->a, &g->a->cell[a], &g->a->cell[b], 1)
+                    : b == loom_cell_reference(g->a, a) && a != b) {
                 g->pair[2 * g->pairs] = a;
                 g->pair[2 * g->pairs++ + 1] = b;
             }
@@ -254,13 +256,9 @@ static int compute_of(const struct loom_ablation *a, const struct loom_cell *c, 
 
 static int group_of(const struct loom_ablation *a, int k)
 {
-    for (int i = 0; i < k; i++) {
-        int same = 1;
-        for (int x = 0; x < a->axes && same; x++)
-            same = !a->axis[x].varies_data || a->cell[i].at[x] == a->cell[k].at[x];
-        if (same)
+    for (int i = 0; i < k; i++)
+        if (loom_cells_alike(a, &a->cell[i], &a->cell[k], 0))
             return i;
-    }
     return k;
 }
 
@@ -315,6 +313,7 @@ static json_t *describe_cell(const struct gathered *g, int k)
     json_object_set_new(j, "labels", labels);
     json_object_set_new(j, "folder", json_string(c->folder + strlen(a->dir.path) + 1));
     json_object_set_new(j, "group", json_integer(group_of(a, k)));
+    json_object_set_new(j, "reference", json_integer(loom_cell_reference(a, k)));
     json_object_set_new(j, "parameters", json_integer(c->parameters));
     json_object_set_new(j, "sha256", json_string(c->sha256));
     json_object_set_new(j, "done", json_integer(done));
@@ -336,8 +335,9 @@ static json_t *describe(const struct gathered *g)
         json_t *labels = json_array();
         for (int k = 0; k < a->axis[i].values; k++)
             json_array_append_new(labels, json_string(loom_opt_string(a->axis[i].value[k], "label")));
-        json_array_append_new(axes, json_pack("{s:s,s:o,s:b}", "name", a->axis[i].name, "labels", labels, "varies_data",
-                                              a->axis[i].varies_data));
+        json_array_append_new(axes,
+                              json_pack("{s:s,s:o,s:b,s:b}", "name", a->axis[i].name, "labels", labels, "varies_data",
+                                        a->axis[i].varies_data, "varies_test", a->axis[i].varies_test));
     }
     for (int k = 0; k < g->keys; k++) {
         char bare[192];

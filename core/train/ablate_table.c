@@ -21,16 +21,20 @@ static const char *text(const json_t *j, const char *key)
     return s ? s : "";
 }
 
-/* The comparison of cell `a` with the reference on a metric; NULL: none. */
+static json_int_t whole(const json_t *j, const char *key)
+{
+    return json_integer_value(json_object_get(j, key));
+}
+
+/* The comparison of cell `a` with its reference on a metric; NULL: none. */
 static const json_t *against_reference(const json_t *results, const char *key, json_int_t a)
 {
     size_t i;
     json_t *c, *list = json_object_get(results, "comparisons");
-    json_int_t reference = json_integer_value(json_object_get(results, "reference"));
+    json_int_t reference = whole(json_array_get(json_object_get(results, "cells"), (size_t)a), "reference");
     json_array_foreach(list, i, c)
     {
-        if (strcmp(text(c, "metric"), key) == 0 && json_integer_value(json_object_get(c, "a")) == a &&
-            json_integer_value(json_object_get(c, "b")) == reference)
+        if (strcmp(text(c, "metric"), key) == 0 && whole(c, "a") == a && whole(c, "b") == reference)
             return c;
     }
     return NULL;
@@ -59,47 +63,63 @@ static void interval(struct loom_str *s, const json_t *j, const char *mean, int 
     if (isnan(x))
         snprintf(word, sizeof word, "-");
     else if (isnan(low))
-        snprintf(word, sizeof word, sign ? "%+.4g" : "%.4g", x);
+        snprintf(word, sizeof word, sign ? "%+.4f" : "%.4f", x);
     else
         snprintf(word, sizeof word, sign ? "%+.4f [%+.4f, %+.4f]" : "%.4f [%.4f, %.4f]", x, low, high);
     left(s, word, CELL);
 }
 
+/* A row for each baseline, a column for each kind of data: all cells of one have the same. */
+static void baselines(struct loom_str *s, const json_t *results, const char *key, int width)
+{
+    const json_t *cells = json_object_get(results, "cells");
+    json_t *names = json_object(), *cell, *of;
+    const char *name;
+    size_t k, groups = 0;
+    json_array_foreach(cells, k, cell)
+    {
+        groups += whole(cell, "group") == (json_int_t)k;
+        json_object_foreach(json_object_get(cell, "baselines"), name, of) if (!isnan(number(of, key)))
+            json_object_set(names, name, of);
+    }
+    if (groups > 1 && json_object_size(names) > 0) {
+        loom_str_add(s, "  ");
+        left(s, "baselines", width);
+        json_array_foreach(cells, k, cell) if (whole(cell, "group") == (json_int_t)k)
+            left(s, text(cell, "label"), CELL);
+        loom_str_add(s, "\n");
+    }
+    json_object_foreach(names, name, of)
+    {
+        loom_str_add(s, "  ");
+        left(s, name, width);
+        json_array_foreach(cells, k, cell) if (whole(cell, "group") == (json_int_t)k)
+            interval(s, json_object_get(json_object_get(cell, "baselines"), name), key, 0);
+        loom_str_add(s, groups > 1 ? "\n" : "(baseline)\n");
+    }
+    json_decref(names);
+}
+
 static void rows(struct loom_str *s, const json_t *results, const char *key, int width)
 {
     size_t k;
-    json_t *cell, *cells = json_object_get(results, "cells"), *value;
+    json_t *cell, *cells = json_object_get(results, "cells");
     json_array_foreach(cells, k, cell)
     {
         const json_t *m = json_object_get(json_object_get(cell, "metrics"), key);
         const json_t *c = against_reference(results, key, (json_int_t)k);
-        int own = (json_int_t)k == json_integer_value(json_object_get(results, "reference"));
+        int own = (json_int_t)k == whole(cell, "reference");
         loom_str_add(s, own ? "* " : "  ");
         left(s, text(cell, "label"), width);
         interval(s, m, "mean", 0);
         if (c) {
             interval(s, c, "difference", 1);
-            loom_str_printf(s, " %lld/%lld  %-7.3g %-7.3g", (long long)json_integer_value(json_object_get(c, "wins")),
-                            (long long)json_integer_value(json_object_get(c, "losses")), number(c, "p_sign"),
-                            number(c, "p_holm"));
+            loom_str_printf(s, " %lld/%lld  %-7.3g %-7.3g", (long long)whole(c, "wins"), (long long)whole(c, "losses"),
+                            number(c, "p_sign"), number(c, "p_holm"));
         }
         loom_str_add(s, "\n");
     }
-    json_array_foreach(cells, k, cell)
-    {
-        const char *name;
-        json_t *baselines = json_object_get(cell, "baselines");
-        if (json_integer_value(json_object_get(cell, "group")) != (json_int_t)k)
-            continue;
-        json_object_foreach(baselines, name, value)
-        {
-            if (isnan(number(value, key)))
-                continue;
-            loom_str_add(s, "  ");
-            left(s, name, width);
-            loom_str_printf(s, "%.4f (baseline)\n", number(value, key));
-        }
-    }
+    baselines(s, results, key, width);
 }
 
 static void spent(struct loom_str *s, const json_t *results, int width)
