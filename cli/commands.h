@@ -10,6 +10,7 @@ int loom_cmd_conform(int argc, char **argv);
 int loom_cmd_check(int argc, char **argv);
 int loom_cmd_data(int argc, char **argv);
 int loom_cmd_eval(int argc, char **argv);
+int loom_cmd_export(int argc, char **argv);
 int loom_cmd_plugins(int argc, char **argv);
 int loom_cmd_plugins_new(int argc, char **argv); /* what stands behind `loom plugins` */
 int loom_cmd_report(int argc, char **argv);

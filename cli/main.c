@@ -16,6 +16,7 @@ static const struct command {
     {"check", loom_cmd_check, "resolve and validate a pipeline, show parts, shapes, memory"},
     {"ablate", loom_cmd_ablate, "a grid of pipelines × seeds, compared in pairs: one table, one report"},
     {"eval", loom_cmd_eval, "the metrics of a run again, from its checkpoints"},
+    {"export", loom_cmd_export, "a run's rates and predictions as arrays; submissions to the Neural Latents Benchmark"},
     {"bench", loom_cmd_bench, "this machine's limits, and how close ops and training steps come"},
     {"report", loom_cmd_report, "report.html of one run, or of several side by side"},
     {"data", loom_cmd_data, "look into recordings"},

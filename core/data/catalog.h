@@ -136,6 +136,7 @@ int loom_catalog_check_leaks(const struct loom_catalog *c, struct loom_error *e)
 struct loom_sample {
     uint64_t key;
     int32_t recording, span; /* numbers in the catalogue */
+    int32_t trial;           /* row of the interval table, or -1 */
     int32_t tuple, slot, fold;
     int64_t origin_ns;
     double length_s;       /* forward bins included */

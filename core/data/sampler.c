@@ -185,7 +185,8 @@ void loom_sampler_draw(const struct loom_sampler *s, uint64_t step, int32_t tupl
     const int32_t i = span_of_item(s, p, item);
     const struct loom_span *span = span_at(s, i);
     struct loom_rng phase, rng;
-    *out = (struct loom_sample){.recording = span->recording, .span = s->of->span[i], .tuple = tuple, .slot = slot};
+    *out = (struct loom_sample){
+        .recording = span->recording, .span = s->of->span[i], .trial = span->row, .tuple = tuple, .slot = slot};
     loom_rng_init(&phase, s->spec.seed, "phase", (uint64_t)epoch,
                   (uint64_t)span->window_ns ^ (uint64_t)out->span << 48);
     loom_rng_init(&rng, s->spec.seed, "jitter", (uint64_t)epoch, (uint64_t)item ^ whose << 48);

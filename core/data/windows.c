@@ -91,6 +91,7 @@ static void add_tile(struct tiler *t, int32_t span, int64_t origin, int64_t bins
     struct loom_sample *s = &w->sample[w->n];
     *s = (struct loom_sample){.recording = t->c->span[span].recording,
                               .span = span,
+                              .trial = t->c->span[span].row,
                               .tuple = w->n,
                               .fold = fold,
                               .origin_ns = origin,

@@ -66,6 +66,8 @@ static int question_order(const struct loom_predicted *x, const struct loom_pred
         return x->place < y->place ? -1 : 1;
     if (x->element != y->element)
         return x->element < y->element ? -1 : 1;
+    if (x->trial != y->trial)
+        return x->trial < y->trial ? -1 : 1;
     return 0;
 }
 

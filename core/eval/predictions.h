@@ -9,8 +9,9 @@
  *   element     i32 [n] unit number, dimension, …   held       u8  [n] 1 held out by the data (held-out unit, forward
  * bin) target      f64 [n] data units, NaN missing     predicted  f64 [n] data units, mean over draws and overlapping
  * tiles weight      f32 [n] 0 = not scored              params     f64 [n, P] mean parameters; categorical:
- * probabilities baselines/NAME  f64 [n] predicted by that baseline, NaN where it gave no answer Rows are sorted by
- * recording, time, place and element. */
+ * probabilities baselines/NAME  f64 [n] predicted by that baseline, NaN where it gave no answer
+ *   trial       i32 [n] row of the table of trials, -1 = none: where windows of two trials overlap, each has its answer
+ * Rows are sorted by recording, time, place, element and trial. */
 #ifndef LOOM_EVAL_PREDICTIONS_H
 #define LOOM_EVAL_PREDICTIONS_H
 
@@ -20,6 +21,7 @@ struct loom_predicted {
     int32_t recording, element;
     int64_t time_ns; /* of the row, on the recording's clock */
     uint64_t place;  /* tells apart rows of one time by their other coordinates: a hash, 0 where there are none */
+    int32_t trial;   /* row of the interval table that splits and windows go by; -1 = windows of no trial */
     uint8_t held;
     int32_t times; /* answers averaged */
     double target, predicted, weight;
@@ -43,7 +45,8 @@ void loom_predictions_release(struct loom_predictions *p);
 /* Append one answer; `param` [params] as declared in p->params, NULL when there are none. LOOM_ENOMEM. */
 int loom_predictions_add(struct loom_predictions *p, const struct loom_predicted *row, const double *param,
                          struct loom_error *e);
-/* Sort, and average answers to the same question (recording, time, place, element) in the order they were added. */
+/* Sort, and average answers to the same question (recording, time, place, element, trial) in the order they were added.
+ */
 int loom_predictions_settle(struct loom_predictions *p, struct loom_error *e);
 /* Both settled: out[i] = the other's prediction for row i of p, NaN where it has none; returns how many matched. */
 int64_t loom_predictions_align(const struct loom_predictions *p, const struct loom_predictions *other, double *out);

@@ -75,6 +75,9 @@ static int write_table(hid_t group, const struct loom_predictions *p)
         whole[i] = p->row[i].element;
     ok = ok && write_column(group, "element", H5T_NATIVE_INT32, p->n, 0, whole);
     for (int64_t i = 0; ok && i < p->n; i++)
+        whole[i] = p->row[i].trial;
+    ok = ok && write_column(group, "trial", H5T_NATIVE_INT32, p->n, 0, whole);
+    for (int64_t i = 0; ok && i < p->n; i++)
         byte[i] = p->row[i].held;
     ok = ok && write_column(group, "held", H5T_NATIVE_UINT8, p->n, 0, byte);
     for (int64_t i = 0; ok && i < p->n; i++)
@@ -216,13 +219,15 @@ static void read_attribute(hid_t at, const char *name, char *out, size_t size)
 
 static int read_table(hid_t group, struct loom_predictions *p)
 {
-    static const char *const names[] = {"time_s", "recording", "element", "held", "target", "predicted", "weight"};
-    double *column[7] = {NULL};
+    static const char *const names[] = {"time_s", "recording", "element", "held",
+                                        "target", "predicted", "weight",  "trial"};
+    enum { TRIAL = 7, COLUMNS }; /* files of before have no trials */
+    double *column[COLUMNS] = {NULL};
     int ok = (p->n = count_rows(group, "time_s", NULL)) >= 0;
     p->row = ok ? calloc((size_t)p->n + 1, sizeof *p->row) : NULL;
     ok = p->row != NULL;
-    for (int k = 0; ok && k < 7; k++)
-        ok = (column[k] = read_column(group, names[k], p->n, 1)) != NULL;
+    for (int k = 0; ok && k < COLUMNS; k++)
+        ok = (column[k] = read_column(group, names[k], p->n, 1)) != NULL || k == TRIAL;
     for (int64_t i = 0; ok && i < p->n; i++)
         p->row[i] = (struct loom_predicted){.time_ns = llround(column[0][i] * 1e9),
                                             .recording = (int32_t)column[1][i],
@@ -231,10 +236,11 @@ static int read_table(hid_t group, struct loom_predictions *p)
                                             .times = 1,
                                             .target = column[4][i],
                                             .predicted = column[5][i],
-                                            .weight = column[6][i]};
+                                            .weight = column[6][i],
+                                            .trial = column[TRIAL] ? (int32_t)column[TRIAL][i] : -1};
     for (int64_t i = 0; ok && i < p->n; i++)
         ok = p->row[i].recording >= 0 && p->row[i].recording < p->recordings && p->row[i].element >= 0;
-    for (int k = 0; k < 7; k++)
+    for (int k = 0; k < COLUMNS; k++)
         free(column[k]);
     p->capacity = p->n;
     return ok;

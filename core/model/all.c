@@ -1,42 +1,59 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Built-in objective `all`: everything that the data do not hold out is seen; what they hold out (units, forward bins)
- * and every behaviour is asked. What fits baselines. */
+ * and every behaviour is asked. What fits baselines. With `shown`, what is seen is asked too: the rates that a trained
+ * model gives every unit at every bin, which exports are made of. */
 #include "model/builtins.h"
 
 #include "model/internal.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 
-/* The instance is the catalogue where something is held out, NULL where nothing is. */
+struct all {
+    int held;  /* 1: the data hold something out */
+    int shown; /* 1: what is seen is asked too */
+};
+
 static int all_create(const struct loom_setup *s, void **self, struct loom_error *e)
 {
     const struct loom_catalog *c = loom_setup_catalog(s);
-    int held = loom_catalog_spec(c)->forward_s > 0.0;
-    (void)e;
+    struct all *all = calloc(1, sizeof *all);
+    if (!all)
+        return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for an objective; free some");
+    all->shown = loom_opt_bool(loom_setup_options(s), "shown");
+    all->held = loom_catalog_spec(c)->forward_s > 0.0;
     for (int i = 0; i < loom_catalog_count(c); i++)
-        held |= loom_catalog_held(c, i) != NULL;
-    *self = held ? (void *)(uintptr_t)c : NULL;
+        all->held |= loom_catalog_held(c, i) != NULL;
+    *self = all;
     return LOOM_OK;
+}
+
+static void all_destroy(void *self)
+{
+    free(self);
 }
 
 static int all_describe(const void *self, struct loom_traits *t, struct loom_error *e)
 {
+    const struct all *all = self;
     (void)e;
-    t->needs = self != NULL ? 0 : LOOM_BEHAVIOR;
+    t->needs = all->held || all->shown ? 0 : LOOM_BEHAVIOR;
     t->offers = LOOM_KEEPS_ROWS | LOOM_FITS_SHARD;
     return LOOM_OK;
 }
 
 static int all_plan(const void *self, const struct loom_rows *full, struct loom_plan *p, struct loom_error *e)
 {
+    const struct all *all = self;
     struct loom_view_spec spec = LOOM_VIEW_SPEC;
-    (void)self;
     uint8_t *ask = loom_plan_alloc(p, (size_t)full->elems + 1);
     if (!ask)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory to plan; use a smaller batch");
     for (int32_t r = 0; r < full->rows; r++)
         for (int32_t i = full->first_elem[r]; i < full->first_elem[r + 1]; i++)
-            ask[i] = !loom_plan_visible(p, full->modality[r]) || full->held[i] == 1;
+            if (!loom_plan_visible(p, full->modality[r]) || full->held[i] == 1)
+                ask[i] = 1;
+            else
+                ask[i] = all->shown && full->held[i] == 0 ? 3 : 0;
     spec.ask = ask;
     return loom_plan_view(p, full, &spec, e);
 }
@@ -54,10 +71,16 @@ static void all_build(const void *self, struct loom_build *b, const struct loom_
     }
 }
 
-static const struct loom_objective all_table = {
-    .part = {.size = sizeof(struct loom_objective), .create = all_create, .describe = all_describe},
-    .plan = all_plan,
-    .build = all_build};
+static const struct loom_objective all_table = {.part = {.size = sizeof(struct loom_objective),
+                                                         .create = all_create,
+                                                         .destroy = all_destroy,
+                                                         .describe = all_describe},
+                                                .plan = all_plan,
+                                                .build = all_build};
+
+static const struct loom_option all_options[] = {
+    {"shown", LOOM_OPT_BOOL, 0, "false", NULL, NULL, "ask for what is seen as well: rates of every unit at every bin"},
+    {0}};
 
 const struct loom_plugin loom_builtin_all = {
     .size = sizeof(struct loom_plugin),
@@ -68,4 +91,5 @@ const struct loom_plugin loom_builtin_all = {
         "what is not held out is seen; what is held out, and every behaviour, is asked: what baselines are fitted on",
     .license = "Apache-2.0",
     .kind = LOOM_OBJECTIVE,
+    .options = all_options,
     .table = &all_table};

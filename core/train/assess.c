@@ -331,23 +331,48 @@ static int take_weights(const struct assessment *a, const struct loom_stage *of,
     return code;
 }
 
+/* The model with its weights, ready to be asked what stage `asks` asks. */
+static int open_model(const struct assessment *a, const struct loom_stage *of, const struct loom_stage *asks,
+                      struct examinee *x, struct loom_error *e)
+{
+    const struct loom_kernels *kernels = NULL;
+    int code = loom_runner_model(a->r, asks, loom_opt_real(of->options, "shadow") > 0, &x->model, e);
+    if (code == LOOM_OK)
+        code = loom_stepper_new(&x->stepper, x->model, a->r->pool, a->r->pipeline->shards, a->r->pipeline->arena, e);
+    if (code == LOOM_OK)
+        code = loom_stage_kernels(a->s, &kernels, e);
+    if (code == LOOM_OK)
+        loom_stepper_set_kernels(x->stepper, kernels);
+    return code == LOOM_OK ? take_weights(a, of, x, e) : code;
+}
+
+int loom_assess_predict(struct loom_runner *r, const struct loom_stage *s, enum loom_split split,
+                        struct loom_predictions **out, int *modalities, struct loom_error *e)
+{
+    const struct assessment a = {.r = r, .s = s, .split = split};
+    const struct loom_stage *stages = r->pipeline->stage;
+    struct examinee x = {0};
+    *out = NULL;
+    int code = open_model(&a, &stages[s->from], &stages[s->asks], &x, e);
+    if (code == LOOM_OK)
+        code = examine(&a, &x, 0.0, e);
+    if (code == LOOM_OK) {
+        *out = x.predictions;
+        *modalities = loom_model_modalities(x.model);
+        x.predictions = NULL;
+    }
+    dismiss(&x);
+    return code;
+}
+
 static int assess_model(struct assessment *a, const struct loom_stage *of, const struct loom_stage *asks,
                         struct loom_error *e)
 {
     struct column_set set[MOST_BASELINES + 1] = {0};
     struct examinee x = {0};
     const struct loom_options *o = a->s->options;
-    const struct loom_kernels *kernels = NULL;
     int sets = of->index == a->s->from ? (int)loom_opt_count(o, "against") : 0;
-    int code = loom_runner_model(a->r, asks, loom_opt_real(of->options, "shadow") > 0, &x.model, e);
-    if (code == LOOM_OK)
-        code = loom_stepper_new(&x.stepper, x.model, a->r->pool, a->r->pipeline->shards, a->r->pipeline->arena, e);
-    if (code == LOOM_OK)
-        code = loom_stage_kernels(a->s, &kernels, e);
-    if (code == LOOM_OK)
-        loom_stepper_set_kernels(x.stepper, kernels);
-    if (code == LOOM_OK)
-        code = take_weights(a, of, &x, e);
+    int code = open_model(a, of, asks, &x, e);
     if (code == LOOM_OK)
         code = examine(a, &x, 0.0, e);
     if (code == LOOM_OK)

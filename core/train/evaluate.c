@@ -90,7 +90,22 @@ static uint64_t place_of(const struct loom_rows *rows, int r)
     return h;
 }
 
-static int collect(struct loom_predictions *p, const struct loom_reading *read, struct loom_error *e)
+/* Samples of a step, to find again what a segment was made of. */
+struct batch {
+    const struct loom_sample *sample;
+    int n;
+};
+
+static int32_t trial_of(const struct batch *batch, const struct loom_segment *segment)
+{
+    for (int i = 0; i < batch->n; i++)
+        if (batch->sample[i].key == segment->key)
+            return batch->sample[i].trial;
+    return -1;
+}
+
+static int collect(struct loom_predictions *p, const struct loom_reading *read, const struct batch *batch,
+                   struct loom_error *e)
 {
     const struct loom_rows *ask = read->ask;
     double *probability = NULL;
@@ -106,7 +121,8 @@ static int collect(struct loom_predictions *p, const struct loom_reading *read, 
         const struct loom_layout *layout = &ask->layout_of[ask->layout[r]];
         struct loom_predicted row = {.recording = segment->recording,
                                      .time_ns = segment->origin_ns + llround(ask->axis[0][r] * 1e9),
-                                     .place = place_of(ask, r)};
+                                     .place = place_of(ask, r),
+                                     .trial = trial_of(batch, segment)};
         for (int32_t i = ask->first_elem[r]; i < ask->first_elem[r + 1] && code == LOOM_OK; i++) {
             row.element = layout->index[i - ask->first_elem[r]];
             row.held = ask->held && ask->held[i] == 1;
@@ -137,7 +153,7 @@ int loom_evaluate(struct loom_stepper *stepper, const struct loom_sample *sample
             const struct loom_shard *shard = loom_stepper_shard(stepper, i);
             for (int k = 0; shard && k < loom_shard_readings(shard) && code == LOOM_OK; k++) {
                 const struct loom_reading *read = loom_shard_reading(shard, k);
-                code = collect(&out[read->modality], read, e);
+                code = collect(&out[read->modality], read, &(struct batch){sample + at, here}, e);
             }
         }
     }

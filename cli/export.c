@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "commands.h"
+#include "words.h"
+
+#include <loom/export.h>
+
+#include <stdio.h>
+#include <string.h>
+
+static const char usage[] =
+    "usage: loom export RUN [--rates] [--predictions] [--format h5|npz|safetensors] [--out FILE] [KEY=VALUE …]\n"
+    "       loom export RUN --nlb [--dataset NAME] [--out FILE] [KEY=VALUE …]\n"
+    "\n"
+    "Evaluates a finished run's model and writes what it answers as named arrays, with axes and units.\n"
+    "  --rates          expected spikes of every unit at every bin, of held-out units and bins to come too;\n"
+    "                   the default\n"
+    "  --predictions    what the evaluation stage asks: targets and answers of each modality\n"
+    "  --format NAME    h5, npz or safetensors; by default what the name of the file ends with, else h5\n"
+    "  --nlb            a submission to the Neural Latents Benchmark: rates of the train split and of the test\n"
+    "                   split (valid, where there is no test); a file that is there keeps other datasets\n"
+    "  --dataset NAME   mc_maze, mc_rtt, area2_bump, dmfc_rsg, mc_maze_large, _medium or _small; by default\n"
+    "                   the pipeline's data.nlb\n"
+    "  --out FILE       default: export.h5, or submission.h5, in the folder of the run\n"
+    "  --stage NAME     evaluation stage that says whose weights and which splits; default: the first\n"
+    "  --split NAME     this split instead of the stage's own: train, valid or test\n"
+    "  --threads N      threads\n"
+    "  --plugin-path DIRS  where else to look for plugins\n";
+
+static const char *const formats[] = {"h5", "npz", "safetensors", NULL};
+
+static int format_of(const char *name)
+{
+    for (int i = 0; formats[i]; i++)
+        if (strcmp(formats[i], name) == 0)
+            return i;
+    return -1;
+}
+
+static int export_run(struct loom_export_spec *spec, const char *format)
+{
+    char path[4096];
+    struct loom_error e = {0};
+    const char *dot = spec->out ? strrchr(spec->out, '.') : NULL;
+    if (format)
+        spec->format = format_of(format);
+    else if (dot && format_of(dot + 1) >= 0)
+        spec->format = format_of(dot + 1);
+    if (!spec->out) {
+        snprintf(path, sizeof path, "%s/%s.%s", spec->run, spec->nlb ? "submission" : "export", formats[spec->format]);
+        spec->out = path;
+    }
+    if (loom_export(spec, &e) != LOOM_OK)
+        return loom_report_error("loom export", &e);
+    printf("%s\n", spec->out);
+    return 0;
+}
+
+int loom_cmd_export(int argc, char **argv)
+{
+    struct loom_export_spec spec = {.size = sizeof spec};
+    int rates = 0, predictions = 0;
+    const char *format = NULL;
+    const struct loom_word words[] = {{"--rates", .flag = &rates},
+                                      {"--predictions", .flag = &predictions},
+                                      {"--format", .text = &format},
+                                      {"--nlb", .flag = &spec.nlb},
+                                      {"--dataset", .text = &spec.dataset},
+                                      {"--out", .text = &spec.out},
+                                      {"--stage", .text = &spec.stage},
+                                      {"--split", .text = &spec.split},
+                                      {"--threads", .count = &spec.threads},
+                                      {"--plugin-path", .text = &spec.plugin_path},
+                                      {.name = NULL}};
+    struct loom_line l = {.command = "loom export", .usage = usage, .words = words, .most = 1, .assigns = 1};
+    int code = loom_line_read(&l, argc, argv);
+    if (code < 0 && l.operands == 0)
+        code = loom_line_refuse(&l, "name the folder of a run");
+    if (code < 0 && format && format_of(format) < 0)
+        code = loom_line_refuse(&l, "there is no format '%s': write h5, npz or safetensors", format);
+    if (code < 0 && spec.nlb && (rates || predictions || format))
+        code = loom_line_refuse(&l, "a submission holds rates and is HDF5: leave out --rates, --predictions, --format");
+    if (code < 0) {
+        spec.run = l.operand[0];
+        spec.what = (rates || !predictions ? LOOM_EXPORT_RATES : 0) | (predictions ? LOOM_EXPORT_PREDICTIONS : 0);
+        spec.overrides = l.overrides;
+        spec.override = l.override;
+        code = export_run(&spec, format);
+    }
+    loom_line_free(&l);
+    return code;
+}

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "train/export.h"
+
+#include "base/io.h"
+#include "eval/nlb_score.h"
+#include "train/run.h"
+#include "train/safetensors.h"
+
+#include <loom/export.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const split_names[LOOM_SPLITS] = {"train", "valid", "test"};
+enum { MOST_OVERRIDES = 64, WORD = 256 };
+
+/* One export: the run, opened with the objective that asks for everything where rates are wanted. */
+struct export
+{
+    const struct loom_export_spec *spec;
+    struct loom_running running;
+    const struct loom_stage *stage;
+    struct loom_arrays arrays;
+    json_t *about; /* metadata */
+};
+
+/* ---- opening ---- */
+
+/* The first stage with metrics, or the one that is named. */
+static int find_stage(const struct loom_export_spec *spec, char out[LOOM_STAGE_NAME], struct loom_error *e)
+{
+    char path[LOOM_PATH], *text = NULL;
+    struct loom_config *config = NULL;
+    size_t size;
+    int found = 0;
+    if ((size_t)snprintf(path, sizeof path, "%s/pipeline.cfg", spec->run) >= sizeof path)
+        return loom_fail(e, LOOM_ECONFIG, spec->run, 0, "the path is too long: shorten it");
+    if (!loom_file_exists(path))
+        return loom_fail(e, LOOM_ECONFIG, spec->run, 0, "is no folder of a run: it has no pipeline.cfg");
+    int code = loom_file_read(&text, &size, path, (size_t)64 << 20, e);
+    if (code == LOOM_OK)
+        code = loom_config_parse(&config, text, path, 0, NULL, e);
+    for (size_t i = 0; code == LOOM_OK && i < loom_group_list_count(loom_config_root(config), "stages") && !found;
+         i++) {
+        const struct loom_group *g = loom_group_list(loom_config_root(config), "stages", i);
+        const char *name = loom_group_text(g, "name");
+        if (!name || (loom_group_list_count(g, "metrics") == 0 && !loom_group_text(g, "metrics")))
+            continue;
+        found = !spec->stage || strcmp(spec->stage, name) == 0;
+        snprintf(out, LOOM_STAGE_NAME, "%s", name);
+    }
+    if (code == LOOM_OK && !found)
+        code = loom_fail(e, LOOM_ECONFIG, path, 0, "it has no evaluation stage%s%s: name one that has metrics",
+                         spec->stage ? " called " : "", spec->stage ? spec->stage : "");
+    loom_config_free(config);
+    free(text);
+    return code;
+}
+
+static int open_run(struct export *x, int rates, struct loom_error *e)
+{
+    char stage[LOOM_STAGE_NAME], all[WORD], none[WORD];
+    const char *override[MOST_OVERRIDES + 2];
+    const struct loom_export_spec *spec = x->spec;
+    struct loom_run_spec run = {.size = sizeof run,
+                                .resume = spec->run,
+                                .plugin_path = spec->plugin_path,
+                                .careful = 1,
+                                .threads = spec->threads,
+                                .override = override};
+    int code = find_stage(spec, stage, e);
+    if (code == LOOM_OK && spec->overrides > MOST_OVERRIDES)
+        code = loom_fail(e, LOOM_ECONFIG, NULL, 0, "more than %d KEY=VALUE: leave some out", MOST_OVERRIDES);
+    for (int i = 0; code == LOOM_OK && i < spec->overrides; i++)
+        override[run.overrides++] = spec->override[i];
+    snprintf(all, sizeof all, "stages.%s.objectives=({plugin=\"all\";shown=true;})", stage);
+    snprintf(none, sizeof none, "stages.%s.against=()", stage);
+    override[run.overrides++] = none;
+    if (rates)
+        override[run.overrides++] = all;
+    if (code == LOOM_OK)
+        code = loom_running_open(&x->running, &run, e);
+    if (code == LOOM_OK) {
+        x->running.runner.dir = &x->running.dir;
+        x->stage = &x->running.pipeline.stage[loom_pipeline_stage(&x->running.pipeline, stage)];
+    }
+    x->running.runner.spec = NULL;
+    return code;
+}
+
+/* ---- arrays ---- */
+
+static int add(struct loom_arrays *into, const char *stem, const char *name, int type, const struct loom_grid *g,
+               int columns, const void *data, const char *unit, const char *element, struct loom_error *e)
+{
+    char full[WORD * 2], axes[64];
+    int64_t dim[3];
+    int rank = 0;
+    if (g->trials > 0)
+        dim[rank++] = g->trials;
+    dim[rank++] = g->trials > 0 ? g->rows / g->trials : g->rows;
+    if (columns)
+        dim[rank++] = g->elements;
+    snprintf(full, sizeof full, "%s/%s", stem, name);
+    snprintf(axes, sizeof axes, "%sbin%s%s", g->trials > 0 ? "trial," : "", columns ? "," : "", columns ? element : "");
+    struct loom_array *a = loom_arrays_add(into, full, type, rank, dim, data, e);
+    if (!a)
+        return LOOM_ENOMEM;
+    loom_array_describe(a, axes, unit);
+    return LOOM_OK;
+}
+
+static int add_grid(struct export *x, const struct loom_grid *g, const struct loom_predictions *p, const char *stem,
+                    struct loom_error *e)
+{
+    const int counts = strcmp(p->likelihood, "poisson") == 0;
+    const char *unit = counts ? "spikes/bin" : p->unit, *element = counts ? "unit" : "dim";
+    int code = add(&x->arrays, stem, "time_s", LOOM_ARRAY_F64, g, 0, g->time_s, "s", "", e);
+    if (code == LOOM_OK)
+        code = add(&x->arrays, stem, "trial", LOOM_ARRAY_I32, g, 0, g->trial, "", "", e);
+    if (code == LOOM_OK)
+        code = add(&x->arrays, stem, "predicted", LOOM_ARRAY_F64, g, 1, g->predicted, unit, element, e);
+    if (code == LOOM_OK)
+        code = add(&x->arrays, stem, "target", LOOM_ARRAY_F64, g, 1, g->target, unit, element, e);
+    return code;
+}
+
+/* Names of the elements: units of the recording, or dimensions. */
+static json_t *element_names(const struct loom_predictions *p, const struct loom_recording *r, int64_t elements)
+{
+    json_t *list = json_array();
+    for (int64_t i = 0; i < elements; i++)
+        if (strcmp(p->likelihood, "poisson") == 0 && i < r->units)
+            json_array_append_new(list, json_string(r->unit[i].name));
+        else if (i < p->elements)
+            json_array_append_new(list, json_string(p->element[i]));
+    return list;
+}
+
+static int add_modality(struct export *x, const struct loom_predictions *p, int split, const char *as,
+                        struct loom_error *e)
+{
+    int code = LOOM_OK;
+    for (int r = 0; r < p->recordings && code == LOOM_OK; r++) {
+        const struct loom_recording *of = loom_catalog_recording(x->running.runner.catalog, r);
+        char stem[WORD];
+        struct loom_grid g;
+        code = loom_grid_init(&g, p, r, e);
+        if (code != LOOM_OK)
+            break;
+        if ((size_t)snprintf(stem, sizeof stem, "%s/%s/%s", split_names[split], of->id, as) >= sizeof stem)
+            code = loom_fail(e, LOOM_EDATA, of->file, 0, "the recording's name is too long for an array's: %s", of->id);
+        if (code == LOOM_OK && g.rows > 0) {
+            code = add_grid(x, &g, p, stem, e);
+            json_object_set_new(json_object_get(x->about, "elements"), stem, element_names(p, of, g.elements));
+        }
+        loom_grid_release(&g);
+    }
+    return code;
+}
+
+static int is_spikes(const struct loom_predictions *p)
+{
+    return p->n > 0 && strcmp(p->likelihood, "poisson") == 0;
+}
+
+static int add_split(struct export *x, int split, int rates, struct loom_error *e)
+{
+    struct loom_predictions *p;
+    int n = 0, code = loom_assess_predict(&x->running.runner, x->stage, (enum loom_split)split, &p, &n, e);
+    for (int i = 0; i < n && code == LOOM_OK; i++)
+        if (p[i].n > 0 && (!rates || is_spikes(&p[i])))
+            code = add_modality(x, &p[i], split, rates ? "rates" : p[i].modality, e);
+    loom_predictions_free_all(p, n);
+    return code;
+}
+
+static int split_number(const char *name)
+{
+    for (int i = 0; i < LOOM_SPLITS; i++)
+        if (strcmp(split_names[i], name) == 0)
+            return i;
+    return -1;
+}
+
+static int add_splits(struct export *x, int rates, struct loom_error *e)
+{
+    const struct loom_options *o = x->stage->options;
+    int code = LOOM_OK;
+    if (x->spec->split)
+        return add_split(x, split_number(x->spec->split), rates, e);
+    for (size_t i = 0; i < loom_opt_count(o, "splits") && code == LOOM_OK; i++)
+        code = add_split(x, split_number(loom_opt_string_at(o, "splits", i)), rates, e);
+    return code;
+}
+
+/* ---- a submission ---- */
+
+/* The name of the group: dataset, and the width of bins where it is not 5 ms. */
+static int name_group(const struct export *x, char out[64], struct loom_error *e)
+{
+    const char *name = x->spec->dataset;
+    const double bin_ms = 1e3 * loom_catalog_bin_s(x->running.runner.catalog);
+    int known = 0;
+    if (!name)
+        name = loom_group_text(loom_group_child(x->running.pipeline.root, "data"), "nlb");
+    if (!name || !*name)
+        return loom_fail(e, LOOM_ECONFIG, x->spec->run, 0, "which dataset of the benchmark is it? Say --dataset NAME");
+    for (int i = 0; loom_nlb_datasets[i]; i++)
+        known |= strcmp(loom_nlb_datasets[i], name) == 0;
+    if (!known)
+        return loom_fail(e, LOOM_ECONFIG, x->spec->run, 0, "the benchmark has no dataset %s%s%s", name,
+                         loom_nearest(name, loom_nlb_datasets) ? "; near: " : "",
+                         loom_nearest(name, loom_nlb_datasets) ? loom_nearest(name, loom_nlb_datasets) : "");
+    if (fabs(bin_ms - 5) > 1e-6 && fabs(bin_ms - 20) > 1e-6)
+        return loom_fail(e, LOOM_ECONFIG, x->spec->run, 0,
+                         "bins are %g ms wide; the benchmark takes 5 and 20: train with data.bin_ms = 5.0", bin_ms);
+    snprintf(out, 64, "%s%s", name, bin_ms < 10 ? "" : "_20");
+    return LOOM_OK;
+}
+
+static int add_rates(struct export *x, const char *group, const char *prefix, int split, struct loom_error *e)
+{
+    struct loom_predictions *p;
+    struct loom_grid g = {0};
+    int n = 0, found = 0, code = loom_assess_predict(&x->running.runner, x->stage, (enum loom_split)split, &p, &n, e);
+    for (int i = 0; i < n && code == LOOM_OK; i++)
+        for (int r = 0; is_spikes(&p[i]) && r < p[i].recordings && code == LOOM_OK; r++) {
+            code = loom_grid_init(&g, &p[i], r, e);
+            if (code == LOOM_OK && g.rows > 0 && found++)
+                code = loom_fail(e, LOOM_ECONFIG, x->spec->run, 0,
+                                 "split %s has several recordings, a submission takes one: choose with "
+                                 "stages.%s.recordings=(\"NAME\")",
+                                 split_names[split], x->stage->name);
+            else if (code == LOOM_OK && g.rows > 0)
+                code = loom_export_submission(&x->arrays, &g, group, prefix, e);
+            loom_grid_release(&g);
+        }
+    if (code == LOOM_OK && !found)
+        code = loom_fail(e, LOOM_EDATA, x->spec->run, 0, "the model was asked for no spikes of split %s",
+                         split_names[split]);
+    loom_predictions_free_all(p, n);
+    return code;
+}
+
+static int has_split(const struct loom_catalog *c, int split)
+{
+    int32_t n;
+    const struct loom_span *span = loom_catalog_spans(c, &n);
+    for (int32_t i = 0; i < n; i++)
+        if (span[i].split == split)
+            return 1;
+    return 0;
+}
+
+/* What the file holds already stays, but for the group that is written anew. */
+static int keep_others(struct loom_arrays *into, const char *path, const char *group, struct loom_error *e)
+{
+    struct loom_arrays old = {0};
+    const size_t n = strlen(group);
+    int code = loom_file_exists(path) ? loom_arrays_read_h5(&old, path, e) : LOOM_OK;
+    for (int i = 0; i < old.n && code == LOOM_OK; i++) {
+        const struct loom_array *a = &old.at[i];
+        if ((strncmp(a->name, group, n) == 0 && a->name[n] == '/') || a->type != LOOM_ARRAY_F64)
+            continue;
+        struct loom_array *b = loom_arrays_add(into, a->name, LOOM_ARRAY_F32, a->rank, a->dim, NULL, e);
+        code = b ? LOOM_OK : LOOM_ENOMEM;
+        for (int64_t k = 0; b && k < loom_array_count(a); k++)
+            ((float *)b->data)[k] = (float)((const double *)a->data)[k];
+        if (b)
+            loom_array_describe(b, a->rank == 3 ? "trial,bin,unit" : "", "spikes/bin");
+    }
+    loom_arrays_release(&old);
+    return code;
+}
+
+static int submission(struct export *x, struct loom_error *e)
+{
+    char group[64];
+    int split = x->spec->split                                    ? split_number(x->spec->split)
+                : has_split(x->running.runner.catalog, LOOM_TEST) ? LOOM_TEST
+                                                                  : LOOM_VALID;
+    int code = name_group(x, group, e);
+    if (code == LOOM_OK)
+        code = keep_others(&x->arrays, x->spec->out, group, e);
+    if (code == LOOM_OK)
+        code = add_rates(x, group, "train", LOOM_TRAIN, e);
+    if (code == LOOM_OK)
+        code = add_rates(x, group, "eval", split, e);
+    return code == LOOM_OK ? loom_arrays_write_h5(&x->arrays, x->spec->out, e) : code;
+}
+
+/* ---- files ---- */
+
+static int write_safetensors(const struct loom_arrays *a, const char *path, struct loom_error *e)
+{
+    static const char *const dtype[] = {"F32", "F64", "I32", "I64", "U8"};
+    struct loom_tensor *t = calloc((size_t)a->n + 1, sizeof *t);
+    const struct loom_meta meta = {"metadata", a->metadata};
+    if (!t)
+        return loom_fail(e, LOOM_ENOMEM, path, 0, "no memory to write %d arrays: free some", a->n);
+    for (int i = 0; i < a->n; i++) {
+        t[i] = (struct loom_tensor){.name = a->at[i].name,
+                                    .dtype = dtype[a->at[i].type],
+                                    .rank = a->at[i].rank,
+                                    .data = a->at[i].data,
+                                    .bytes = (size_t)loom_array_count(&a->at[i]) * loom_array_width(a->at[i].type)};
+        memcpy(t[i].dim, a->at[i].dim, sizeof t[i].dim);
+    }
+    int code = loom_tensors_write(path, t, a->n, &meta, 1, e);
+    free(t);
+    return code;
+}
+
+/* Axes and units of all arrays: what HDF5 has as attributes, the others have here. */
+static int write_arrays(struct export *x, struct loom_error *e)
+{
+    json_t *arrays = json_object();
+    const char *path = x->spec->out;
+    for (int i = 0; i < x->arrays.n; i++) {
+        const struct loom_array *a = &x->arrays.at[i];
+        json_t *one = json_object();
+        json_object_set_new(one, "axes", json_string(a->axes));
+        json_object_set_new(one, "unit", json_string(a->unit));
+        json_object_set_new(arrays, a->name, one);
+    }
+    json_object_set_new(x->about, "arrays", arrays);
+    x->arrays.metadata = json_dumps(x->about, JSON_COMPACT);
+    if (!x->arrays.metadata)
+        return loom_fail(e, LOOM_ENOMEM, path, 0, "no memory for metadata: free some");
+    switch (x->spec->format) {
+    case LOOM_EXPORT_NPZ:
+        return loom_arrays_write_npz(&x->arrays, path, e);
+    case LOOM_EXPORT_SAFETENSORS:
+        return write_safetensors(&x->arrays, path, e);
+    default:
+        return loom_arrays_write_h5(&x->arrays, path, e);
+    }
+}
+
+static void describe(struct export *x)
+{
+    json_object_set_new(x->about, "run", json_string(x->spec->run));
+    json_object_set_new(x->about, "stage", json_string(x->stage->name));
+    json_object_set_new(x->about, "of", json_string(x->running.pipeline.stage[x->stage->from].name));
+    json_object_set_new(x->about, "bin_s", json_real(loom_catalog_bin_s(x->running.runner.catalog)));
+    json_object_set_new(x->about, "elements", json_object());
+}
+
+/* One opening of the run: what the stage asks, or everything. */
+static int one_pass(struct export *x, int rates, struct loom_error *e)
+{
+    const struct loom_run_spec nothing = {.size = sizeof nothing};
+    int code = open_run(x, rates, e);
+    x->running.runner.spec = &nothing;
+    if (code == LOOM_OK && !json_object_get(x->about, "run"))
+        describe(x);
+    if (code == LOOM_OK)
+        code = x->spec->nlb ? submission(x, e) : add_splits(x, rates, e);
+    loom_running_release(&x->running);
+    return code;
+}
+
+int loom_export(const struct loom_export_spec *spec, struct loom_error *e)
+{
+    struct export x = {.spec = spec, .about = json_object()};
+    int code = LOOM_OK;
+    if (spec->split && split_number(spec->split) < 0)
+        code = loom_fail(e, LOOM_ECONFIG, NULL, 0, "there is no split '%s': write train, valid or test", spec->split);
+    if (code == LOOM_OK && (spec->nlb || (spec->what & LOOM_EXPORT_RATES)))
+        code = one_pass(&x, 1, e);
+    if (code == LOOM_OK && !spec->nlb && (spec->what & LOOM_EXPORT_PREDICTIONS))
+        code = one_pass(&x, 0, e);
+    if (code == LOOM_OK && !spec->nlb)
+        code = write_arrays(&x, e);
+    loom_arrays_release(&x.arrays);
+    json_decref(x.about);
+    return code;
+}
