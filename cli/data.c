@@ -40,7 +40,7 @@ static const char *guess(const char *file)
 {
     static const char *const by_ending[][2] = {{".mat", "mat"},          {".nwb", "nwb"},   {".h5", "lfads"},
                                                {".hdf5", "lfads"},       {".edf", "edf"},   {".bdf", "edf"},
-                                               {".vhdr", "brainvision"}, {".npz", "numpy"}, {".npy", "numpy"}};
+                                               {".vhdr", "brainvision"}, {".npz", "npz"}};
     size_t n = strlen(file);
     for (size_t i = 0; i < sizeof by_ending / sizeof *by_ending; i++) {
         size_t k = strlen(by_ending[i][0]);

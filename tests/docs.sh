@@ -22,7 +22,7 @@ if { cat "$src/tools/matrix.head.md" && "${LOOM_PROGRAM:-./loom}" plugins matrix
 else
     echo "not ok 3 - matrix.md differs: run { cat tools/matrix.head.md; loom plugins matrix; } > docs/matrix.md"
 fi
-for part in source/mat source/nwb; do
+for part in source/mat source/nwb source/npz; do
     if ! "${LOOM_PROGRAM:-./loom}" plugins describe "$part" >/dev/null 2>&1; then
         echo "ok 4 - pipelines.md # SKIP built without $part"
         exit 0

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of the source `npz` share while they read one archive. */
+#ifndef LOOM_NPZ_JOB_H
+#define LOOM_NPZ_JOB_H
+
+#include <loom/plugin.h>
+
+#include "npy.h"
+
+struct npz_job {
+    struct zip z;
+    struct loom_sink *sink;
+    const struct loom_options *o;
+    struct loom_error *e;
+    struct npy *array;   /* [arrays] in the order of the file */
+    unsigned char *used; /* [arrays] 1: has an office */
+    size_t arrays;
+
+    size_t bins, units;
+    size_t pieces, piece_bins; /* a cube of trials: slabs of so many bins; else 1 and bins */
+    double bin_s;
+    double *start_s;   /* [bins] */
+    int32_t *row;      /* [bins] row of the trial table, -1 = there is none */
+    size_t *row_bin;   /* [rows + 1] first bin of each row, then bins */
+    double *row_label; /* [rows] */
+    int32_t rows;      /* of the trial table */
+};
+
+int npz_starved(struct npz_job *j);
+/* The array of this name, or NULL. `of` as printf: "%s.rate_hz". */
+const struct npy *npz_find(struct npz_job *j, const char *fmt, ...) LOOM_PRINTF(2, 3);
+/* Marks it as having an office, so that it is not taken for behaviour as well. */
+void npz_use(struct npz_job *j, const struct npy *a);
+/* The array that an option names: NULL with LOOM_OK where the option is empty, or its default is not there. LOOM_EDATA
+ * with the nearest name where the user named one that is not there. */
+int npz_named(struct npz_job *j, const char *option, const struct npy **out);
+int npz_missing(struct npz_job *j, const char *name);
+/* All values of `a`, which must be `n` (any number where n is 0), times `scale`. */
+int npz_values(struct npz_job *j, const struct npy *a, size_t n, double scale, double **out);
+int npz_number(struct npz_job *j, const struct npy *a, double *out); /* of an array of one value */
+int npz_text(struct npz_job *j, const struct npy *a, char *out, size_t size);
+
+int npz_counts(struct npz_job *j, const struct npy *counts);
+int npz_send_units(struct npz_job *j);
+int npz_tables(struct npz_job *j);
+int npz_series(struct npz_job *j);
+
+#endif

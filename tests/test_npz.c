@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The source `npz` on archives that NumPy wrote (tests/golden/arrays.py has what is in them), whole and damaged. */
+#include "suite.h"
+
+#include "reading.h"
+
+#include "fuzzing.h"
+
+static const struct loom_ingest anew = {.refresh = 1};
+
+static const char *golden(const char *name)
+{
+    static char path[512];
+    const char *top = getenv("top_srcdir");
+    snprintf(path, sizeof path, "%s/tests/golden/%s", top != NULL ? top : ".", name);
+    return path;
+}
+
+static struct loom_recordings *sound(const char *options, const char *name)
+{
+    struct loom_recordings *set;
+    struct loom_error e = {0};
+    warned[0] = '\0';
+    ck_ok(read_by(&set, "npz", options, golden(name), anew, &e), &e);
+    return set;
+}
+
+/* Two blocks, for the clock jumps after bin 6. */
+START_TEST(types_and_orders_are_read)
+{
+    struct loom_recordings *set = sound("", "arrays.npz");
+    const struct loom_recording *r = loom_recordings_at(set, 0);
+    ck_assert_int_eq(r->units, 3);
+    ck_assert_str_eq(r->unit[1].name, "β");
+    ck_assert_int_eq(r->unit[2].electrode, 9);
+    ck_assert_str_eq(r->subject, "monkey");
+    ck_assert_int_eq(r->counts->blocks, 2);
+    ck_near(r->counts->bin_s, 0.02, 1e-15);
+    ck_near(r->counts->block_start_s[1], 1.2, 1e-12);
+    for (int i = 0; i < 36; i++)
+        ck_assert_int_eq(r->counts->count[i], i);
+    const struct loom_series *vel = loom_recording_series(r, "vel"), *force = loom_recording_series(r, "force");
+    const struct loom_series *small = loom_recording_series(r, "small"), *moving = loom_recording_series(r, "moving");
+    ck_assert(vel != NULL && force != NULL && small != NULL && moving != NULL && r->series_count == 5);
+    ck_assert_int_eq(vel->dims, 2);
+    for (int i = 0; i < 12; i++) {
+        ck_near(vel->value[2 * i], i + 0.5, 0);
+        ck_near(vel->value[2 * i + 1], -i, 0);
+        ck_near(vel->time_s[i], 1 + 0.02 * (i < 7 ? i : i + 3) + 0.01, 1e-12);
+        ck_near(force->value[i], i / 4.0, 0);
+        ck_near(small->value[i], i / 8.0, 0);
+        ck_near(moving->value[i], i % 2, 0);
+    }
+    loom_recordings_free(set);
+}
+END_TEST
+
+START_TEST(series_may_have_clocks)
+{
+    struct loom_recordings *set = sound("", "arrays.npz");
+    const struct loom_recording *r = loom_recordings_at(set, 0);
+    const struct loom_series *eye = loom_recording_series(r, "eye");
+    ck_assert(eye != NULL && eye->samples == 4 && eye->dims == 2);
+    ck_near(eye->rate_hz, 250, 0);
+    ck_near(eye->start_s, 1.5, 0);
+    ck_assert_str_eq(eye->unit, "mm");
+    ck_assert_str_eq(eye->dim_name[1], "right");
+    ck_near(eye->value[7], 7, 0);
+    const struct loom_intervals *t = loom_recording_intervals(r, "trials");
+    ck_assert(t != NULL && t->rows == 2 && t->columns == 3);
+    ck_near(t->stop_s[1], 1.3, 1e-12);
+    ck_near(loom_intervals_column(t, "target_0")->number[1], 3, 0);
+    ck_near(loom_intervals_column(t, "target_1")->number[0], 2, 0);
+    ck_assert_str_eq(loom_intervals_column(t, "label")->text[1], "nö");
+    loom_recordings_free(set);
+}
+END_TEST
+
+START_TEST(spike_times_go_to_their_units)
+{
+    struct loom_recordings *set =
+        sound("spike_times = \"t\"; spike_units = \"who\"; time_scale = 1e-3; trial_start = \"go\"; trial_stop = "
+              "\"end\"; series_times = \"lfp_t\";",
+              "spikes.npz");
+    const struct loom_recording *r = loom_recordings_at(set, 0);
+    ck_assert_int_eq(r->units, 3);
+    ck_assert_int_eq(r->first_spike[1], 2);
+    ck_assert_int_eq(r->first_spike[2], 2);
+    ck_assert_int_eq(r->first_spike[3], 4);
+    ck_near(r->spike_s[0], 0.01, 1e-15);
+    ck_near(r->spike_s[1], 0.3, 1e-15);
+    ck_near(r->spike_s[2], 0.1, 1e-15);
+    ck_assert_ptr_nonnull(strstr(warned, "1 spikes have no finite time"));
+    const struct loom_series *lfp = loom_recording_series(r, "lfp");
+    ck_assert(lfp != NULL && lfp->samples == 20 && r->series_count == 1);
+    ck_near(lfp->time_s[19], 0.19, 1e-12);
+    const struct loom_intervals *t = loom_recording_intervals(r, "trials");
+    ck_near(t->stop_s[1], 0.4, 1e-15);
+    ck_assert_str_eq(loom_intervals_column(t, "side")->text[1], "right");
+    loom_recordings_free(set);
+}
+END_TEST
+
+START_TEST(sizes_may_have_64_bits)
+{
+    struct loom_recordings *set = sound("file_bin_ms = 10.0; counts_axes = \"unit,bin\";", "zip64.npz");
+    const struct loom_recording *r = loom_recordings_at(set, 0);
+    ck_assert_int_eq(r->units, 12);
+    ck_assert_int_eq(r->counts->first_bin[1], 3);
+    ck_assert_int_eq(r->counts->count[12 + 4], 13);
+    loom_recordings_free(set);
+}
+END_TEST
+
+START_TEST(what_cannot_be_read_is_told)
+{
+    static const struct {
+        const char *file, *options, *words;
+        int code;
+    } wrong[] = {
+        {"pickle.npz", "", "Python objects, that is a pickle, which runs code", LOOM_EDATA},
+        {"zip64.npz", "", "set file_bin_ms", LOOM_ECONFIG},
+        {"zip64.npz", "counts = \"spike\";", "did you mean \"spikes\"?; there are: spikes", LOOM_EDATA},
+        {"zip64.npz", "counts_axes = \"trial,bin,unit\";", "has 2 axes", LOOM_EDATA},
+        {"arrays.npz", "times = \"moving\";", "times do not ascend", LOOM_EDATA},
+        {"arrays.npz", "series = ( \"units.electrode\" );", "goes neither by the bins nor by a clock", LOOM_EDATA},
+        {"arrays.npz", "series = ( \"notes\" );", "of type \"<c16\"", LOOM_EDATA},
+        {"arrays.npz", "counts = \"vel\"; unit_names = \"\";", "0.5 (bin 0, unit 0) is no count", LOOM_EDATA},
+        {"arrays.npz", "trial_stop = \"\";", "trial_start and trial_stop go together", LOOM_ECONFIG},
+        {"arrays.npz", "columns = ( \"vel\" );", "does not have one value for each of the 2 trials", LOOM_EDATA},
+        {"spikes.npz", "spike_times = \"t\";", "has no array \"spike_units\"", LOOM_EDATA},
+        {"spikes.npz", "spike_times = \"t\"; spike_units = \"lfp\";", "has 5 values, lfp 20", LOOM_EDATA},
+        {"spikes.npz", "spike_times = \"t\"; spike_units = \"who\"; unit_names = \"go\";",
+         "2 (spike 1) is the number of none of the 2 units", LOOM_EDATA},
+        {"arrays.py", "", "is no zip archive", LOOM_EDATA},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct loom_recordings *set;
+        struct loom_error e = {0};
+        ck_fails(read_by(&set, "npz", wrong[i].options, golden(wrong[i].file), anew, &e), wrong[i].code, &e,
+                 wrong[i].words);
+    }
+}
+END_TEST
+
+/* A checksum stands over every array, so what is read although it was altered was altered elsewhere. */
+START_TEST(damaged_archives_are_refused)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s", golden("arrays.npz"));
+    struct tally t = fuzz("npz", "", path, "fuzzed.npz", 0, 40, 7);
+    ck_assert_int_eq(t.died + t.stopped, 0);
+    snprintf(path, sizeof path, "%s", golden("zip64.npz"));
+    t = fuzz("npz", "file_bin_ms = 20.0;", path, "fuzzed64.npz", 0, 40, 8);
+    ck_assert_int_eq(t.died + t.stopped, 0);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {types_and_orders_are_read, series_may_have_clocks,      spike_times_go_to_their_units,
+                                  sizes_may_have_64_bits,    what_cannot_be_read_is_told, damaged_archives_are_refused};
+    loom_log_set(keep_warning, NULL);
+    scratch_make();
+    int code = run_suite("npz", (int)(sizeof tests / sizeof *tests), tests, 60);
+    scratch_remove();
+    return code;
+}
