@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "page.h"
 #include "suite.h"
 
 #include "base/io.h"
@@ -138,35 +139,6 @@ static int report(void)
                              &error);
 }
 
-static int count(const char *text, const char *what)
-{
-    int n = 0;
-    for (const char *at = text; (at = strstr(at, what)) != NULL; at += strlen(what))
-        n++;
-    return n;
-}
-
-/* Nothing from outside, nothing that a browser would stumble over. */
-static void sound(const char *html)
-{
-    static const char *const pairs[] = {"figure", "table", "details", "svg", "div", "tr", "text"};
-    ck_assert_ptr_null(strstr(html, "http:"));
-    ck_assert_ptr_null(strstr(html, "https:"));
-    ck_assert_ptr_null(strstr(html, "<script"));
-    ck_assert_ptr_null(strstr(html, " src="));
-    ck_assert_ptr_null(strstr(html, "nan"));
-    ck_assert_ptr_null(strstr(html, "inf "));
-    ck_assert_ptr_nonnull(strstr(html, "prefers-color-scheme"));
-    ck_assert_ptr_nonnull(strstr(html, "width=device-width"));
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
-        char open[16], bare[16], close[16];
-        snprintf(open, sizeof open, "<%s ", pairs[i]);
-        snprintf(bare, sizeof bare, "<%s>", pairs[i]);
-        snprintf(close, sizeof close, "</%s>", pairs[i]);
-        ck_assert_msg(count(html, open) + count(html, bare) == count(html, close), "<%s> is not closed", pairs[i]);
-    }
-}
-
 START_TEST(whole_run)
 {
     put("metrics.json", metrics);
@@ -175,19 +147,19 @@ START_TEST(whole_run)
         predictions();
     ck_ok(report(), &error);
     char *html = get("report.html");
-    sound(html);
-    ck_assert_int_eq(count(html, "<figure>"), loom_predictions_supported() ? 6 : 2);
+    page_sound(html);
+    ck_assert_int_eq(page_count(html, "<figure>"), loom_predictions_supported() ? 7 : 2);
     ck_assert_ptr_nonnull(strstr(html, "0.812"));
     ck_assert_ptr_nonnull(strstr(html, "0.783"));
     ck_assert_ptr_nonnull(strstr(html, "&lt;smooth&gt;"));
     ck_assert_ptr_nonnull(strstr(html, "a &lt;b&gt; &amp; c"));
     free(html);
     char *csv = get("report/loss-pretrain.csv");
-    ck_assert_int_eq(count(csv, "\n"), 1 + 900 + 18);
+    ck_assert_int_eq(page_count(csv, "\n"), 1 + 900 + 18);
     free(csv);
     if (loom_predictions_supported()) {
         csv = get("report/trace-evaluate-test-handVel-x.csv");
-        ck_assert_int_eq(count(csv, "\n"), 1 + 3 * 200 - 2); /* two recorded values are missing */
+        ck_assert_int_eq(page_count(csv, "\n"), 1 + 3 * 200 - 2); /* two recorded values are missing */
         ck_assert_ptr_nonnull(strstr(csv, "wiener"));
         free(csv);
         free(get("report/raster-evaluate-test-spikes.csv"));
@@ -209,7 +181,7 @@ START_TEST(seeds_and_comparisons)
     logs("seed-2/log.jsonl", 0.05);
     ck_ok(report(), &error);
     char *html = get("report.html");
-    sound(html);
+    page_sound(html);
     ck_assert_ptr_nonnull(strstr(html, "seed-2"));
     ck_assert_ptr_nonnull(strstr(html, "evaluate − wiener"));
     ck_assert_ptr_nonnull(strstr(html, "[0.011, 0.031]"));
@@ -228,7 +200,7 @@ START_TEST(several_runs)
               &error),
           &error);
     char *html = get("both.html");
-    sound(html);
+    page_sound(html);
     ck_assert_ptr_nonnull(strstr(html, "Side by side"));
     free(html);
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* In units of the viewBox: a phone shows about one to one, a desk about 1.5 to one. */
-enum { WIDTH = 360, HEIGHT = 210, LEFT = 46, RIGHT = 8, TOP = 8, BOTTOM = 36, MOST_POINTS = 360 };
+enum { WIDTH = 360, HEIGHT = 210, TALL = 300, LEFT = 46, RIGHT = 8, TOP = 8, BOTTOM = 36, MOST_POINTS = 360 };
 
 struct scale {
     double from, to, at, length; /* data and drawing; length < 0 runs upwards */
@@ -77,7 +77,7 @@ static void y_axis(struct loom_str *s, const struct scale *y, const char *label,
         loom_str_add(s, "</text>");
     }
     loom_str_printf(s, "<text class=l transform=\"translate(10 %d) rotate(-90)\" text-anchor=middle>",
-                    (TOP + HEIGHT - BOTTOM) / 2);
+                    (int)(y->at + 0.5 * y->length));
     loom_str_html(s, label);
     loom_str_add(s, "</text>");
 }
@@ -106,7 +106,17 @@ static void open_svg(struct loom_str *s, const struct loom_figure *f, int height
     loom_str_add(s, "\">");
 }
 
-static const char *const stroke_class[] = {"p", "p thin", "p dash", "p true"};
+static const char *const stroke_class[] = {"p", "p thin", "p dash", "p true", "dots", "p"};
+
+static void dot(struct loom_str *s, const char *class, int colour, double x, double y, double r)
+{
+    loom_str_printf(s, "<circle class=\"%s c%d\" cx=\"%.1f\" cy=\"%.1f\" r=%g />", class, colour, x, y, r);
+}
+
+static int has_dots(const struct loom_line *l)
+{
+    return l->stroke == LOOM_STROKE_POINTS || l->stroke == LOOM_STROKE_MARKED;
+}
 
 static void legend(struct loom_str *s, const struct loom_line *line, int lines)
 {
@@ -117,8 +127,12 @@ static void legend(struct loom_str *s, const struct loom_line *line, int lines)
     for (int i = 0; i < lines; i++) {
         if (line[i].name == NULL)
             continue;
-        loom_str_printf(s, "<span><svg class=key viewBox=\"0 0 22 8\"><path class=\"%s c%d\" d=\"M1 4H21\"/></svg>",
-                        stroke_class[line[i].stroke], line[i].colour);
+        loom_str_add(s, "<span><svg class=key viewBox=\"0 0 22 8\">");
+        if (line[i].stroke != LOOM_STROKE_POINTS)
+            loom_str_printf(s, "<path class=\"%s c%d\" d=\"M1 4H21\"/>", stroke_class[line[i].stroke], line[i].colour);
+        if (has_dots(&line[i]))
+            dot(s, "dot", line[i].colour, 11, 4, 3);
+        loom_str_add(s, "</svg>");
         loom_str_html(s, line[i].name);
         loom_str_add(s, "</span>");
     }
@@ -150,7 +164,7 @@ static void draw(struct loom_str *s, const struct loom_line *l, const struct sca
     }
     loom_str_add(s, "\"/>");
     if (drawn == 1)
-        loom_str_printf(s, "<circle class=\"dot c%d\" cx=\"%.1f\" cy=\"%.1f\" r=3 />", l->colour, last_x, last_y);
+        dot(s, "dot", l->colour, last_x, last_y, 3);
 }
 
 /* Of what stands at x >= from. */
@@ -186,8 +200,88 @@ void loom_figure_lines(struct loom_str *s, const struct loom_figure *f, const st
     open_svg(s, f, HEIGHT);
     y_axis(s, &y, f->y_label, 1);
     x_axis(s, &x, f->x_label, HEIGHT);
-    for (int i = 0; i < lines; i++)
+    for (int i = 0; i < lines; i++) {
         draw(s, &line[i], &x, &y);
+        for (int64_t k = 0; k < line[i].n && line[i].n > 1 && has_dots(&line[i]); k++)
+            if (isfinite(line[i].y[k]))
+                dot(s, "dot", line[i].colour, place(&x, line[i].x[k]), place(&y, line[i].y[k]), 3);
+    }
+    loom_str_add(s, "</svg></figure>\n");
+}
+
+/* ---- planes ---- */
+
+static void take_in(struct scale *x, double v)
+{
+    if (isfinite(v)) {
+        x->from = fmin(x->from, v);
+        x->to = fmax(x->to, v);
+    }
+}
+
+/* Enough room around, and on the side that has too much of it more, until a unit is as long on both. */
+static void fit_plane(struct scale *x, struct scale *y, int square)
+{
+    widen(&x->from, &x->to);
+    widen(&y->from, &y->to);
+    double per_x = (x->to - x->from) / fabs(x->length), per_y = (y->to - y->from) / fabs(y->length);
+    double per = fmax(per_x, per_y) * 1.08;
+    struct scale *const both[] = {x, y};
+    for (int i = 0; i < 2; i++) {
+        double middle = 0.5 * (both[i]->from + both[i]->to), span = both[i]->to - both[i]->from;
+        double half = 0.5 * (square ? per * fabs(both[i]->length) : span * 1.08);
+        both[i]->from = middle - half;
+        both[i]->to = middle + half;
+    }
+}
+
+static void draw_in_plane(struct loom_str *s, const struct loom_line *l, const struct scale *x, const struct scale *y,
+                          int begins)
+{
+    int pen = 0;
+    if (l->stroke != LOOM_STROKE_POINTS)
+        loom_str_printf(s, "<path class=\"%s c%d\" d=\"", stroke_class[l->stroke], l->colour);
+    for (int64_t i = 0; i < l->n && l->stroke != LOOM_STROKE_POINTS; i++) {
+        int there = isfinite(l->x[i]) && isfinite(l->y[i]);
+        if (there)
+            loom_str_printf(s, "%c%.1f %.1f", pen ? 'L' : 'M', place(x, l->x[i]), place(y, l->y[i]));
+        pen = there;
+    }
+    loom_str_add(s, l->stroke != LOOM_STROKE_POINTS ? "\"/>" : "");
+    for (int64_t i = 0; i < l->n; i++) {
+        int first = begins && l->stroke != LOOM_STROKE_POINTS && (i == 0 || !isfinite(l->y[i - 1]));
+        if ((first || has_dots(l)) && isfinite(l->x[i]) && isfinite(l->y[i]))
+            dot(s, l->stroke == LOOM_STROKE_POINTS ? "dot faint" : "dot", l->colour, place(x, l->x[i]),
+                place(y, l->y[i]), l->stroke == LOOM_STROKE_MARKED ? 3 : 1.8);
+    }
+}
+
+void loom_figure_plane(struct loom_str *s, const struct loom_figure *f, const struct loom_plane *p,
+                       const struct loom_line *line, int lines)
+{
+    int height = p->square ? TALL : HEIGHT;
+    struct scale x = {INFINITY, -INFINITY, LEFT, WIDTH - LEFT - RIGHT};
+    struct scale y = {INFINITY, -INFINITY, height - BOTTOM, -(height - BOTTOM - TOP)};
+    for (int i = 0; i < lines; i++)
+        for (int64_t k = 0; k < line[i].n; k++)
+            if (isfinite(line[i].x[k]) && isfinite(line[i].y[k])) {
+                take_in(&x, line[i].x[k]);
+                take_in(&y, line[i].y[k]);
+            }
+    for (int k = 0; p->frame != NULL && k < 4; k++)
+        take_in(k < 2 ? &x : &y, p->frame[k]);
+    fit_plane(&x, &y, p->square);
+    open_figure(s, f);
+    legend(s, line, lines);
+    open_svg(s, f, height);
+    y_axis(s, &y, f->y_label, 1);
+    x_axis(s, &x, f->x_label, height);
+    double low = fmax(x.from, y.from), high = fmin(x.to, y.to);
+    if (p->diagonal && low < high)
+        loom_str_printf(s, "<path class=\"p dash true\" d=\"M%.1f %.1fL%.1f %.1f\"/>", place(&x, low), place(&y, low),
+                        place(&x, high), place(&y, high));
+    for (int i = 0; i < lines; i++)
+        draw_in_plane(s, &line[i], &x, &y, p->begins);
     loom_str_add(s, "</svg></figure>\n");
 }
 
@@ -249,14 +343,6 @@ static void row(struct loom_str *s, const struct loom_figure_row *r, const struc
     if (isfinite(r->mean))
         loom_str_printf(s, "<circle class=\"dot c%d\" cx=\"%.1f\" cy=\"%.1f\" r=3.6 />", r->colour, place(x, r->mean),
                         y - 2.5);
-}
-
-static void take_in(struct scale *x, double v)
-{
-    if (isfinite(v)) {
-        x->from = fmin(x->from, v);
-        x->to = fmax(x->to, v);
-    }
 }
 
 void loom_figure_rows(struct loom_str *s, const struct loom_figure *f, const struct loom_figure_row *list, int rows,

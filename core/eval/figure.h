@@ -13,16 +13,36 @@ struct loom_figure {
     double run_in;                 /* share of the x axis, from its beginning, that the y axis need not hold */
 };
 
-enum loom_stroke { LOOM_STROKE_PLAIN, LOOM_STROKE_THIN, LOOM_STROKE_DASHED, LOOM_STROKE_TRUTH };
+/* POINTS: dots and no line; MARKED: both. */
+enum loom_stroke {
+    LOOM_STROKE_PLAIN,
+    LOOM_STROKE_THIN,
+    LOOM_STROKE_DASHED,
+    LOOM_STROKE_TRUTH,
+    LOOM_STROKE_POINTS,
+    LOOM_STROKE_MARKED
+};
+/* Colours 0 … 5 tell lines apart; LOOM_WHEEL + 0 … 7 are conditions, in the order of a colour wheel. */
+enum { LOOM_WHEEL = 6, LOOM_WHEEL_COLOURS = 8 };
 struct loom_line {
     const char *name;    /* in the legend; NULL = not there */
     const double *x, *y; /* [n]; x ascending; NaN in y breaks the line */
     int64_t n;
-    int colour; /* 0 … 5 */
+    int colour;
     int stroke; /* enum loom_stroke */
 };
 /* Long lines are drawn as means of neighbours. A line of one point is a dot. */
 void loom_figure_lines(struct loom_str *html, const struct loom_figure *f, const struct loom_line *line, int lines);
+
+/* Lines in a plane: x in any order, NaN in y breaks them, every point is drawn. */
+struct loom_plane {
+    int square;          /* 1: a unit is as long on both axes */
+    int diagonal;        /* 1: a dashed line where y = x */
+    const double *frame; /* x from, to, y from, to that must be seen; NULL = what the lines need */
+    int begins;          /* 1: a dot where each line begins */
+};
+void loom_figure_plane(struct loom_str *html, const struct loom_figure *f, const struct loom_plane *p,
+                       const struct loom_line *line, int lines);
 
 struct loom_cells {
     const double *value; /* [rows, columns], NaN = blank; row 0 is drawn on top */

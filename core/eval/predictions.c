@@ -23,6 +23,13 @@ void loom_predictions_release(struct loom_predictions *p)
     free(p->param);
     free_texts(p->recording, p->recordings);
     free_texts(p->element, p->elements);
+    free_texts(p->date, p->date ? p->recordings : 0);
+    free_texts(p->condition, p->conditions);
+    free(p->trial);
+    free(p->latents.recording);
+    free(p->latents.times);
+    free(p->latents.time_ns);
+    free(p->latents.value);
     loom_predictions_init(p);
 }
 
@@ -53,6 +60,73 @@ int loom_predictions_add(struct loom_predictions *p, const struct loom_predicted
         memcpy(p->param + p->n * p->params, param, (size_t)p->params * sizeof *param);
     p->n++;
     return LOOM_OK;
+}
+
+int loom_latents_add(struct loom_latents *l, int64_t from, int32_t recording, int64_t time_ns, const loom_real *x,
+                     struct loom_error *e)
+{
+    int64_t at = l->n;
+    while (at > from && !(l->recording[at - 1] == recording && l->time_ns[at - 1] == time_ns))
+        at--;
+    if (at == from && l->n == l->most)
+        return LOOM_OK;
+    if (!l->value) {
+        size_t most = (size_t)l->most + 1;
+        l->recording = calloc(most, sizeof *l->recording);
+        l->times = calloc(most, sizeof *l->times);
+        l->time_ns = calloc(most, sizeof *l->time_ns);
+        l->value = calloc(most * (size_t)l->width, sizeof *l->value);
+    }
+    if (!l->recording || !l->times || !l->time_ns || !l->value)
+        return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for %lld latents: set `latents` lower",
+                         (long long)l->most);
+    at = at > from ? at - 1 : l->n++;
+    l->recording[at] = recording;
+    l->time_ns[at] = time_ns;
+    l->times[at]++;
+    for (int k = 0; k < l->width; k++)
+        l->value[at * l->width + k] += (float)x[k];
+    return LOOM_OK;
+}
+
+static void settle_latents(struct loom_latents *l)
+{
+    for (int64_t i = 0; i < l->n; i++)
+        for (int k = 0; k < l->width; k++)
+            l->value[i * l->width + k] /= (float)l->times[i];
+}
+
+/* The last trial that begins at or before the time; -1: none of the recording does. */
+static int32_t begun_before(const struct loom_predictions *p, int32_t recording, double t)
+{
+    int32_t low = 0, high = p->trials;
+    while (low < high) {
+        int32_t k = low + (high - low) / 2;
+        const struct loom_predicted_trial *x = &p->trial[k];
+        if (x->recording < recording || (x->recording == recording && x->start_s <= t))
+            low = k + 1;
+        else
+            high = k;
+    }
+    return low > 0 && p->trial[low - 1].recording == recording ? low - 1 : -1;
+}
+
+int32_t loom_predictions_trial(const struct loom_predictions *p, int32_t recording, int64_t time_ns)
+{
+    double t = 1e-9 * (double)time_ns;
+    int32_t k = begun_before(p, recording, t);
+    return k >= 0 && t < p->trial[k].stop_s ? k : -1;
+}
+
+int32_t loom_predictions_trial_of(const struct loom_predictions *p, const struct loom_predicted *row)
+{
+    double t = 1e-9 * (double)row->time_ns;
+    int32_t k = row->trial < 0 ? -1 : begun_before(p, row->recording, t);
+    if (row->trial < 0)
+        return loom_predictions_trial(p, row->recording, row->time_ns);
+    while (k >= 0 && p->trial[k].recording == row->recording && p->trial[k].row != row->trial)
+        k--;
+    return k >= 0 && p->trial[k].recording == row->recording && t < p->trial[k].stop_s ? k : -1;
 }
 
 /* By question alone. */
@@ -108,6 +182,7 @@ int loom_predictions_settle(struct loom_predictions *p, struct loom_error *e)
     struct loom_predicted **order = calloc(n + 1, sizeof *order), *row = calloc(n + 1, sizeof *row);
     double *param = p->param ? calloc(n * (size_t)p->params + 1, sizeof *param) : NULL;
     int64_t kept = 0;
+    settle_latents(&p->latents);
     if (!order || !row || (p->param && !param)) {
         free(order);
         free(row);

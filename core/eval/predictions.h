@@ -2,16 +2,35 @@
 /* Predictions: what was asked of one modality on one split, what the data say and what the model said. What metrics,
  * reports and exports read, from memory after an evaluation or from a run's predictions.h5.
  *
- * predictions.h5 (HDF5; one group /STAGE/SPLIT/MODALITY for each; row i is one asked element):
- *   attributes  likelihood, unit ("" unknown), bin_s (of count elements), recordings (ids, one a line), elements (names
- *               of the elements where they have any, one a line: dimensions of a behaviour)
- *   recording   i32 [n] line of `recordings`        time_s     f64 [n] seconds on the recording's clock
- *   element     i32 [n] unit number, dimension, …   held       u8  [n] 1 held out by the data (held-out unit, forward
- * bin) target      f64 [n] data units, NaN missing     predicted  f64 [n] data units, mean over draws and overlapping
- * tiles weight      f32 [n] 0 = not scored              params     f64 [n, P] mean parameters; categorical:
- * probabilities baselines/NAME  f64 [n] predicted by that baseline, NaN where it gave no answer
- *   trial       i32 [n] row of the table of trials, -1 = none: where windows of two trials overlap, each has its answer
- * Rows are sorted by recording, time, place, element and trial. */
+ * predictions.h5 (HDF5; one group /STAGE/SPLIT/MODALITY for each; row i is one asked element, sorted by recording,
+ * time, place, element and trial). Attributes:
+ *
+ *   likelihood, unit ("" unknown), bin_s (of count elements)
+ *   recordings   ids, one a line; dates: theirs, one a line, empty where unknown
+ *   elements     names of the elements where they have any, one a line: dimensions of a behaviour
+ *   condition    name of the column that sorts trials, "" none; conditions: its values, one a line
+ *
+ * Rows:
+ *
+ *   recording    i32 [n] line of `recordings`
+ *   time_s       f64 [n] seconds on the recording's clock
+ *   element      i32 [n] unit number, dimension, …
+ *   trial        i32 [n] row of the table of trials, -1 none: where windows of two trials overlap, each has its answer
+ *   held         u8  [n] 1 held out by the data (held-out unit, forward bin)
+ *   target       f64 [n] data units, NaN missing
+ *   predicted    f64 [n] data units, mean over draws and overlapping tiles
+ *   weight       f32 [n] 0 = not scored
+ *   params       f64 [n, P] mean parameters; categorical: probabilities
+ *   baselines/NAME  f64 [n] predicted by that baseline, NaN where it gave no answer
+ *
+ * Trials that were asked about, by recording and start:
+ *
+ *   trials/recording i32, trials/row i32 of their table, trials/start_s f64, trials/stop_s f64, trials/condition i32
+ *   line of `conditions`, -1 none
+ *
+ * What the model answered with before it was read, in some windows drawn at random, mean over so many rows of one time:
+ *
+ *   latents/recording i32 [m], latents/time_s f64 [m], latents/rows i32 [m], latents/value f32 [m, W] */
 #ifndef LOOM_EVAL_PREDICTIONS_H
 #define LOOM_EVAL_PREDICTIONS_H
 
@@ -27,6 +46,22 @@ struct loom_predicted {
     double target, predicted, weight;
 };
 
+/* A trial that was asked about. */
+struct loom_predicted_trial {
+    int32_t recording, condition, row; /* condition -1: it has none; row of the interval table */
+    double start_s, stop_s;
+};
+
+/* Answers before they are read, at some points in time. */
+struct loom_latents {
+    int width;
+    int64_t n, most;            /* rows; none beyond `most` is kept */
+    double share;               /* of the windows that are kept */
+    int32_t *recording, *times; /* [n]; times: rows that were added up */
+    int64_t *time_ns;           /* [n] */
+    float *value;               /* [n, width] sums until they are settled, then means */
+};
+
 struct loom_predictions {
     char modality[64], likelihood[32], unit[32];
     double bin_s;
@@ -38,6 +73,13 @@ struct loom_predictions {
     char **recording; /* [recordings] ids */
     int elements;
     char **element; /* [elements] names or NULL */
+    char **date;    /* [recordings] ISO 8601, "" unknown; NULL: none is known */
+    char condition_name[64];
+    int conditions;
+    char **condition; /* [conditions] or NULL */
+    int32_t trials;
+    struct loom_predicted_trial *trial; /* [trials] by recording and start */
+    struct loom_latents latents;
 };
 
 void loom_predictions_init(struct loom_predictions *p);
@@ -45,6 +87,14 @@ void loom_predictions_release(struct loom_predictions *p);
 /* Append one answer; `param` [params] as declared in p->params, NULL when there are none. LOOM_ENOMEM. */
 int loom_predictions_add(struct loom_predictions *p, const struct loom_predicted *row, const double *param,
                          struct loom_error *e);
+/* One answer before it was read: x [width], which may change from call to call only with an empty table. Rows of one
+ * recording and time that follow each other within `from` … n of the table are added up. LOOM_ENOMEM. */
+int loom_latents_add(struct loom_latents *l, int64_t from, int32_t recording, int64_t time_ns, const loom_real *x,
+                     struct loom_error *e);
+/* Number of the trial in which the time lies, the last to begin of several; -1: none. */
+int32_t loom_predictions_trial(const struct loom_predictions *p, int32_t recording, int64_t time_ns);
+/* The same of a row, which may say itself which of several it is about. */
+int32_t loom_predictions_trial_of(const struct loom_predictions *p, const struct loom_predicted *row);
 /* Sort, and average answers to the same question (recording, time, place, element, trial) in the order they were added.
  */
 int loom_predictions_settle(struct loom_predictions *p, struct loom_error *e);

@@ -93,12 +93,67 @@ static int write_table(hid_t group, const struct loom_predictions *p)
     return ok;
 }
 
+static int write_trials(hid_t group, const struct loom_predictions *p)
+{
+    size_t n = (size_t)p->trials;
+    double *time = calloc(n + 1, sizeof *time);
+    int32_t *number = calloc(n + 1, sizeof *number);
+    hid_t at = H5Gcreate2(group, "trials", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    int ok = time && number && at >= 0;
+    for (size_t i = 0; ok && i < n; i++)
+        time[i] = p->trial[i].start_s;
+    ok = ok && write_column(at, "start_s", H5T_NATIVE_DOUBLE, p->trials, 0, time);
+    for (size_t i = 0; ok && i < n; i++)
+        time[i] = p->trial[i].stop_s;
+    ok = ok && write_column(at, "stop_s", H5T_NATIVE_DOUBLE, p->trials, 0, time);
+    for (size_t i = 0; ok && i < n; i++)
+        number[i] = p->trial[i].recording;
+    ok = ok && write_column(at, "recording", H5T_NATIVE_INT32, p->trials, 0, number);
+    for (size_t i = 0; ok && i < n; i++)
+        number[i] = p->trial[i].condition;
+    ok = ok && write_column(at, "condition", H5T_NATIVE_INT32, p->trials, 0, number);
+    for (size_t i = 0; ok && i < n; i++)
+        number[i] = p->trial[i].row;
+    ok = ok && write_column(at, "row", H5T_NATIVE_INT32, p->trials, 0, number);
+    if (at >= 0)
+        H5Gclose(at);
+    free(time);
+    free(number);
+    return ok;
+}
+
+static int write_latents(hid_t group, const struct loom_latents *l)
+{
+    double *time = calloc((size_t)l->n + 1, sizeof *time);
+    hid_t at = H5Gcreate2(group, "latents", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    int ok = time && at >= 0;
+    for (int64_t i = 0; ok && i < l->n; i++)
+        time[i] = 1e-9 * (double)l->time_ns[i];
+    ok = ok && write_column(at, "time_s", H5T_NATIVE_DOUBLE, l->n, 0, time) &&
+         write_column(at, "recording", H5T_NATIVE_INT32, l->n, 0, l->recording) &&
+         write_column(at, "rows", H5T_NATIVE_INT32, l->n, 0, l->times) &&
+         write_column(at, "value", H5T_NATIVE_FLOAT, l->n, l->width, l->value);
+    if (at >= 0)
+        H5Gclose(at);
+    free(time);
+    return ok;
+}
+
+static int write_beside(hid_t group, const struct loom_predictions *p)
+{
+    int ok = !p->date || write_lines(group, "dates", p->date, p->recordings);
+    if (ok && p->trials > 0)
+        ok = loom_h5_write_text(group, "condition", p->condition_name) &&
+             write_lines(group, "conditions", p->condition, p->conditions) && write_trials(group, p);
+    return ok && (p->latents.n == 0 || write_latents(group, &p->latents));
+}
+
 static int write_group(hid_t group, const struct loom_predictions *p, const struct loom_predictions_baseline *baseline,
                        int baselines)
 {
     int ok = loom_h5_write_text(group, "likelihood", p->likelihood) && loom_h5_write_text(group, "unit", p->unit) &&
              write_real(group, "bin_s", p->bin_s) && write_lines(group, "recordings", p->recording, p->recordings) &&
-             write_lines(group, "elements", p->element, p->elements) && write_table(group, p);
+             write_lines(group, "elements", p->element, p->elements) && write_table(group, p) && write_beside(group, p);
     if (ok && p->param)
         ok = write_column(group, "params", H5T_NATIVE_DOUBLE, p->n, p->params, p->param);
     hid_t below = ok && baselines > 0 ? H5Gcreate2(group, "baselines", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT) : -1;
@@ -246,6 +301,88 @@ static int read_table(hid_t group, struct loom_predictions *p)
     return ok;
 }
 
+/* Five columns of one length; 1, or 0 when they are not sound. */
+static int read_trials(hid_t group, struct loom_predictions *p)
+{
+    static const char *const names[] = {"start_s", "stop_s", "recording", "condition", "row"};
+    double *column[5] = {NULL};
+    hid_t at = H5Gopen2(group, "trials", H5P_DEFAULT);
+    int64_t n = at >= 0 ? count_rows(at, names[0], NULL) : -1;
+    int ok = n >= 0 && n < INT32_MAX;
+    p->trial = ok ? calloc((size_t)n + 1, sizeof *p->trial) : NULL;
+    ok = p->trial != NULL;
+    for (int k = 0; ok && k < 5; k++)
+        ok = (column[k] = read_column(at, names[k], n, 1)) != NULL;
+    for (int64_t i = 0; ok && i < n; i++) {
+        p->trial[i] = (struct loom_predicted_trial){.start_s = column[0][i],
+                                                    .stop_s = column[1][i],
+                                                    .recording = (int32_t)column[2][i],
+                                                    .row = (int32_t)column[4][i]};
+        p->trial[i].condition = column[3][i] >= 0 && column[3][i] < p->conditions ? (int32_t)column[3][i] : -1;
+        ok = column[2][i] >= 0 && column[2][i] < p->recordings;
+    }
+    p->trials = ok ? (int32_t)n : 0;
+    for (int k = 0; k < 5; k++)
+        free(column[k]);
+    if (at >= 0)
+        H5Gclose(at);
+    return ok;
+}
+
+static int read_latents(hid_t group, struct loom_predictions *p)
+{
+    struct loom_latents *l = &p->latents;
+    hid_t at = H5Gopen2(group, "latents", H5P_DEFAULT);
+    int64_t n = at >= 0 ? count_rows(at, "value", &l->width) : -1;
+    double *time = NULL, *recording = NULL, *rows = NULL, *value = NULL;
+    int ok = n >= 0 && l->width > 0 && (time = read_column(at, "time_s", n, 1)) != NULL &&
+             (recording = read_column(at, "recording", n, 1)) != NULL &&
+             (rows = read_column(at, "rows", n, 1)) != NULL && (value = read_column(at, "value", n, l->width)) != NULL;
+    l->recording = ok ? calloc((size_t)n + 1, sizeof *l->recording) : NULL;
+    l->time_ns = ok ? calloc((size_t)n + 1, sizeof *l->time_ns) : NULL;
+    l->times = ok ? calloc((size_t)n + 1, sizeof *l->times) : NULL;
+    l->value = ok ? calloc((size_t)(n * l->width) + 1, sizeof *l->value) : NULL;
+    ok = ok && l->recording && l->time_ns && l->times && l->value;
+    for (int64_t i = 0; ok && i < n; i++) {
+        l->recording[i] = (int32_t)recording[i];
+        l->time_ns[i] = llround(time[i] * 1e9);
+        l->times[i] = (int32_t)rows[i];
+        ok = recording[i] >= 0 && recording[i] < p->recordings;
+    }
+    for (int64_t i = 0; ok && i < n * l->width; i++)
+        l->value[i] = (float)value[i];
+    l->n = l->most = ok ? n : 0;
+    free(time);
+    free(recording);
+    free(rows);
+    free(value);
+    if (at >= 0)
+        H5Gclose(at);
+    return ok;
+}
+
+/* What stands beside the rows; files of before had less. */
+static int read_beside(hid_t group, struct loom_predictions *p)
+{
+    int ok = 1;
+    if (H5Aexists(group, "dates") > 0) {
+        int n = read_lines(group, "dates", &p->date);
+        ok = n == p->recordings;
+        for (int i = 0; !ok && i < n; i++)
+            free(p->date[i]);
+        if (!ok) {
+            free(p->date);
+            p->date = NULL;
+        }
+    }
+    if (ok && H5Lexists(group, "trials", H5P_DEFAULT) > 0) {
+        read_attribute(group, "condition", p->condition_name, sizeof p->condition_name);
+        p->conditions = read_lines(group, "conditions", &p->condition);
+        ok = read_trials(group, p);
+    }
+    return ok && (H5Lexists(group, "latents", H5P_DEFAULT) <= 0 || read_latents(group, p));
+}
+
 static hid_t open_group(const char *path, const char *stage, const char *split, const char *modality, hid_t *file)
 {
     char name[NAME];
@@ -272,7 +409,7 @@ int loom_predictions_read(struct loom_predictions *p, const char *path, const ch
         }
         p->recordings = read_lines(group, "recordings", &p->recording);
         p->elements = read_lines(group, "elements", &p->element);
-        ok = read_table(group, p);
+        ok = read_table(group, p) && read_beside(group, p);
     }
     if (ok && H5Lexists(group, "params", H5P_DEFAULT) > 0 && count_rows(group, "params", &columns) == p->n) {
         p->params = columns;

@@ -36,7 +36,7 @@ int loom_report_csv(struct loom_page *p, const char *name, const struct loom_str
     return loom_file_write(path, text->length > 0 ? text->text : "", text->length, e);
 }
 
-static void csv_text(struct loom_str *s, const char *text)
+void loom_report_csv_text(struct loom_str *s, const char *text)
 {
     loom_str_add(s, "\"");
     for (; *text != '\0'; text++)
@@ -54,7 +54,7 @@ void loom_report_lines_csv(struct loom_str *s, const char *x, const char *y, con
         for (int64_t k = 0; k < line[i].n; k++) {
             if (isnan(line[i].y[k]))
                 continue;
-            csv_text(s, last[0]);
+            loom_report_csv_text(s, last[0]);
             loom_str_printf(s, ",%d,%.9g,%.9g\n", repeat, line[i].x[k], line[i].y[k]);
         }
     }

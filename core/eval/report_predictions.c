@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "eval/report.h"
+#include "eval/report_groups.h"
 
 #include "base/io.h"
-#include "eval/predictions.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -12,11 +11,8 @@ enum { TRACE_DIMS = 4, TRACE_LINES = 6, MOST_GROUPS = 24, RASTER_COLUMNS = 160, 
 static const double trace_s = 10.0;
 static const char time_cut[] = "s of the split, gaps cut";
 
-struct group {
-    char stage[64], split[16], modality[64];
-};
 struct groups {
-    struct group at[MOST_GROUPS];
+    struct loom_report_group at[MOST_GROUPS];
     int n;
 };
 
@@ -24,10 +20,11 @@ static int note_group(void *payload, const char *stage, const char *split, const
 {
     struct groups *g = payload;
     if (g->n < MOST_GROUPS) {
-        struct group *to = &g->at[g->n++];
+        struct loom_report_group *to = &g->at[g->n++];
         snprintf(to->stage, sizeof to->stage, "%s", stage);
         snprintf(to->split, sizeof to->split, "%s", split);
         snprintf(to->modality, sizeof to->modality, "%s", modality);
+        to->baselines = 0;
     }
     return LOOM_OK;
 }
@@ -61,7 +58,22 @@ static int64_t stretch(const struct loom_predictions *p, double seconds, int64_t
 
 /* ---- traces ---- */
 
+/* "sim1_day1", and how many trials the rows first … last - 1 are of. */
+static void note_stretch(struct loom_str *s, const struct loom_predictions *p, int64_t first, int64_t last)
+{
+    int32_t before = -1, trials = 0;
+    for (int64_t i = first; i < last; i++) {
+        int32_t trial = loom_predictions_trial_of(p, &p->row[i]);
+        trials += trial >= 0 && trial != before;
+        before = trial >= 0 ? trial : before;
+    }
+    loom_str_add(s, p->recording[p->row[first].recording]);
+    if (trials > 0)
+        loom_str_printf(s, ", %d trial%s", (int)trials, trials == 1 ? "" : "s");
+}
+
 struct trace {
+    int64_t first, last;                   /* rows of the predictions */
     double *time, *shown, *y[TRACE_LINES]; /* s, without the time that was cut; true, decoded, baselines */
     int64_t n;
     int cut;
@@ -122,72 +134,56 @@ static const char *dimension_name(const struct loom_predictions *p, int32_t d, c
     return d < p->elements && p->element != NULL && p->element[d] != NULL ? p->element[d] : buffer;
 }
 
-static int trace_figure(struct loom_page *page, const struct group *g, const struct loom_predictions *p,
-                        const struct trace *t, int32_t d, const char *const *name, int names, struct loom_error *e)
+static int trace_figure(struct loom_page *page, const struct loom_report_group *g, const struct trace *t, int32_t d,
+                        struct loom_error *e)
 {
+    const struct loom_predictions *p = g->p;
+    int names = g->baselines;
     struct loom_line line[TRACE_LINES] = {
         {.name = "recorded", .x = t->time, .y = t->y[0], .n = t->n, .stroke = LOOM_STROKE_TRUTH},
         {.name = "decoded", .x = t->time, .y = t->y[1], .n = t->n}};
     char title[320], y[96], file[320], href[256], buffer[24];
     const char *dimension = dimension_name(p, d, buffer);
-    struct loom_str csv = LOOM_STR_INIT;
+    struct loom_str note = LOOM_STR_INIT, csv = LOOM_STR_INIT;
     for (int k = 0; k < names; k++)
-        line[2 + k] = (struct loom_line){
-            .name = name[k], .x = t->time, .y = t->y[2 + k], .n = t->n, .colour = 1 + k, .stroke = LOOM_STROKE_DASHED};
+        line[2 + k] = (struct loom_line){.name = g->baseline[k],
+                                         .x = t->time,
+                                         .y = t->y[2 + k],
+                                         .n = t->n,
+                                         .colour = 1 + k,
+                                         .stroke = LOOM_STROKE_DASHED};
     snprintf(title, sizeof title, "%s %s, %s, %s split", g->modality, dimension, g->stage, g->split);
     snprintf(y, sizeof y, "%s%s%s", dimension, p->unit[0] != '\0' ? ", " : "", p->unit);
     snprintf(file, sizeof file, "trace-%s-%s-%s-%s", g->stage, g->split, g->modality, dimension);
     loom_report_lines_csv(&csv, "time_s", "value", line, 2 + names);
     int rc = loom_report_csv(page, file, &csv, href, e);
     loom_str_release(&csv);
-    struct loom_figure f = {title, NULL, t->cut ? time_cut : "time, s", y, href, 0.0};
+    note_stretch(&note, p, t->first, t->last);
+    struct loom_figure f = {title, note.text != NULL ? note.text : "", t->cut ? time_cut : "time, s", y, href, 0.0};
     for (int k = 0; k < 2 + names && t->cut; k++)
         line[k].x = t->shown;
     if (rc == LOOM_OK)
         loom_figure_lines(&page->html, &f, line, 2 + names);
+    loom_str_release(&note);
     return rc;
 }
 
-/* Names of the baselines in metrics.json whose answers the file has; their columns are malloc'ed. */
-static int baselines_of(const struct loom_page *page, const struct group *g, const struct loom_predictions *p,
-                        const char *path, const char **name, double **column)
+static int traces(struct loom_page *page, const struct loom_report_group *g, struct loom_error *e)
 {
-    json_t *split = json_object_get(json_object_get(page->metrics, g->stage), g->split);
-    json_t *list = json_object_get(split, "baselines"), *of;
-    const char *key;
-    int n = 0;
-    json_object_foreach(list, key, of)
-    {
-        double *values = n < TRACE_LINES - 2 ? loom_predictions_read_baseline(p, path, g->stage, g->split, key) : NULL;
-        if (values == NULL)
-            continue;
-        name[n] = key;
-        column[n++] = values;
-    }
-    return n;
-}
-
-static int traces(struct loom_page *page, const struct group *g, const struct loom_predictions *p, const char *path,
-                  struct loom_error *e)
-{
-    const char *name[TRACE_LINES] = {NULL};
-    double *column[TRACE_LINES] = {NULL};
-    int64_t first, last, step_ns;
+    const struct loom_predictions *p = g->p;
+    int64_t first, last, step_ns = stretch(p, trace_s, &first, &last);
     int32_t dims = 0;
-    int names = baselines_of(page, g, p, path, name, column), rc = LOOM_OK;
-    step_ns = stretch(p, trace_s, &first, &last);
+    int rc = LOOM_OK;
     for (int64_t i = first; i < last; i++)
         dims = p->row[i].element >= dims ? p->row[i].element + 1 : dims;
     for (int32_t d = 0; d < dims && d < TRACE_DIMS && rc == LOOM_OK; d++) {
-        struct trace t = {0};
-        if (!trace_fill(&t, p, d, first, last, step_ns, column, names))
+        struct trace t = {.first = first, .last = last};
+        if (!trace_fill(&t, p, d, first, last, step_ns, g->column, g->baselines))
             rc = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for a figure; free some");
         else if (t.n > 0)
-            rc = trace_figure(page, g, p, &t, d, name, names, e);
+            rc = trace_figure(page, g, &t, d, e);
         trace_release(&t);
     }
-    for (int k = 0; k < names; k++)
-        free(column[k]);
     return rc;
 }
 
@@ -250,9 +246,10 @@ static void raster_csv(struct loom_str *s, const struct raster *r)
         }
 }
 
-static int raster_figures(struct loom_page *page, const struct group *g, const struct raster *r, struct loom_error *e)
+static int raster_figures(struct loom_page *page, const struct loom_report_group *g, const struct raster *r,
+                          const char *of, struct loom_error *e)
 {
-    char title[320], note[160], file[320], href[256];
+    char title[320], note[320], file[320], href[256];
     const char *time = r->cut ? time_cut : "time, s";
     struct loom_str csv = LOOM_STR_INIT;
     struct loom_cells cells = {.value = r->count,
@@ -268,21 +265,23 @@ static int raster_figures(struct loom_page *page, const struct group *g, const s
     if (rc != LOOM_OK)
         return rc;
     snprintf(title, sizeof title, "%s counted, %s, %s split", g->modality, g->stage, g->split);
-    snprintf(note, sizeof note, "Counts in %g ms, dark 0, light %g and more; blank: not asked.", r->bin_s * 1e3,
-             cells.high);
+    snprintf(note, sizeof note, "%.100s. Counts in %g ms, dark 0, light %g and more; blank: not asked.", of,
+             r->bin_s * 1e3, cells.high);
     loom_figure_cells(&page->html, &(struct loom_figure){title, note, time, "unit", href, 0.0}, &cells);
     cells.value = r->rate;
     cells.high = fmax(fmin(r->most_rate, 2.0), 1e-6);
     snprintf(title, sizeof title, "%s predicted, %s, %s split", g->modality, g->stage, g->split);
-    snprintf(note, sizeof note, "Expected counts in %g ms, dark 0, light %.2g and more.", r->bin_s * 1e3, cells.high);
+    snprintf(note, sizeof note, "%.100s. Expected counts in %g ms, dark 0, light %.2g and more.", of, r->bin_s * 1e3,
+             cells.high);
     loom_figure_cells(&page->html, &(struct loom_figure){title, note, time, "unit", href, 0.0}, &cells);
     return LOOM_OK;
 }
 
-static int rasters(struct loom_page *page, const struct group *g, const struct loom_predictions *p,
-                   struct loom_error *e)
+static int rasters(struct loom_page *page, const struct loom_report_group *g, struct loom_error *e)
 {
+    const struct loom_predictions *p = g->p;
     struct raster r = {0};
+    struct loom_str of = LOOM_STR_INIT;
     int64_t first, last;
     int rc = LOOM_OK;
     if (!(p->bin_s > 0.0))
@@ -290,8 +289,10 @@ static int rasters(struct loom_page *page, const struct group *g, const struct l
     stretch(p, RASTER_COLUMNS * p->bin_s, &first, &last);
     if (!raster_fill(&r, p, first, last))
         rc = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for a raster; free some");
-    else if (r.units > 1)
-        rc = raster_figures(page, g, &r, e);
+    note_stretch(&of, p, first, last);
+    if (rc == LOOM_OK && r.units > 1)
+        rc = raster_figures(page, g, &r, of.text != NULL ? of.text : "", e);
+    loom_str_release(&of);
     free(r.count);
     free(r.rate);
     free(r.time);
@@ -300,15 +301,54 @@ static int rasters(struct loom_page *page, const struct group *g, const struct l
 
 /* ---- all groups of the file ---- */
 
-static int one_group(struct loom_page *page, const struct group *g, const char *path, struct loom_error *e)
+/* Baselines in metrics.json whose answers the file has. */
+static void open_baselines(const struct loom_page *page, struct loom_report_group *g, const char *path)
+{
+    json_t *split = json_object_get(json_object_get(page->metrics, g->stage), g->split);
+    json_t *list = json_object_get(split, "baselines"), *of;
+    const char *key;
+    json_object_foreach(list, key, of)
+    {
+        double *values = g->baselines < LOOM_REPORT_BASELINES
+                             ? loom_predictions_read_baseline(g->p, path, g->stage, g->split, key)
+                             : NULL;
+        if (values == NULL)
+            continue;
+        g->baseline[g->baselines] = key;
+        g->column[g->baselines++] = values;
+    }
+}
+
+static int figures(struct loom_page *page, const struct loom_report_group *g, struct loom_error *e)
+{
+    int spikes = strcmp(g->p->likelihood, "poisson") == 0, moves = strcmp(g->p->likelihood, "gaussian") == 0;
+    int rc = spikes ? rasters(page, g, e) : moves ? traces(page, g, e) : LOOM_OK;
+    if (rc == LOOM_OK && moves)
+        rc = loom_report_paths(page, g, e);
+    if (rc == LOOM_OK && moves)
+        rc = loom_report_days(page, g, e);
+    if (rc == LOOM_OK && !moves)
+        rc = loom_report_calibration(page, g, e);
+    return rc == LOOM_OK ? loom_report_latents(page, g, e) : rc;
+}
+
+static int one_group(struct loom_page *page, struct loom_report_group *g, const char *path, struct loom_error *e)
 {
     struct loom_predictions p;
     loom_predictions_init(&p);
     int rc = loom_predictions_read(&p, path, g->stage, g->split, g->modality, e);
-    if (rc == LOOM_OK && p.n > 0 && strcmp(p.likelihood, "gaussian") == 0)
-        rc = traces(page, g, &p, path, e);
-    else if (rc == LOOM_OK && p.n > 0 && strcmp(p.likelihood, "poisson") == 0)
-        rc = rasters(page, g, &p, e);
+    if (rc == LOOM_OK && p.n > 0) {
+        g->p = &p;
+        open_baselines(page, g, path);
+        loom_str_add(&page->html, "<div class=\"grid two\">\n");
+        rc = figures(page, g, e);
+        loom_str_add(&page->html, "</div>\n");
+        if (rc == LOOM_OK && strcmp(p.likelihood, "poisson") == 0)
+            rc = loom_report_psth(page, g, e);
+    }
+    for (int k = 0; k < g->baselines; k++)
+        free(g->column[k]);
+    g->baselines = 0;
     loom_predictions_release(&p);
     return rc;
 }
@@ -322,11 +362,9 @@ int loom_report_predictions(struct loom_page *page, struct loom_error *e)
         return LOOM_OK;
     int rc = loom_predictions_walk(path, note_group, &g, e);
     if (rc == LOOM_OK && g.n > 0)
-        loom_str_add(&page->html,
-                     "<h2>Predictions</h2>\n<p class=soft><small>Stretches from the middle of each split, not "
-                     "chosen by how well they went.</small></p>\n<div class=\"grid two\">\n");
+        loom_str_add(&page->html, "<h2>Predictions</h2>\n<p class=soft><small>Stretches from the middle of each split "
+                                  "and its first trials: nothing was chosen by how well it went.</small></p>\n");
     for (int i = 0; i < g.n && rc == LOOM_OK; i++)
         rc = one_group(page, &g.at[i], path, e);
-    loom_str_add(&page->html, g.n > 0 ? "</div>\n" : "");
     return rc;
 }

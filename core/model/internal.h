@@ -92,7 +92,7 @@ struct loom_summed {
 struct loom_read_note {
     int modality;
     const struct loom_rows *ask;
-    struct loom_node *params, *rendered;
+    struct loom_node *params, *rendered, *answers; /* answers: before they were read; NULL in target space */
 };
 
 struct loom_build {

@@ -140,6 +140,9 @@ struct loom_reading {
     const loom_real *predicted; /* [elems] in data units (expected counts, cm/s); NULL in STEP */
     const loom_real *params;    /* [elems, params] */
     int params_n;
+    const loom_real *answers; /* [rows, width] what the backbone answered, before it was read; NULL in STEP, and of a
+                                 baseline that answers in target space */
+    int width;
 };
 int loom_shard_readings(const struct loom_shard *s);
 const struct loom_reading *loom_shard_reading(const struct loom_shard *s, int i);

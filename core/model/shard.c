@@ -285,6 +285,12 @@ static void backward(struct loom_build *b)
     loom_graph_backward(b->graph, n, root, scale);
 }
 
+static int has_answers(const struct loom_read_note *n)
+{
+    return n->answers && loom_node_dtype(n->answers) == LOOM_REAL && loom_node_rank(n->answers) == 2 &&
+           loom_node_dim(n->answers, 0) == n->ask->rows;
+}
+
 static void note_readings(struct loom_shard *s)
 {
     for (int i = 0; i < s->build.reads; i++) {
@@ -299,6 +305,10 @@ static void note_readings(struct loom_shard *s)
                                   .predicted = n->rendered ? loom_node_host(n->rendered) : NULL,
                                   .params = loom_node_host(n->params),
                                   .params_n = (int)(n->ask->elems ? loom_node_size(n->params) / n->ask->elems : 0)};
+        if (s->build.mode == LOOM_EVALUATE && has_answers(n)) {
+            s->reading[i].answers = loom_node_host(n->answers);
+            s->reading[i].width = (int)loom_node_dim(n->answers, 1);
+        }
     }
 }
 

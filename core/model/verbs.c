@@ -232,7 +232,8 @@ static struct loom_node *head(struct loom_build *b, const struct loom_modality *
     return loom_reshape(b->graph, y, 2, (const int64_t[]){ask->elems, params});
 }
 
-static void note_reading(struct loom_build *b, int number, const struct loom_rows *ask, struct loom_node *params)
+static void note_reading(struct loom_build *b, int number, const struct loom_rows *ask, struct loom_node *params,
+                         struct loom_node *answers)
 {
     const struct loom_modality *at = &b->model->modality[number];
     if (b->mode == LOOM_FIT || b->mode == LOOM_DECLARE || b->reads == LOOM_READS)
@@ -248,7 +249,7 @@ static void note_reading(struct loom_build *b, int number, const struct loom_row
     } else if (at->likelihood->mean) {
         rendered = at->likelihood->mean(b->graph, params, ask->elems);
     }
-    b->read[b->reads++] = (struct loom_read_note){number, ask, params, rendered};
+    b->read[b->reads++] = (struct loom_read_note){number, ask, params, rendered, answers};
 }
 
 /* Class numbers for a categorical likelihood; -1 where nothing is scored. */
@@ -321,7 +322,7 @@ struct loom_node *loom_read(struct loom_build *b, const struct loom_view *v, str
     }
     if (b->stand_in)
         params = stand_in(b, at, ask, params);
-    note_reading(b, number, ask, params);
+    note_reading(b, number, ask, params, in_target_space(b) ? NULL : a.out);
     come_back(b, &p);
     return params;
 }

@@ -18,6 +18,7 @@ struct examinee {
     struct loom_model *model;
     struct loom_stepper *stepper;
     struct loom_predictions *predictions; /* [modalities] */
+    int64_t latents;                      /* points in time whose answers are kept */
 };
 
 struct assessment {
@@ -54,6 +55,18 @@ static int select_recordings(const struct assessment *a, const struct loom_stage
     return loom_selection_init(out, a->r->catalog, split, words, e);
 }
 
+/* How many of the windows to keep latents of: about as many as hold what is wanted. */
+static void want_latents(struct examinee *x, const struct loom_windows *w, double bin_s)
+{
+    double bins = 0;
+    for (int32_t i = 0; i < w->n; i++)
+        bins += (w->sample[i].end_s - w->sample[i].begin_s) / bin_s;
+    for (int i = 0; i < loom_model_modalities(x->model); i++) {
+        x->predictions[i].latents.most = x->latents;
+        x->predictions[i].latents.share = bins > (double)x->latents ? (double)x->latents / bins : 1.0;
+    }
+}
+
 /* All windows of the split, `draws` times, averaged. length_s as in loom_tiling: a model sees windows of the length it
  * was trained on, a baseline whole spans, so that its lags reach as far back as the recording does. */
 static int examine(const struct assessment *a, struct examinee *x, double length_s, struct loom_error *e)
@@ -69,6 +82,8 @@ static int examine(const struct assessment *a, struct examinee *x, double length
         code = loom_windows_init(&w, &selection, &(struct loom_tiling){.length_s = length_s, .draw = d}, e);
         if (code != LOOM_OK)
             break;
+        if (d == 0)
+            want_latents(x, &w, loom_catalog_bin_s(a->r->catalog));
         code = loom_evaluate(x->stepper, w.sample, w.n, 1, batch, d, NULL, x->predictions, e);
         loom_windows_release(&w);
     }
@@ -296,6 +311,10 @@ static int write_predictions(const struct assessment *a, const struct examinee *
     const char *out = a->r->spec->predictions;
     int code = out ? LOOM_OK : loom_rundir_path(a->r->dir, path, e, "predictions.h5");
     for (int i = 0; i < loom_model_modalities(x->model) && code == LOOM_OK; i++) {
+        code = loom_predictions_sort_trials(&x->predictions[i], a->r->catalog,
+                                            loom_opt_string(a->s->options, "condition"), e);
+        if (code != LOOM_OK)
+            break;
         struct loom_predictions_baseline column[MOST_BASELINES + 1];
         int n = 0;
         for (int k = 0; k < sets; k++)
@@ -372,6 +391,8 @@ static int assess_model(struct assessment *a, const struct loom_stage *of, const
     struct examinee x = {0};
     const struct loom_options *o = a->s->options;
     int sets = of->index == a->s->from ? (int)loom_opt_count(o, "against") : 0;
+    int writes = a->write && loom_opt_bool(o, "predictions") && loom_predictions_supported();
+    x.latents = writes ? loom_opt_int(o, "latents") : 0;
     int code = open_model(a, of, asks, &x, e);
     if (code == LOOM_OK)
         code = examine(a, &x, 0.0, e);
@@ -381,7 +402,7 @@ static int assess_model(struct assessment *a, const struct loom_stage *of, const
         code = one_baseline(a, asks, loom_opt_string_at(o, "against", (size_t)i), &x, &set[i], e);
     if (code == LOOM_OK && of->index == a->s->from && *loom_opt_string(o, "truth"))
         code = truth(a, &x, &set[sets++], e);
-    if (code == LOOM_OK && a->write && loom_opt_bool(o, "predictions") && loom_predictions_supported())
+    if (code == LOOM_OK && writes)
         code = write_predictions(a, &x, set, sets, e);
     for (int i = 0; i < sets; i++)
         for (int k = 0; k < LOOM_MODALITIES; k++)

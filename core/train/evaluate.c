@@ -90,6 +90,29 @@ static uint64_t place_of(const struct loom_rows *rows, int r)
     return h;
 }
 
+/* Of the windows that a hash of their names picks, so that what is kept is spread over the split and hangs neither on
+ * shards nor on batches. */
+static int collect_latents(struct loom_latents *l, const struct loom_reading *read, struct loom_error *e)
+{
+    const struct loom_rows *ask = read->ask;
+    int32_t segment = -1;
+    int64_t from = 0;
+    int code = LOOM_OK;
+    if (l->most == 0 || !read->answers || (l->n > 0 && l->width != read->width))
+        return LOOM_OK;
+    l->width = read->width;
+    for (int32_t r = 0; r < ask->rows && code == LOOM_OK; r++) {
+        const struct loom_segment *s = &ask->segment[ask->segment_of[r]];
+        if ((double)(loom_hash(&s->key, sizeof s->key, 0) >> 11) * 0x1p-53 >= l->share)
+            continue;
+        from = ask->segment_of[r] != segment ? l->n : from;
+        segment = ask->segment_of[r];
+        code = loom_latents_add(l, from, s->recording, s->origin_ns + llround(ask->axis[0][r] * 1e9),
+                                read->answers + (int64_t)r * read->width, e);
+    }
+    return code;
+}
+
 /* Samples of a step, to find again what a segment was made of. */
 struct batch {
     const struct loom_sample *sample;
@@ -154,6 +177,8 @@ int loom_evaluate(struct loom_stepper *stepper, const struct loom_sample *sample
             for (int k = 0; shard && k < loom_shard_readings(shard) && code == LOOM_OK; k++) {
                 const struct loom_reading *read = loom_shard_reading(shard, k);
                 code = collect(&out[read->modality], read, &(struct batch){sample + at, here}, e);
+                if (code == LOOM_OK && draw == 0)
+                    code = collect_latents(&out[read->modality].latents, read, e);
             }
         }
     }

@@ -68,6 +68,12 @@ const struct loom_option loom_stage_options[] = {
      "(simulation: \"rates\", with data.truth = true)"},
     {"draws", LOOM_OPT_INT, 0, "1", "[1,10000]", "passes", "evaluation: passes with other random draws, averaged"},
     {"predictions", LOOM_OPT_BOOL, 0, "true", NULL, NULL, "evaluation: write predictions.h5"},
+    {"latents", LOOM_OPT_INT, 0, "4096", "[0,inf)", NULL,
+     "evaluation: points in time whose latents predictions.h5 keeps of each modality, in windows drawn at random"},
+    {"condition", LOOM_OPT_STRING, 0, "auto", NULL, NULL,
+     "evaluation: column of the trials' table that sorts trials in the report's figures; auto = a usual one "
+     "(condition, "
+     "target, …) that all recordings have; \"\" = none"},
     {NULL, 0, 0, NULL, NULL, NULL, NULL},
 };
 static const char *const stage_reserved[] = {"objectives", "optimizer", "lr_scale", "lora", "baselines", NULL};

@@ -105,6 +105,8 @@ static int rehearse(const struct loom_runner *r, struct loom_error *e)
         code = loom_stage_kernels(s, &kernels, e);
         if (code == LOOM_OK)
             code = s->evaluates ? loom_assess_check(s, e) : loom_validation_check(s, e);
+        if (code == LOOM_OK && s->evaluates)
+            code = loom_trials_check(r->catalog, s->options, e);
         if (code == LOOM_OK)
             code = loom_runner_model(r, &r->pipeline->stage[s->asks], 0, &m, e);
         if (code == LOOM_OK && !s->evaluates)
