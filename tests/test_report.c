@@ -189,6 +189,31 @@ START_TEST(seeds_and_comparisons)
 }
 END_TEST
 
+/* A perplexity beside losses: each can be read. */
+START_TEST(terms_of_other_size)
+{
+    struct loom_str s = LOOM_STR_INIT;
+    for (int i = 1; i <= 100; i++)
+        loom_str_printf(&s,
+                        "{\"event\":\"step\",\"stage\":\"codes\",\"step\":%d,\"loss\":1,\"terms\":{\"rebuild\":%g,"
+                        "\"vq.perplexity\":%d,\"commitment\":%g,\"nothing\":0}}\n",
+                        i, 1.0 + 1.0 / i, 200 + i, 0.3);
+    put("metrics.json", "{}");
+    put("log.jsonl", s.text);
+    loom_str_release(&s);
+    ck_ok(report(), &error);
+    char *html = get("report.html"), *first = get("report/terms-codes.csv"), *other = get("report/terms-codes-2.csv");
+    page_sound(html);
+    ck_assert_int_eq(page_count(html, "<figure>"), 3);
+    ck_assert_ptr_nonnull(strstr(html, "codes: vq.perplexity"));
+    ck_assert(strstr(first, "vq.perplexity") && !strstr(first, "rebuild"));
+    ck_assert(strstr(other, "rebuild") && strstr(other, "commitment") && strstr(other, "nothing"));
+    free(html);
+    free(first);
+    free(other);
+}
+END_TEST
+
 START_TEST(several_runs)
 {
     const char *run[] = {folder, folder};
@@ -249,8 +274,8 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {whole_run, seeds_and_comparisons, several_runs, what_is_missing_or_damaged,
-                                  odd_lines};
+    const TTest *const tests[] = {whole_run,    seeds_and_comparisons,      terms_of_other_size,
+                                  several_runs, what_is_missing_or_damaged, odd_lines};
     Suite *s = suite_create("report");
     TCase *t = tcase_create("report");
     tcase_add_checked_fixture(t, setup, teardown);
