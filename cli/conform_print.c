@@ -146,6 +146,50 @@ static void junit(const struct loom_verdict *v)
     printf("</%s></testcase>\n", tag);
 }
 
+/* The first line with something in it of what a check's process wrote, a mark behind it if there are more. */
+static void first_line(const char *output, char *out, size_t size)
+{
+    const char *from = output + strspn(output, "\n"), *end = from + strcspn(from, "\n");
+    snprintf(out, size, "%.*s%s", (int)(end - from), from, end[strspn(end, "\n")] ? " …" : "");
+}
+
+/* The check that failed for the same: its reason, but for what was being done ("a model: …"), ends this one too, and it
+ * wrote the same. NULL: none, and this one is kept. */
+static const char *told_by(struct conform_printer *p, const struct loom_verdict *v, const char *wrote)
+{
+    const size_t n = strlen(v->reason);
+    for (int i = 0; i < p->causes; i++) {
+        const struct conform_cause *c = &p->cause[i];
+        const size_t k = strlen(c->says);
+        if (k > 0 && k <= n && strcmp(v->reason + n - k, c->says) == 0 && (!*wrote || strcmp(wrote, c->wrote) == 0))
+            return c->check;
+    }
+    if (p->causes < CONFORM_CAUSES) {
+        struct conform_cause *c = &p->cause[p->causes++];
+        const char *colon = v->outcome == LOOM_FAILED ? strstr(v->reason, ": ") : NULL;
+        c->check = v->check->id;
+        snprintf(c->says, sizeof c->says, "%s", colon ? colon + 2 : v->reason);
+        snprintf(c->wrote, sizeof c->wrote, "%s", wrote);
+    }
+    return NULL;
+}
+
+static void text_bad(struct conform_printer *p, const struct loom_verdict *v)
+{
+    char wrote[256];
+    first_line(v->output, wrote, sizeof wrote);
+    const char *before = told_by(p, v, wrote);
+    if (before) {
+        printf("             for the same as %s\n", before);
+        return;
+    }
+    if (v->reason[0])
+        paragraph(v->reason, 13);
+    if (wrote[0])
+        printf("             it wrote: %s\n", wrote);
+    printf("             again: %s\n", v->command);
+}
+
 static void text(struct conform_printer *p, const struct loom_verdict *v)
 {
     char name[256];
@@ -153,17 +197,13 @@ static void text(struct conform_printer *p, const struct loom_verdict *v)
     if (strcmp(name, p->plugin) != 0) {
         printf("%s%s  %s\n", p->plugin[0] ? "\n" : "", name, v->file[0] ? v->file : "(built in)");
         snprintf(p->plugin, sizeof p->plugin, "%s", name);
+        p->causes = 0;
     }
     printf("  %-10s %-26s %5.2f s\n", loom_outcome_name(v->outcome), v->check->id, v->seconds);
-    if (v->reason[0])
+    if (is_bad(v->outcome))
+        text_bad(p, v);
+    else if (v->reason[0])
         paragraph(v->reason, 13);
-    if (is_bad(v->outcome)) {
-        if (v->output[0]) {
-            printf("             it wrote: ");
-            printf("%.*s%s\n", (int)strcspn(v->output, "\n"), v->output, strchr(v->output, '\n') ? " …" : "");
-        }
-        printf("             again: %s\n", v->command);
-    }
 }
 
 void conform_print_verdict(void *printer, const struct loom_verdict *v)

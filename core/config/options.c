@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,18 +20,31 @@ struct loom_options {
 
 /* ---- Reading values ---- */
 
-/* A name that the table does not declare is the programmer's error: an assertion where they are on, elsewhere a value
- * that reads as nothing. */
+static const char *type_name(uint32_t type)
+{
+    static const char *const names[] = {
+        [LOOM_OPT_INT] = "an integer (LOOM_OPT_INT)",  [LOOM_OPT_REAL] = "a real (LOOM_OPT_REAL)",
+        [LOOM_OPT_BOOL] = "a switch (LOOM_OPT_BOOL)",  [LOOM_OPT_STRING] = "a text (LOOM_OPT_STRING)",
+        [LOOM_OPT_REALS] = "numbers (LOOM_OPT_REALS)", [LOOM_OPT_STRINGS] = "texts (LOOM_OPT_STRINGS)"};
+    return type < sizeof names / sizeof *names && names[type] ? names[type] : "a value";
+}
+
+/* A name that the table does not declare, or declares with another type, is the programmer's error: where assertions
+ * are on it is said by name before one ends the process, elsewhere the value reads as nothing. */
 static struct loom_value *find(const struct loom_options *o, const char *name, uint32_t type)
 {
     static char no_text[1];
     static struct loom_value nothing = {.text = no_text};
-    for (size_t i = 0; i < o->count; i++)
-        if (strcmp(o->table[i].name, name) == 0) {
-            assert(type == 0 || o->table[i].type == type);
-            return &o->values[i];
-        }
-    assert(!"an option that the table does not declare");
+    size_t i = 0;
+    while (i < o->count && strcmp(o->table[i].name, name) != 0)
+        i++;
+    if (i < o->count && (type == 0 || o->table[i].type == type))
+        return &o->values[i];
+#ifndef NDEBUG
+    fprintf(stderr, "loom: the option '%s' is read as %s, and the table of options declares %s: make the two agree\n",
+            name, type_name(type), i < o->count ? type_name(o->table[i].type) : "none of that name");
+    assert(!"an option is read that the table does not declare so");
+#endif
     return &nothing;
 }
 

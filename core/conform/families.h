@@ -37,7 +37,7 @@
     /* state.c */ \
     X(state_roundtrip) X(state_bytes) X(state_corrupt) \
     /* tokenizer.c */ \
-    X(tok_roundtrip) X(tok_time_unit_map) \
+    X(tok_roundtrip) X(tok_time_unit_map) X(tok_answers) \
     /* objective.c */ \
     X(obj_reduction) X(obj_extremes) \
     /* learn.c */ \

@@ -337,6 +337,52 @@ static int is_own(const struct loom_trial *t, const struct loom_entry *n)
     return strncmp(n->name, scope, strlen(scope)) == 0;
 }
 
+/* Does any element of [from, from + n) get a gradient? */
+static int is_moved(const struct slope *s, int64_t from, int64_t n)
+{
+    for (int64_t k = from; k < from + n; k++)
+        if (s->grad[k] != 0)
+            return 1;
+    return 0;
+}
+
+/* A table of names has rows for every recording. The recording among those of the windows none of whose rows gets a
+ * gradient; NULL: there is none. */
+static const char *left_out(const struct slope *s, const struct loom_entry *n)
+{
+    const int64_t width = n->dim[0] > 0 ? n->size / n->dim[0] : 0;
+    if (!n->vocabulary || !n->row || strcmp(n->vocabulary, "unit") != 0)
+        return NULL;
+    for (int i = 0; i < s->p.n; i++) {
+        const char *id = loom_catalog_recording(s->p.runner.catalog, s->p.sample[i].recording)->id;
+        const size_t length = strlen(id);
+        int rows = 0, moved = 0;
+        for (int64_t r = 0; r < n->dim[0]; r++)
+            if (strncmp(n->row[r], id, length) == 0 && n->row[r][length] == '/') {
+                rows++;
+                moved |= is_moved(s, n->offset + r * width, width);
+            }
+        if (rows && !moved)
+            return id;
+    }
+    return NULL;
+}
+
+static int cover(struct loom_trial *t, const struct slope *s, const struct loom_entry *n)
+{
+    if (!is_moved(s, n->offset, n->size))
+        return loom_trial_fail(t,
+                               "no element of '%s' gets a gradient in %d passes over %d windows: use it, do not "
+                               "declare it, or keep it as loom_state",
+                               n->name, STEPS - 1, s->p.n);
+    const char *id = left_out(s, n);
+    return id ? loom_trial_fail(t,
+                                "windows of '%s' went through, and none of its rows of the table '%s' gets a gradient: "
+                                "take the row's number from loom_table_row, with the recording of the segment",
+                                id, n->name)
+              : LOOM_PASSED;
+}
+
 static int coverage(struct loom_trial *t)
 {
     struct slope s;
@@ -351,17 +397,9 @@ static int coverage(struct loom_trial *t)
             if (s.grad[i] == 0)
                 s.grad[i] = s.said.grad[i];
     }
-    for (int i = 0; i < s.store->count && outcome == LOOM_PASSED; i++) {
-        const struct loom_entry *n = &s.store->entry[i];
-        int64_t k = n->offset;
-        while (is_trained(n) && k < n->offset + n->size && s.grad[k] == 0)
-            k++;
-        if (is_trained(n) && is_own(t, n) && k == n->offset + n->size)
-            outcome = loom_trial_fail(t,
-                                      "no element of '%s' gets a gradient in %d passes over %d windows: use it, do not "
-                                      "declare it, or keep it as loom_state",
-                                      n->name, STEPS - 1, s.p.n);
-    }
+    for (int i = 0; i < s.store->count && outcome == LOOM_PASSED; i++)
+        if (is_trained(&s.store->entry[i]) && is_own(t, &s.store->entry[i]))
+            outcome = cover(t, &s, &s.store->entry[i]);
     slope_release(&s);
     return outcome;
 }
@@ -370,7 +408,8 @@ const struct loom_check loom_check_grad_coverage = {
     .kinds = TRAINED_KINDS,
     .level = LOOM_REQUIRED,
     .what =
-        "Every parameter that the plugin declares must get a gradient in a few passes over random windows: one that "
-        "never does is either forgotten in a backward, or weight that only the checkpoint carries.",
+        "Every parameter that the plugin declares must get a gradient in a few passes over random windows, and so must "
+        "rows of each recording in a table of units: what never does is forgotten in a backward, looked up under the "
+        "number of another, or weight that only the checkpoint carries.",
     .run = coverage,
 };

@@ -188,7 +188,8 @@ static int list_lines(const struct loom_trial *t, char line[][256], const char *
     return count;
 }
 
-/* Partner after partner, until the model comes about. */
+/* Partner after partner, until the model comes about. The next one is for parts that do not go together; a part that
+ * broke its contract with this one is not given another in whose company that does not show. */
 static int open_any(struct loom_world *w, struct loom_trial *t, int small, const char *const *extra, int n)
 {
     char(*line)[256] = calloc(LINES, sizeof *line);
@@ -196,7 +197,7 @@ static int open_any(struct loom_world *w, struct loom_trial *t, int small, const
     int code = LOOM_ECONFIG;
     if (!line)
         return loom_fail(&t->e, LOOM_ENOMEM, NULL, 0, "no memory for a world: free some");
-    for (int k = 0; k < PARTNERS && code != LOOM_OK; k++) {
+    for (int k = 0; k < PARTNERS && code == LOOM_ECONFIG; k++) {
         struct loom_error e = {0};
         if (t->partners && k + 1 != t->partners)
             continue;

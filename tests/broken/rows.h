@@ -29,6 +29,18 @@
 #ifndef ROWS_OFFERS
 #define ROWS_OFFERS 0 /* beside what it does */
 #endif
+#ifndef ROWS_NAMES
+#define ROWS_NAMES(w) (w)->unit /* of the elements of a row */
+#endif
+#ifndef ROWS_HELD
+#define ROWS_HELD(w, k) ((w)->held ? (w)->held + (int64_t)(k) * (w)->units : NULL)
+#endif
+#ifndef ROWS_PICK
+#define ROWS_PICK(name) (name) % 16 /* which of a row's answers is the element's of this name */
+#endif
+#ifndef ROWS_READ
+#define ROWS_READ(g, y, index) loom_gather(g, y, index)
+#endif
 #ifndef ROWS_AFTER
 #define ROWS_AFTER(g, x) (x) /* done to the vectors at last */
 #endif
@@ -53,13 +65,12 @@ static int rows_tokenize(const void *self, const struct loom_window *w, struct l
 {
     (void)self;
     loom_real *value = loom_rows_scratch(b, ((size_t)w->units + 1) * sizeof *value);
-    int32_t layout = loom_rows_layout(b, w->units, w->unit);
+    int32_t layout = loom_rows_layout(b, w->units, ROWS_NAMES(w));
     int status = value ? LOOM_OK : loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for a bin; use fewer units");
     for (int32_t k = 0; k < w->bins && status == LOOM_OK; k++) {
         for (int32_t u = 0; u < w->units; u++)
             value[u] = u < ROWS_UNITS(w) ? ROWS_VALUE(w, k, u) : 0;
-        status =
-            loom_rows_append(b, ROWS_TIME(w, k), NULL, layout, value, w->held ? w->held + (int64_t)k * w->units : NULL);
+        status = loom_rows_append(b, ROWS_TIME(w, k), NULL, layout, value, ROWS_HELD(w, k));
     }
     return status;
 }
@@ -98,8 +109,8 @@ static struct loom_node *rows_read(const void *self, struct loom_build *b, const
     int32_t *index = loom_graph_alloc(g, ((size_t)elems + 1) * sizeof *index);
     for (int32_t r = 0; index && r < ask->rows; r++)
         for (int32_t i = ask->first_elem[r]; i < ask->first_elem[r + 1]; i++)
-            index[i] = r * 16 + ask->layout_of[ask->layout[r]].index[i - ask->first_elem[r]] % 16;
-    return loom_gather(g, y, loom_input(g, LOOM_I32, 1, &elems, index));
+            index[i] = r * 16 + ROWS_PICK(ask->layout_of[ask->layout[r]].index[i - ask->first_elem[r]]);
+    return ROWS_READ(g, y, loom_input(g, LOOM_I32, 1, &elems, index));
 }
 
 static const struct loom_tokenizer rows_table = {
