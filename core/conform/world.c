@@ -197,7 +197,7 @@ static int open_any(struct loom_world *w, struct loom_trial *t, int small, const
     int code = LOOM_ECONFIG;
     if (!line)
         return loom_fail(&t->e, LOOM_ENOMEM, NULL, 0, "no memory for a world: free some");
-    for (int k = 0; k < PARTNERS && code == LOOM_ECONFIG; k++) {
+    for (int k = 0; k < PARTNERS && code != LOOM_OK && code != LOOM_EPLUGIN && code != LOOM_ESHAPE; k++) {
         struct loom_error e = {0};
         if (t->partners && k + 1 != t->partners)
             continue;
