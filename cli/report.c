@@ -10,16 +10,18 @@
 static const char usage[] =
     "usage: loom report RUN… [--out FILE]\n"
     "\n"
-    "Writes report.html, one page that needs nothing else, into the folder of the first RUN, and\n"
-    "every figure's numbers as CSV into the folder `report` beside it. Several RUNs are set side\n"
-    "by side in front.\n"
-    "  --out FILE    write the page there\n";
+    "Writes report.html, one page that needs nothing else, into the folder of RUN, and every\n"
+    "figure's numbers as CSV into the folder `report` beside it. Of several RUNs the page is\n"
+    "comparison.html in the folder of the first: whether they were tested alike, one table of\n"
+    "metrics with baselines, curves over each other, what differs in their pipelines, what they\n"
+    "took.\n"
+    "  --out, -o FILE    write the page there\n";
 
 int loom_cmd_report(int argc, char **argv)
 {
     struct loom_report_spec spec = {.size = sizeof spec};
     struct loom_error e = {0};
-    const struct loom_word words[] = {{"--out", .text = &spec.out}, {.name = NULL}};
+    const struct loom_word words[] = {{"--out", .text = &spec.out}, {"-o", .text = &spec.out}, {.name = NULL}};
     struct loom_line l = {.command = "loom report", .usage = usage, .words = words, .most = argc};
     int code = loom_line_read(&l, argc, argv);
     spec.run = l.operand;
@@ -29,7 +31,10 @@ int loom_cmd_report(int argc, char **argv)
     if (code < 0 && loom_report_write(&spec, &e) != LOOM_OK)
         code = loom_report_error("loom report", &e);
     if (code < 0) {
-        printf("%s%s\n", spec.out != NULL ? spec.out : spec.run[0], spec.out != NULL ? "" : "/report.html");
+        printf("%s%s\n", spec.out != NULL ? spec.out : spec.run[0],
+               spec.out != NULL ? ""
+               : spec.runs > 1  ? "/comparison.html"
+                                : "/report.html");
         code = 0;
     }
     loom_line_free(&l);

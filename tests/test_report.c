@@ -226,7 +226,7 @@ START_TEST(several_runs)
           &error);
     char *html = get("both.html");
     page_sound(html);
-    ck_assert_ptr_nonnull(strstr(html, "Side by side"));
+    ck_assert_ptr_nonnull(strstr(html, "2 runs"));
     free(html);
 }
 END_TEST

@@ -18,13 +18,36 @@ int loom_report_path(char out[LOOM_REPORT_PATH], const char *folder, const char 
     return n > 0 && n < LOOM_REPORT_PATH;
 }
 
+/* From folder to folder, over what both paths begin with once links are resolved. */
+void loom_report_relative(char out[LOOM_REPORT_PATH], const char *from, const char *to)
+{
+    char *a = realpath(from, NULL), *b = realpath(to, NULL);
+    size_t same = 0, n = 0;
+    snprintf(out, LOOM_REPORT_PATH, "%s", to);
+    if (a != NULL && b != NULL) {
+        for (size_t i = 0; a[i] == b[i] || a[i] == '\0' || b[i] == '\0'; i++) {
+            int end_a = a[i] == '\0' || a[i] == '/', end_b = b[i] == '\0' || b[i] == '/';
+            same = end_a && end_b ? i : same;
+            if (a[i] == '\0' || b[i] == '\0')
+                break;
+        }
+        out[0] = '\0';
+        for (const char *at = a + same; *at != '\0' && n + 4 < LOOM_REPORT_PATH; at++)
+            if (*at == '/' && at[1] != '\0')
+                n += (size_t)snprintf(out + n, LOOM_REPORT_PATH - n, "../");
+        snprintf(out + n, LOOM_REPORT_PATH - n, "%s", b[same] == '/' ? b + same + 1 : n > 0 ? b + same : ".");
+    }
+    free(a);
+    free(b);
+}
+
 /* ---- CSV ---- */
 
 int loom_report_csv(struct loom_page *p, const char *name, const struct loom_str *text, char href[256],
                     struct loom_error *e)
 {
     char path[LOOM_REPORT_PATH];
-    int n = snprintf(href, 256, "report/%s%s%s", p->tag, p->tag[0] != '\0' ? "-" : "", name);
+    int n = snprintf(href, 256, "report/%s", name);
     for (char *c = href + sizeof "report"; *c != '\0'; c++)
         if (!isalnum((unsigned char)*c) && strchr("-_.", *c) == NULL)
             *c = '_';
@@ -89,7 +112,7 @@ static int find_seeds(struct loom_page *p, struct loom_error *e)
     return rc;
 }
 
-static int open_run(struct loom_page *p, const char *run, struct loom_error *e)
+int loom_report_open(struct loom_page *p, const char *run, struct loom_error *e)
 {
     char path[LOOM_REPORT_PATH];
     p->run = run;
@@ -105,7 +128,7 @@ static int open_run(struct loom_page *p, const char *run, struct loom_error *e)
     return rc;
 }
 
-static void close_run(struct loom_page *p)
+void loom_report_close(struct loom_page *p)
 {
     for (int k = 0; k < p->seeds; k++)
         free(p->seed[k]);
@@ -131,7 +154,7 @@ static int folded(struct loom_page *p, const char *file, const char *title, stru
     return LOOM_OK;
 }
 
-static const char *short_name(const char *run, char buffer[64])
+const char *loom_report_name(const char *run, char buffer[64])
 {
     size_t n = strlen(run);
     while (n > 1 && run[n - 1] == '/')
@@ -160,12 +183,12 @@ static void status_line(struct loom_page *p)
     loom_str_printf(&p->html, ", neuroloom %s</p>\n", loom_version());
 }
 
-static int run_sections(struct loom_page *p, int heading, struct loom_error *e)
+static int run_sections(struct loom_page *p, struct loom_error *e)
 {
     char name[64];
-    loom_str_printf(&p->html, "<h%d>", heading);
-    loom_str_html(&p->html, short_name(p->run, name));
-    loom_str_printf(&p->html, "</h%d>\n", heading);
+    loom_str_add(&p->html, "<h1>");
+    loom_str_html(&p->html, loom_report_name(p->run, name));
+    loom_str_add(&p->html, "</h1>\n");
     status_line(p);
     loom_report_tiles(p);
     loom_report_metrics(p);
@@ -198,46 +221,19 @@ void loom_report_head(struct loom_str *s, const char *title)
 static void page_begin(struct loom_page *p, const struct loom_report_spec *spec)
 {
     char name[64], title[96];
-    short_name(spec->run[0], name);
+    loom_report_name(spec->run[0], name);
     snprintf(title, sizeof title, spec->runs > 1 ? "%s and %d more" : "%s", name, spec->runs - 1);
     loom_report_head(&p->html, title);
 }
 
-static int side_by_side(struct loom_page *p, const struct loom_report_spec *spec, struct loom_error *e)
-{
-    json_t **metrics = calloc((size_t)spec->runs, sizeof *metrics);
-    char(*name)[64] = calloc((size_t)spec->runs, sizeof *name);
-    const char **names = calloc((size_t)spec->runs, sizeof *names);
-    int rc = metrics != NULL && name != NULL && names != NULL ? LOOM_OK : LOOM_ENOMEM;
-    for (int i = 0; i < spec->runs && rc == LOOM_OK; i++) {
-        names[i] = short_name(spec->run[i], name[i]);
-        if ((rc = open_run(p, spec->run[i], e)) == LOOM_OK)
-            metrics[i] = json_incref(p->metrics);
-        close_run(p);
-    }
-    if (rc == LOOM_OK) {
-        loom_str_printf(&p->html, "<h1>%d runs</h1>\n", spec->runs);
-        loom_report_side_by_side(&p->html, metrics, names, spec->runs);
-    }
-    for (int i = 0; metrics != NULL && i < spec->runs; i++)
-        json_decref(metrics[i]);
-    free(metrics);
-    free(name);
-    free(names);
-    return rc == LOOM_ENOMEM ? loom_fail(e, rc, NULL, 0, "no memory for a report; free some") : rc;
-}
-
 static int page_body(struct loom_page *p, const struct loom_report_spec *spec, struct loom_error *e)
 {
-    int rc = spec->runs > 1 ? side_by_side(p, spec, e) : LOOM_OK;
-    for (int i = 0; i < spec->runs && rc == LOOM_OK; i++) {
-        if (spec->runs > 1)
-            snprintf(p->tag, sizeof p->tag, "%d", i + 1);
-        rc = open_run(p, spec->run[i], e);
-        if (rc == LOOM_OK)
-            rc = run_sections(p, spec->runs > 1 ? 2 : 1, e);
-        close_run(p);
-    }
+    if (spec->runs > 1)
+        return loom_report_compare(p, spec->run, spec->runs, e);
+    int rc = loom_report_open(p, spec->run[0], e);
+    if (rc == LOOM_OK)
+        rc = run_sections(p, e);
+    loom_report_close(p);
     return rc;
 }
 
@@ -261,9 +257,11 @@ int loom_report_write(const struct loom_report_spec *spec, struct loom_error *e)
     if (spec->runs < 1)
         return loom_fail(e, LOOM_EINVAL, NULL, 0, "a report needs a run; name its folder");
     snprintf(out, sizeof out, "%s%s", spec->out != NULL ? spec->out : spec->run[0],
-             spec->out != NULL ? "" : "/report.html");
-    int rc = open_run(&p, spec->run[0], e);
-    close_run(&p);
+             spec->out != NULL ? ""
+             : spec->runs == 1 ? "/report.html"
+                               : "/comparison.html");
+    int rc = loom_report_open(&p, spec->run[0], e);
+    loom_report_close(&p);
     if (rc == LOOM_OK)
         rc = make_folders(&p, out, e);
     if (rc == LOOM_OK) {

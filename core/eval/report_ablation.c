@@ -7,12 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_ROWS = 64, MOST_SEEDS = 64, ABREAST = 2 };
+enum { MOST_ROWS = 64, MOST_SEEDS = 64, ABREAST = 2, ABREAST_ALONE = 5 };
 
 /* Metrics first … first + n - 1 stand in one table. */
 struct part {
     size_t first, n;
 };
+/* 1: cells are compared in pairs of seeds, and differences stand beside their means. */
+static int paired(const json_t *results)
+{
+    return json_array_size(json_object_get(results, "comparisons")) > 0;
+}
+
 static const json_t *part_metric(const json_t *results, const struct part *p, size_t i)
 {
     return json_array_get(json_object_get(results, "metrics"), p->first + i);
@@ -128,26 +134,37 @@ static double best_mean(const json_t *results, const json_t *metric, json_int_t 
     return best;
 }
 
-static void heads(struct loom_str *s, const json_t *results, const struct part *p)
+static void axis_heads(struct loom_str *s, const json_t *results)
 {
     size_t i;
     json_t *axis;
-    loom_str_add(s, "<thead><tr class=head>");
-    loom_str_printf(s, "<th colspan=%zu></th>", json_array_size(list(results, "axes")));
-    for (i = 0; i < p->n; i++) {
-        loom_str_add(s, "<th colspan=2>");
-        metric_title(s, part_metric(results, p, i));
-        loom_str_add(s, "</th>");
-    }
-    loom_str_add(s, "</tr><tr>");
     json_array_foreach(list(results, "axes"), i, axis)
     {
         loom_str_add(s, "<th class=text>");
         loom_str_html(s, text(axis, "name"));
         loom_str_add(s, "</th>");
     }
-    for (i = 0; i < p->n; i++)
-        loom_str_add(s, "<th>mean</th><th>Δ</th>");
+}
+
+static void heads(struct loom_str *s, const json_t *results, const struct part *p)
+{
+    size_t i;
+    loom_str_add(s, paired(results) ? "<thead><tr class=head>" : "<thead><tr>");
+    if (paired(results))
+        loom_str_printf(s, "<th colspan=%zu></th>", json_array_size(list(results, "axes")));
+    else
+        axis_heads(s, results);
+    for (i = 0; i < p->n; i++) {
+        loom_str_add(s, paired(results) ? "<th colspan=2>" : "<th>");
+        metric_title(s, part_metric(results, p, i));
+        loom_str_add(s, "</th>");
+    }
+    if (paired(results)) {
+        loom_str_add(s, "</tr><tr>");
+        axis_heads(s, results);
+        for (i = 0; i < p->n; i++)
+            loom_str_add(s, "<th>mean</th><th>Δ</th>");
+    }
     loom_str_add(s, "</tr></thead>");
 }
 
@@ -166,7 +183,8 @@ static void labels(struct loom_str *s, const json_t *results, json_int_t k)
         }
         loom_str_html(s, json_string_value(label));
         loom_str_add(s, i == 0 ? "</a>" : "");
-        loom_str_add(s, i == 0 && k == reference(results, k) ? " <small>(reference)</small></td>" : "</td>");
+        loom_str_add(s, i == 0 && paired(results) && k == reference(results, k) ? " <small>(reference)</small></td>"
+                                                                                : "</td>");
     }
 }
 
@@ -184,7 +202,7 @@ static void row(struct loom_str *s, const json_t *results, const struct part *p,
         value(s, number(m, "mean"), 0);
         loom_str_add(s, best ? "</b>" : "");
         interval(s, m, 0);
-        loom_str_add(s, "</td><td>");
+        loom_str_add(s, paired(results) ? "</td><td>" : "");
         if (c) {
             value(s, number(c, "difference"), 1);
             interval(s, c, 1);
@@ -222,7 +240,7 @@ static void baseline_rows(struct loom_str *s, const json_t *results, const struc
             for (size_t i = 0; i < p->n; i++) {
                 loom_str_add(s, "<td>");
                 value(s, number(of, text(part_metric(results, p, i), "key")), 0);
-                loom_str_add(s, "</td><td></td>");
+                loom_str_add(s, paired(results) ? "</td><td></td>" : "</td>");
             }
             loom_str_add(s, "</tr>\n");
         }
@@ -234,10 +252,14 @@ static void main_table(struct loom_str *s, const json_t *results, int *tables)
     size_t k, metrics = json_array_size(list(results, "metrics"));
     json_t *cell;
     int seeds = (int)json_array_size(list(results, "seeds"));
-    for (struct part p = {0}; p.first < metrics; p.first += ABREAST) {
-        p.n = metrics - p.first < ABREAST ? metrics - p.first : ABREAST;
+    size_t abreast = paired(results) ? ABREAST : ABREAST_ALONE;
+    for (struct part p = {0}; p.first < metrics; p.first += abreast) {
+        p.n = metrics - p.first < abreast ? metrics - p.first : abreast;
         loom_str_printf(s, "<div class=scroll><table class=paper><caption><b>Table %d.</b> ", ++*tables);
-        if (p.first == 0)
+        if (p.first == 0 && !paired(results))
+            loom_str_add(s, "Of each run, in brackets its interval where it has one, with baselines below. Bold: the "
+                            "best mean.");
+        else if (p.first == 0)
             loom_str_printf(s,
                             "Means over %d seed%s; in brackets %g %% intervals by bootstrap over seeds. Δ: paired "
                             "difference from the reference, seed by seed. Bold: the best mean.",
@@ -348,11 +370,12 @@ static void value_figure(struct loom_str *s, const json_t *results, const json_t
     loom_report_metric_name(&title, text(metric, "metric"));
     loom_str_printf(&title, ", %s, %s split", text(metric, "stage"), text(metric, "split"));
     const struct loom_figure f = {.title = title.text ? title.text : "",
-                                  .note = single_test(results)
+                                  .note = !paired(results) ? "mean, and its interval where it has one"
+                                          : single_test(results)
                                               ? "mean and interval, seeds as faint dots; the line is the reference"
                                               : "mean and interval, seeds as faint dots; references are drawn strong",
                                   .x_label = "",
-                                  .csv = "seeds.csv"};
+                                  .csv = *text(results, "csv") ? text(results, "csv") : "seeds.csv"};
     const json_t *line = json_object_get(json_object_get(cell_at(results, reference(results, 0)), "metrics"), key);
     loom_figure_rows(s, &f, r->row, r->n, single_test(results) ? number(line, "mean") : NAN);
     loom_str_release(&title);
@@ -391,7 +414,7 @@ static void difference_figure(struct loom_str *s, const json_t *results, const j
     const struct loom_figure f = {.title = title.text ? title.text : "",
                                   .note = "paired differences, seed by seed",
                                   .x_label = "",
-                                  .csv = "table.csv"};
+                                  .csv = *text(results, "csv") ? text(results, "csv") : "table.csv"};
     if (r->n > 0)
         loom_figure_rows(s, &f, r->row, r->n, 0.0);
     loom_str_release(&title);
@@ -428,16 +451,16 @@ static void grouped(struct loom_str *s, double x)
         loom_str_printf(s, "%.0f", x);
 }
 
-static void compute_table(struct loom_str *s, const json_t *results, int *tables)
+void loom_report_compute(struct loom_str *s, const json_t *results, int *tables)
 {
     size_t k;
     json_t *cell;
     loom_str_printf(
         s,
-        "<h2>Compute</h2>\n<div class=scroll><table class=paper><caption><b>Table %d.</b> What one seed of a cell "
-        "took to train, all its stages together; means over seeds.</caption><thead><tr><th class=text>cell</th>"
+        "<h2>Compute</h2>\n<div class=scroll><table class=paper><caption><b>Table %d.</b> What training took, "
+        "all stages of one seed together; means over seeds.</caption><thead><tr><th class=text>%s</th>"
         "<th>parameters</th><th>steps</th><th>seconds</th><th>FLOPs</th></tr></thead><tbody>\n",
-        ++*tables);
+        ++*tables, paired(results) ? "cell" : "run");
     json_array_foreach(list(results, "cells"), k, cell)
     {
         const json_t *c = json_object_get(cell, "compute");
@@ -492,6 +515,13 @@ static void lead(struct loom_str *s, const json_t *results)
     loom_str_add(s, "</p>\n");
 }
 
+void loom_report_results(struct loom_str *s, const json_t *results, int *tables)
+{
+    main_table(s, results, tables);
+    figures(s, results);
+    comparison_table(s, results, tables);
+}
+
 int loom_report_ablation(const char *folder, const json_t *results, struct loom_error *e)
 {
     struct loom_str s = LOOM_STR_INIT;
@@ -505,10 +535,8 @@ int loom_report_ablation(const char *folder, const json_t *results, struct loom_
     loom_str_add(&s, "</h1>\n");
     lead(&s, results);
     failures(&s, results);
-    main_table(&s, results, &tables);
-    figures(&s, results);
-    comparison_table(&s, results, &tables);
-    compute_table(&s, results, &tables);
+    loom_report_results(&s, results, &tables);
+    loom_report_compute(&s, results, &tables);
     loom_str_add(&s, "</body></html>\n");
     int code = s.failed ? loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for a report; free some")
                         : loom_file_write(path, s.text, s.length, e);

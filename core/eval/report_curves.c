@@ -1,121 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "eval/report.h"
-
-#include "base/io.h"
+#include "eval/report_log.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* One number of one stage over its steps. */
-struct curve {
-    char stage[64], name[96];
-    int valid; /* seen on the validation split */
-    double *x, *y;
-    int64_t n, capacity;
-};
-struct curves {
-    struct curve *at;
-    int n;
-};
-
-static struct curve *curve_of(struct curves *c, const char *stage, const char *name, int valid)
-{
-    for (int i = 0; i < c->n; i++)
-        if (c->at[i].valid == valid && strcmp(c->at[i].stage, stage) == 0 && strcmp(c->at[i].name, name) == 0)
-            return &c->at[i];
-    struct curve *more = realloc(c->at, (size_t)(c->n + 1) * sizeof *more);
-    if (more == NULL)
-        return NULL;
-    c->at = more;
-    struct curve *new = &c->at[c->n++];
-    *new = (struct curve){.valid = valid};
-    snprintf(new->stage, sizeof new->stage, "%s", stage);
-    snprintf(new->name, sizeof new->name, "%s", name);
-    return new;
-}
-
-static int add(struct curves *c, const char *stage, const char *name, int valid, double x, const json_t *value)
-{
-    if (!json_is_number(value))
-        return 1;
-    struct curve *to = curve_of(c, stage, name, valid);
-    if (to != NULL && to->n == to->capacity) {
-        int64_t capacity = to->capacity * 2 + 64;
-        double *px = realloc(to->x, (size_t)capacity * sizeof *px);
-        to->x = px != NULL ? px : to->x;
-        double *py = realloc(to->y, (size_t)capacity * sizeof *py);
-        to->y = py != NULL ? py : to->y;
-        to->capacity = px != NULL && py != NULL ? capacity : to->capacity;
-    }
-    if (to == NULL || to->n == to->capacity)
-        return 0;
-    to->x[to->n] = x;
-    to->y[to->n++] = json_number_value(value);
-    return 1;
-}
-
-/* A line of the log: {"event": "step", "stage", "step", "loss", "terms": {…}} or {"event": "valid", …, MONITOR}. */
-static int add_line(struct curves *c, const json_t *line)
-{
-    const char *event = json_string_value(json_object_get(line, "event"));
-    const char *stage = json_string_value(json_object_get(line, "stage"));
-    double step = json_number_value(json_object_get(line, "step"));
-    json_t *value;
-    const char *key;
-    int ok = 1;
-    if (event == NULL || stage == NULL)
-        return 1;
-    if (strcmp(event, "step") == 0) {
-        ok = add(c, stage, "loss", 0, step, json_object_get(line, "loss"));
-        json_t *terms = json_object_get(line, "terms");
-        json_object_foreach(terms, key, value) ok = ok && add(c, stage, key, 0, step, value);
-    } else if (strcmp(event, "valid") == 0) {
-        static const char *const others[] = {"event", "stage", "step", "best", "best_step", "seconds"};
-        json_t *all = (json_t *)(uintptr_t)line;
-        json_object_foreach(all, key, value)
-        {
-            int other = 0;
-            for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-                other |= strcmp(key, others[i]) == 0;
-            ok = ok && (other || add(c, stage, key, 1, step, value));
-        }
-    }
-    return ok;
-}
-
-static int read_log(struct curves *c, const char *run, struct loom_error *e)
-{
-    char path[LOOM_REPORT_PATH], *text;
-    size_t size;
-    if (!loom_report_path(path, run, "log.jsonl") || !loom_file_exists(path))
-        return LOOM_OK;
-    int rc = loom_file_read(&text, &size, path, (size_t)1 << 31, e);
-    if (rc != LOOM_OK)
-        return rc;
-    for (char *at = text, *end; rc == LOOM_OK && at < text + size; at = end + 1) {
-        end = memchr(at, '\n', (size_t)(text + size - at));
-        if (end == NULL)
-            break; /* a line that a running or killed stage did not finish */
-        json_t *line = loom_json_parse(at, (size_t)(end - at), path, e);
-        if (line == NULL)
-            rc = LOOM_EDATA;
-        else if (!add_line(c, line))
-            rc = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for the curves of %s; free some", run);
-        json_decref(line);
-    }
-    free(text);
-    return rc;
-}
-
-static void curves_release(struct curves *c)
-{
-    for (int i = 0; i < c->n; i++) {
-        free(c->at[i].x);
-        free(c->at[i].y);
-    }
-    free(c->at);
-}
 
 /* ---- figures ---- */
 
@@ -125,13 +14,13 @@ static const double FLOOR = 0.1;  /* below this share of an axis's largest a lin
 enum what { LOSS, TERMS, MONITOR };
 
 /* What the true rates score, where a validation says so. */
-static int is_truth(const struct curve *c)
+static int is_truth(const struct loom_curve *c)
 {
     return c->valid && strcmp(c->name, "truth") == 0;
 }
 
 /* 1: the stage's validations are of its loss, and so is the truth beside them. */
-static int monitors_loss(const struct curves *all, const char *stage)
+static int monitors_loss(const struct loom_report_log *all, const char *stage)
 {
     for (int i = 0; i < all->n; i++)
         if (all->at[i].valid && strcmp(all->at[i].stage, stage) == 0 && strcmp(all->at[i].name, "loss") == 0)
@@ -139,7 +28,7 @@ static int monitors_loss(const struct curves *all, const char *stage)
     return 0;
 }
 
-static int wanted(const struct curves *all, const struct curve *c, const char *stage, enum what what)
+static int wanted(const struct loom_report_log *all, const struct loom_curve *c, const char *stage, enum what what)
 {
     int loss = strcmp(c->name, "loss") == 0 || (is_truth(c) && monitors_loss(all, stage));
     if (strcmp(c->stage, stage) != 0)
@@ -148,7 +37,7 @@ static int wanted(const struct curves *all, const struct curve *c, const char *s
 }
 
 /* What a curve's values are about: their root mean square after the run-in. */
-static double scale_of(const struct curve *c)
+static double scale_of(const struct loom_curve *c)
 {
     double sum = 0.0;
     int64_t first = (int64_t)(RUN_IN * (double)c->n), n = 0;
@@ -173,7 +62,7 @@ struct axes {
     int n;
 };
 
-static struct axes axes_of(const struct curves *all, const char *stage)
+static struct axes axes_of(const struct loom_report_log *all, const char *stage)
 {
     struct axes a = {.n = 1};
     double *scale = calloc((size_t)all->n + 1, sizeof *scale), most;
@@ -196,7 +85,7 @@ static struct axes axes_of(const struct curves *all, const char *stage)
     return a;
 }
 
-static int axis_of(const struct axes *a, const struct curves *first, const struct curve *c)
+static int axis_of(const struct axes *a, const struct loom_report_log *first, const struct loom_curve *c)
 {
     int axis = 0;
     for (int i = 0; i < first->n; i++)
@@ -208,13 +97,13 @@ static int axis_of(const struct axes *a, const struct curves *first, const struc
 }
 
 /* Lines of one figure over all seeds; the first seed's are the ones in the legend. axes NULL: there is one. */
-static int gather(const struct curves *seed, int seeds, const char *stage, enum what what, const struct axes *axes,
-                  int axis, struct loom_line *line, char names[MOST_LINES][128])
+static int gather(const struct loom_report_log *seed, int seeds, const char *stage, enum what what,
+                  const struct axes *axes, int axis, struct loom_line *line, char names[MOST_LINES][128])
 {
     int n = 0;
     for (int k = 0; k < seeds; k++)
         for (int i = 0, colour = 0; i < seed[k].n && n < MOST_LINES; i++) {
-            const struct curve *c = &seed[k].at[i];
+            const struct loom_curve *c = &seed[k].at[i];
             if (!wanted(&seed[k], c, stage, what) || (axes != NULL && axis_of(axes, seed, c) != axis))
                 continue;
             snprintf(names[n], sizeof names[n], "%s%s%s", is_truth(c) ? "true rates" : c->name,
@@ -241,7 +130,7 @@ static void title_of(char out[160], const char *stage, enum what what, const str
     snprintf(out, 160, "%s: %s", stage, alone ? name : titles[what]);
 }
 
-static int figure(struct loom_page *p, const struct curves *seed, int seeds, const char *stage, enum what what,
+static int figure(struct loom_page *p, const struct loom_report_log *seed, int seeds, const char *stage, enum what what,
                   const struct axes *axes, int axis, struct loom_error *e)
 {
     static const char *const files[] = {"loss", "terms", "monitor"};
@@ -267,7 +156,7 @@ static int figure(struct loom_page *p, const struct curves *seed, int seeds, con
     return LOOM_OK;
 }
 
-static int stage_figures(struct loom_page *p, const struct curves *seed, int seeds, const char *stage,
+static int stage_figures(struct loom_page *p, const struct loom_report_log *seed, int seeds, const char *stage,
                          struct loom_error *e)
 {
     const struct axes axes = axes_of(&seed[0], stage);
@@ -277,7 +166,7 @@ static int stage_figures(struct loom_page *p, const struct curves *seed, int see
     return rc == LOOM_OK ? figure(p, seed, seeds, stage, MONITOR, &axes, 0, e) : rc;
 }
 
-static int first_of_stage(const struct curves *c, int i)
+static int first_of_stage(const struct loom_report_log *c, int i)
 {
     for (int k = 0; k < i; k++)
         if (strcmp(c->at[k].stage, c->at[i].stage) == 0)
@@ -287,10 +176,10 @@ static int first_of_stage(const struct curves *c, int i)
 
 int loom_report_curves(struct loom_page *p, struct loom_error *e)
 {
-    struct curves seed[LOOM_REPORT_SEEDS] = {{NULL, 0}};
+    struct loom_report_log seed[LOOM_REPORT_SEEDS] = {{.n = 0}};
     int seeds = p->seeds > 0 ? p->seeds : 1, rc = LOOM_OK;
     for (int k = 0; k < seeds && rc == LOOM_OK; k++)
-        rc = read_log(&seed[k], p->seeds > 0 ? p->seed[k] : p->run, e);
+        rc = loom_report_log_read(&seed[k], p->seeds > 0 ? p->seed[k] : p->run, 0, e);
     if (rc == LOOM_OK && seed[0].n > 0)
         loom_str_add(&p->html, "<h2>Training</h2>\n<div class=grid>\n");
     for (int i = 0; i < seed[0].n && rc == LOOM_OK; i++)
@@ -299,6 +188,6 @@ int loom_report_curves(struct loom_page *p, struct loom_error *e)
     if (rc == LOOM_OK && seed[0].n > 0)
         loom_str_add(&p->html, "</div>\n");
     for (int k = 0; k < seeds; k++)
-        curves_release(&seed[k]);
+        loom_report_log_release(&seed[k]);
     return rc;
 }

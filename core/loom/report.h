@@ -7,9 +7,9 @@
 
 struct loom_report_spec {
     uint32_t size;          /* sizeof(struct loom_report_spec) */
-    int runs;               /* 1 = report on one run; more = the same with a comparison in front */
+    int runs;               /* 1 = report on one run; more = they are compared */
     const char *const *run; /* [runs] folders of runs */
-    const char *out;        /* the page; NULL = report.html in the first run's folder */
+    const char *out; /* the page; NULL = report.html in the run's folder, of several comparison.html in the first's */
 };
 
 /* Write the page, and every figure's numbers as CSV into the folder `report` beside it. What a run does not have (it

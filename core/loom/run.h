@@ -7,7 +7,7 @@
  *         fprintf(stderr, "%s\n", e.message);
  *
  * A run's folder holds pipeline.cfg (resolved, with the origin of each value), log.jsonl, metrics.json, env.json,
- * status (running, done, stopped or "failed: …"), predictions.h5, report.html,
+ * status (running, done, stopped or "failed: …"), identity.json (what it was tested on), predictions.h5, report.html,
  * checkpoints/STAGE/{last,previous,best}.safetensors, and, with several seeds, one such folder seed-N for each. */
 #ifndef LOOM_RUN_H
 #define LOOM_RUN_H

@@ -13,6 +13,8 @@ const struct loom_option loom_root_options[] = {
     {"seeds", LOOM_OPT_REALS, 0, "", "[0,inf)", NULL,
      "run the whole pipeline once for each of these seeds, in folders seed-N, and report means and intervals over "
      "them"},
+    {"events", LOOM_OPT_BOOL, 0, "false", NULL, NULL,
+     "write losses, their terms, rates and metrics as TensorBoard reads them too: events.out.tfevents.loom"},
     {"threads", LOOM_OPT_INT, 0, "0", "[0,1024]", NULL,
      "workers; 0 = one for each processor; results do not depend on it"},
     {"shards", LOOM_OPT_INT, 0, "8", "[1,1024]", NULL,

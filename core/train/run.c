@@ -2,6 +2,8 @@
 #include "train/run.h"
 
 #include "base/io.h"
+#include "train/events.h"
+#include "train/identity.h"
 #include "train/validate.h"
 
 #include <loom/report.h>
@@ -189,7 +191,11 @@ static int run_stages(struct loom_running *x, struct loom_error *e)
         if (!s->evaluates) {
             code = loom_train(&x->runner, s, NULL, e);
         } else if (!json_object_get(metrics, s->name)) {
-            code = loom_assess(&x->runner, s, NULL, 1, metrics, e);
+            code = loom_events_rewind(&x->dir, s->name, -1, e);
+            if (code == LOOM_OK)
+                code = loom_assess(&x->runner, s, NULL, 1, metrics, e);
+            if (code == LOOM_OK && x->dir.events)
+                code = loom_events_metrics(&x->dir, s->name, json_object_get(metrics, s->name), e);
             if (code == LOOM_OK)
                 code = loom_running_metrics_write(&x->dir, metrics, e);
         }
@@ -274,12 +280,16 @@ int loom_run(const struct loom_run_spec *spec, struct loom_error *e)
         code = dry_run(&x, e);
         goto out;
     }
-    if (code == LOOM_OK && !spec->resume)
+    if (code == LOOM_OK && !spec->resume) {
         code = begin_folder(&x, spec->out, e);
-    else if (code == LOOM_OK)
+        if (code == LOOM_OK)
+            code = loom_identity_write(&x, e);
+    }
+    if (code == LOOM_OK && spec->resume)
         code = loom_rundir_lock(&x.dir, e);
     if (code != LOOM_OK)
         goto out;
+    x.dir.events = loom_opt_bool(x.pipeline.options, "events");
     x.runner.dir = &x.dir;
     x.runner.resuming = spec->resume != NULL;
     tell_folder(spec, &x.dir);

@@ -4,6 +4,7 @@
 #include "base/io.h"
 #include "base/json.h"
 #include "base/threads.h"
+#include "train/events.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -147,7 +148,7 @@ int loom_rundir_log(struct loom_rundir *d, const struct loom_str *line, struct l
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for a line of the log: free some");
     if (dprintf(d->log, "%s\n", line->text) < 0)
         return loom_fail(e, LOOM_EIO, d->path, 0, "log.jsonl cannot be written: %s: make room", strerror(errno));
-    return LOOM_OK;
+    return d->events ? loom_events_log(d, line->text, e) : LOOM_OK;
 }
 
 /* Whether a line stays: whole, and not said by `stage` about a later step. */
@@ -183,6 +184,8 @@ int loom_rundir_log_rewind(struct loom_rundir *d, const char *stage, int64_t ste
         code = loom_file_write(path, kept.text ? kept.text : "", kept.length, e);
     free(bytes);
     loom_str_release(&kept);
+    if (code == LOOM_OK)
+        code = loom_events_rewind(d, stage, step, e);
     return code == LOOM_OK ? open_log(d, e) : code;
 }
 

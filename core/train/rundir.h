@@ -9,8 +9,9 @@ enum { LOOM_PATH = 4096 };
 
 struct loom_rundir {
     char path[LOOM_PATH];
-    int log;  /* log.jsonl, open for appending; -1: none */
-    int lock; /* the folder itself, locked while a process runs in it; -1: not */
+    int log;    /* log.jsonl, open for appending; -1: none */
+    int lock;   /* the folder itself, locked while a process runs in it; -1: not */
+    int events; /* 1: what the log says goes to TensorBoard's file too (train/events.h) */
 };
 #define LOOM_RUNDIR                                                                                                    \
     {                                                                                                                  \
@@ -39,7 +40,7 @@ void loom_rundir_release(struct loom_rundir *d);
 int loom_rundir_path(const struct loom_rundir *d, char out[LOOM_PATH], struct loom_error *e, const char *fmt, ...)
     LOOM_PRINTF(4, 5);
 int loom_rundir_log(struct loom_rundir *d, const struct loom_str *line, struct loom_error *e); /* adds the newline */
-/* Drop from the log what stage `stage` said of steps after `step`, and a line that was cut. */
+/* Drop from the log, and from the events, what stage `stage` said of steps after `step`, and a line that was cut. */
 int loom_rundir_log_rewind(struct loom_rundir *d, const char *stage, int64_t step, struct loom_error *e);
 int loom_rundir_status(const struct loom_rundir *d, const char *text, struct loom_error *e);
 /* origin.json: the file that the pipeline came from, to whose folder names in it are relative. */

@@ -315,9 +315,11 @@ static int log_done(struct trainer *t, int64_t first, struct loom_error *e)
     const struct loom_progress *p = &t->progress;
     struct loom_str *s = &t->line;
     loom_str_reset(s);
-    loom_str_printf(s,
-                    "{\"event\":\"done\",\"stage\":\"%s\",\"step\":%lld,\"windows\":%lld,\"seconds\":%.3f,\"flops\":",
-                    t->s->name, (long long)p->step, (long long)p->windows, p->seconds);
+    loom_str_printf(
+        s,
+        "{\"event\":\"done\",\"stage\":\"%s\",\"step\":%lld,\"windows\":%lld,\"seconds\":%.3f,\"parameters\":%lld,"
+        "\"flops\":",
+        t->s->name, (long long)p->step, (long long)p->windows, p->seconds, (long long)loom_store_parameters(t->store));
     loom_json_real(s, p->step == 0      ? 0
                       : p->step > first ? t->flops * (double)p->step / (double)(p->step - first)
                                         : NAN);

@@ -1,0 +1,566 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A page that compares runs: whether they can be compared, one table of metrics, curves over each other, what differs
+ * in their pipelines, what they took. It is told as an ablation's results are (report_ablation.c), one cell a run. */
+#include "base/hash.h"
+#include "base/io.h"
+#include "config/walk.h"
+#include "eval/metrics.h"
+#include "eval/report.h"
+#include "eval/report_log.h"
+#include "eval/stats.h"
+
+#include <loom/config.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_SEEDS = 64, DRAWS = 2000, SHOWN = 90 };
+static const double confidence = 0.95;
+
+/* One of the runs. */
+struct contender {
+    const char *folder;
+    char name[64];
+    json_t *metrics, *identity, *keys; /* NULL: it has none; keys: path → value of its pipeline */
+    struct loom_report_log log;        /* of all its seeds */
+    char sha256[65];
+};
+
+/* ---- reading ---- */
+
+static void take(void *into, const char *path, const char *value)
+{
+    json_object_set_new(into, path, json_string(value));
+}
+
+/* Stages and objectives are lists, one value each to a walk: their elements are walked under their names. */
+struct prefixed {
+    json_t *into;
+    const char *prefix;
+};
+
+static void take_prefixed(void *payload, const char *path, const char *value)
+{
+    static const char *const lists[] = {"objectives", "lr_scale"};
+    const struct prefixed *p = payload;
+    const char *key = strrchr(path, '.');
+    char name[512];
+    key = key != NULL ? key + 1 : path;
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        if (strcmp(key, lists[i]) == 0 && strchr(value, '{') != NULL)
+            return;
+    /* groups in the element keep the part of the path that is their own */
+    const char *own = strstr(path, ".optimizer."), *lora = strstr(path, ".lora."), *base = strstr(path, ".baselines.");
+    own = own != NULL ? own : lora != NULL ? lora : base;
+    snprintf(name, sizeof name, "%s%s%s", p->prefix, own != NULL ? "" : ".", own != NULL ? own : key);
+    json_object_set_new(p->into, name, json_string(value));
+}
+
+static int take_elements(json_t *into, const struct loom_group *of, const char *list, const char *prefix,
+                         const char *named, struct loom_error *e)
+{
+    int code = LOOM_OK;
+    for (size_t i = 0; i < loom_group_list_count(of, list) && code == LOOM_OK; i++) {
+        const struct loom_group *g = loom_group_list(of, list, i);
+        const char *name = g != NULL ? loom_group_text(g, named) : NULL;
+        char path[256];
+        struct prefixed p = {into, path};
+        snprintf(path, sizeof path, "%.120s.%.100s", prefix, name != NULL ? name : "?");
+        code = loom_group_values(g, take_prefixed, &p, e);
+        if (code == LOOM_OK && strcmp(list, "stages") == 0 && g != NULL)
+            code = take_elements(into, g, "objectives", path, "plugin", e);
+    }
+    return code;
+}
+
+static int read_keys(struct contender *c, const char *path, struct loom_error *e)
+{
+    struct loom_config *config;
+    char *text;
+    size_t size;
+    int code = loom_file_read(&text, &size, path, (size_t)1 << 26, e);
+    if (code != LOOM_OK)
+        return code;
+    code = loom_config_parse(&config, text, path, 0, NULL, e);
+    free(text);
+    if (code != LOOM_OK)
+        return code;
+    c->keys = json_object();
+    code = loom_group_values(loom_config_root(config), take, c->keys, e);
+    json_object_del(c->keys, "stages");
+    json_object_del(c->keys, "name");
+    if (code == LOOM_OK)
+        code = take_elements(c->keys, loom_config_root(config), "stages", "stages", "name", e);
+    loom_config_free(config);
+    return code;
+}
+
+static int sum_of(const json_t *identity, char out[65])
+{
+    struct loom_sha256 sum;
+    char *text = json_dumps(identity, JSON_SORT_KEYS | JSON_COMPACT);
+    if (text == NULL)
+        return LOOM_ENOMEM;
+    loom_sha256_init(&sum);
+    loom_sha256_add(&sum, text, strlen(text));
+    loom_sha256_hex(&sum, out);
+    free(text);
+    return LOOM_OK;
+}
+
+static int read_contender(struct contender *c, struct loom_page *page, const char *folder, struct loom_error *e)
+{
+    char path[LOOM_REPORT_PATH];
+    c->folder = folder;
+    loom_report_name(folder, c->name);
+    int code = loom_report_open(page, folder, e);
+    c->metrics = code == LOOM_OK ? json_incref(page->metrics) : NULL;
+    for (int k = 0; code == LOOM_OK && k < (page->seeds > 0 ? page->seeds : 1); k++)
+        code = loom_report_log_read(&c->log, page->seeds > 0 ? page->seed[k] : folder, k, e);
+    loom_report_close(page);
+    if (code == LOOM_OK && loom_report_path(path, folder, "pipeline.cfg"))
+        code = read_keys(c, path, e);
+    if (code == LOOM_OK && loom_report_path(path, folder, "identity.json") && loom_file_exists(path)) {
+        c->identity = loom_json_load(path, (size_t)1 << 26, e);
+        code = c->identity == NULL ? LOOM_EDATA : sum_of(c->identity, c->sha256);
+    }
+    return code;
+}
+
+static void forget(struct contender *c)
+{
+    json_decref(c->metrics);
+    json_decref(c->identity);
+    json_decref(c->keys);
+    loom_report_log_release(&c->log);
+}
+
+/* ---- warnings ---- */
+
+static const char *value_at(const json_t *of, const char *key)
+{
+    const char *text = json_string_value(json_object_get(of, key));
+    return text != NULL ? text : "not given";
+}
+
+static void shorten(struct loom_str *s, const char *text)
+{
+    char part[SHOWN + 1];
+    size_t n = strlen(text);
+    if (n > SHOWN)
+        for (n = SHOWN; n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80;)
+            n--;
+    snprintf(part, sizeof part, "%.*s", (int)n, text);
+    loom_str_html(s, part);
+    loom_str_add(s, text[n] != '\0' ? "…" : "");
+}
+
+static void one_difference(struct loom_str *s, const struct contender *a, const struct contender *b, const char *key,
+                           int n)
+{
+    loom_str_add(s, n > 0 ? "; " : "");
+    loom_str_html(s, key);
+    loom_str_add(s, " is ");
+    shorten(s, value_at(b->identity, key));
+    loom_str_add(s, ", not ");
+    shorten(s, value_at(a->identity, key));
+}
+
+/* Keys in which b is tested unlike a. */
+static int differences(struct loom_str *s, const struct contender *a, const struct contender *b)
+{
+    const char *key;
+    json_t *x;
+    int n = 0;
+    json_object_foreach(a->identity, key, x)
+    {
+        if (!json_equal(x, json_object_get(b->identity, key)))
+            one_difference(s, a, b, key, n++);
+    }
+    json_object_foreach(b->identity, key, x)
+    {
+        if (json_object_get(a->identity, key) == NULL)
+            one_difference(s, a, b, key, n++);
+    }
+    return n;
+}
+
+/* Are they tested alike? 1, and a line that says so; 0, and what is not. */
+static int verdict(struct loom_str *s, const struct contender *c, int n)
+{
+    int alike = 1;
+    for (int i = 0; i < n; i++) {
+        struct loom_str what = LOOM_STR_INIT;
+        int unknown = c[i].identity == NULL || c[0].identity == NULL;
+        if (unknown || differences(&what, &c[0], &c[i]) > 0) {
+            loom_str_add(s, "<p class=warn><b>Not tested alike:</b> ");
+            loom_str_html(s, c[i].name);
+            loom_str_add(s, " and ");
+            loom_str_html(s, c[0].name);
+            loom_str_add(s, unknown ? ". What one of them was tested on is not known: it has no identity.json, which "
+                                      "runs of earlier versions lack"
+                                    : ". In the former ");
+            loom_str_add(s, what.text != NULL ? what.text : "");
+            loom_str_add(s, ".</p>\n");
+            s->failed |= what.failed;
+            alike = 0;
+        }
+        loom_str_release(&what);
+        if (c[0].identity == NULL)
+            break;
+    }
+    if (alike)
+        loom_str_printf(s,
+                        "<p class=soft>%d runs with the same data, the same splits and the same evaluation (SHA-256 "
+                        "%.12s…), neuroloom %s</p>\n",
+                        n, c[0].sha256, loom_version());
+    return alike;
+}
+
+/* ---- results, as an ablation has them ---- */
+
+static json_t *real(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
+}
+
+static const json_t *metric_of(const struct contender *c, const json_t *m)
+{
+    const json_t *split = json_object_get(json_object_get(c->metrics, json_string_value(json_object_get(m, "stage"))),
+                                          json_string_value(json_object_get(m, "split")));
+    return json_object_get(split, json_string_value(json_object_get(m, "metric")));
+}
+
+static void add_metric(json_t *list, const char *stage, const char *split, const char *metric)
+{
+    char key[400];
+    size_t i;
+    json_t *m;
+    snprintf(key, sizeof key, "%s.%s.%s", stage, split, metric);
+    json_array_foreach(list, i, m)
+    {
+        if (strcmp(json_string_value(json_object_get(m, "key")), key) == 0)
+            return;
+    }
+    char bare[96];
+    snprintf(bare, sizeof bare, "%.*s", (int)strcspn(metric, "."), metric);
+    m = json_object();
+    json_object_set_new(m, "key", json_string(key));
+    json_object_set_new(m, "stage", json_string(stage));
+    json_object_set_new(m, "split", json_string(split));
+    json_object_set_new(m, "metric", json_string(metric));
+    json_object_set_new(m, "rises", json_boolean(loom_metric_rises(bare)));
+    json_array_append_new(list, m);
+}
+
+static json_t *metrics_of(const struct contender *c, int n)
+{
+    json_t *list = json_array(), *splits, *of, *x;
+    const char *stage, *split, *metric;
+    for (int i = 0; i < n; i++)
+        json_object_foreach(c[i].metrics, stage, splits)
+        {
+            json_object_foreach(splits, split, of)
+            {
+                json_object_foreach(of, metric, x)
+                {
+                    if (json_object_get(x, "mean") != NULL)
+                        add_metric(list, stage, split, metric);
+                }
+            }
+        }
+    return list;
+}
+
+/* Means of baselines by name and key. */
+static json_t *baselines_of(const struct contender *c, const json_t *metrics)
+{
+    json_t *out = json_object(), *m, *of;
+    const char *name;
+    size_t i;
+    json_array_foreach(metrics, i, m)
+    {
+        json_t *split = json_object_get(json_object_get(c->metrics, json_string_value(json_object_get(m, "stage"))),
+                                        json_string_value(json_object_get(m, "split")));
+        json_object_foreach(json_object_get(split, "baselines"), name, of)
+        {
+            json_t *mean =
+                json_object_get(json_object_get(of, json_string_value(json_object_get(m, "metric"))), "mean");
+            if (!json_is_number(mean))
+                continue;
+            if (json_object_get(out, name) == NULL)
+                json_object_set_new(out, name, json_object());
+            json_object_set(json_object_get(out, name), json_string_value(json_object_get(m, "key")), mean);
+        }
+    }
+    return out;
+}
+
+/* The first run with the same data, whose baselines stand for both. */
+static int group_of(const struct contender *c, int k)
+{
+    for (int i = 0; i < k; i++)
+        if (c[i].identity != NULL && c[k].identity != NULL && json_equal(c[i].identity, c[k].identity))
+            return i;
+    return k;
+}
+
+static json_t *cell_of(const struct contender *all, int k, const json_t *metrics, const char *from)
+{
+    const struct contender *c = &all[k];
+    json_t *cell = json_object(), *labels = json_array(), *values = json_object(), *m;
+    char href[LOOM_REPORT_PATH];
+    size_t i;
+    json_array_append_new(labels, json_string(c->name));
+    loom_report_relative(href, from, c->folder);
+    json_object_set_new(cell, "labels", labels);
+    json_object_set_new(cell, "label", json_string(c->name));
+    json_object_set_new(cell, "folder", json_string(href));
+    json_object_set_new(cell, "group", json_integer(group_of(all, k)));
+    json_object_set_new(cell, "reference", json_integer(group_of(all, k)));
+    json_object_set_new(cell, "sha256", json_string(c->sha256));
+    json_object_set_new(cell, "parameters", real(c->log.parameters));
+    json_array_foreach(metrics, i, m)
+    {
+        const json_t *x = metric_of(c, m), *interval = json_object_get(x, "interval");
+        json_t *v = json_object();
+        const json_t *mean = json_object_get(x, "mean"), *low = json_array_get(interval, 0),
+                     *high = json_array_get(interval, 1);
+        if (json_is_number(low) && json_is_number(high)) {
+            json_object_set_new(v, "low", real(json_number_value(low)));
+            json_object_set_new(v, "high", real(json_number_value(high)));
+        }
+        json_object_set_new(v, "mean", real(json_is_number(mean) ? json_number_value(mean) : NAN));
+        if (json_is_array(json_object_get(x, "seeds")))
+            json_object_set(v, "seeds", json_object_get(x, "seeds"));
+        json_object_set_new(values, json_string_value(json_object_get(m, "key")), v);
+    }
+    json_object_set_new(cell, "metrics", values);
+    json_object_set_new(cell, "baselines", baselines_of(c, metrics));
+    json_object_set_new(cell, "compute",
+                        json_pack("{s:o,s:o,s:o}", "steps", real(c->log.steps), "seconds", real(c->log.seconds),
+                                  "flops", real(c->log.flops)));
+    return cell;
+}
+
+/* ---- paired comparisons, where all runs had the same seeds ---- */
+
+static int same_seeds(const struct contender *c, int n)
+{
+    const json_t *seeds = json_object_get(c[0].keys, "seeds");
+    for (int i = 0; i < n; i++)
+        if (seeds == NULL || !json_equal(seeds, json_object_get(c[i].keys, "seeds")))
+            return 0;
+    return 1;
+}
+
+static int values_of(const struct contender *c, const json_t *m, double *out)
+{
+    const json_t *seeds = json_object_get(metric_of(c, m), "seeds"), *x;
+    size_t i;
+    json_array_foreach(seeds, i, x)
+    {
+        if (i < MOST_SEEDS)
+            out[i] = json_is_number(x) ? json_number_value(x) : NAN;
+    }
+    return (int)(json_array_size(seeds) < MOST_SEEDS ? json_array_size(seeds) : MOST_SEEDS);
+}
+
+static int compare(json_t *into, const struct contender *c, int n, const json_t *m, struct loom_error *e)
+{
+    double *p = calloc((size_t)n + 1, sizeof *p), *holm = calloc((size_t)n + 1, sizeof *holm);
+    double a[MOST_SEEDS], b[MOST_SEEDS];
+    size_t first = json_array_size(into);
+    int seeds = values_of(&c[0], m, b), code = p != NULL && holm != NULL ? LOOM_OK : LOOM_ENOMEM, pairs = 0;
+    for (int k = 1; k < n && code == LOOM_OK; k++) {
+        struct loom_paired x;
+        if (values_of(&c[k], m, a) != seeds || seeds < 2)
+            continue;
+        code = loom_paired_compare(&x, a, b, seeds, confidence, DRAWS, 1, e);
+        if (code != LOOM_OK)
+            break;
+        p[pairs++] = x.p_sign;
+        json_array_append_new(
+            into, json_pack("{s:O,s:i,s:i,s:o,s:o,s:o,s:I,s:I,s:o}", "metric", json_object_get(m, "key"), "a", k, "b",
+                            0, "difference", real(x.difference), "low", real(x.low), "high", real(x.high), "wins",
+                            (json_int_t)x.wins, "losses", (json_int_t)x.losses, "p_sign", real(x.p_sign)));
+    }
+    if (code == LOOM_OK && pairs > 0)
+        loom_holm(p, pairs, holm);
+    for (int i = 0; i < pairs && code == LOOM_OK; i++)
+        json_object_set_new(json_array_get(into, first + (size_t)i), "p_holm", real(holm[i]));
+    free(p);
+    free(holm);
+    return code;
+}
+
+static int results_of(json_t **out, const struct contender *c, int n, int alike, const char *from, struct loom_error *e)
+{
+    json_t *metrics = metrics_of(c, n), *cells = json_array(), *comparisons = json_array(), *m;
+    int code = LOOM_OK;
+    size_t i;
+    for (int k = 0; k < n; k++)
+        json_array_append_new(cells, cell_of(c, k, metrics, from));
+    json_array_foreach(metrics, i, m)
+    {
+        if (alike && same_seeds(c, n) && code == LOOM_OK)
+            code = compare(comparisons, c, n, m, e);
+    }
+    *out = json_pack("{s:[{s:s}],s:f,s:o,s:o,s:o,s:[]}", "axes", "name", "run", "confidence", confidence, "metrics",
+                     metrics, "cells", cells, "comparisons", comparisons, "seeds");
+    if (*out != NULL && code == LOOM_OK && same_seeds(c, n) && json_array_size(metrics) > 0)
+        json_object_set(*out, "seeds", json_object_get(metric_of(&c[0], json_array_get(metrics, 0)), "seeds"));
+    return *out != NULL ? code : LOOM_ENOMEM;
+}
+
+/* Numbers of the figures: each seed's, or the run's only one. */
+static int metrics_csv(struct loom_page *page, json_t *results, struct loom_error *e)
+{
+    struct loom_str csv = LOOM_STR_INIT;
+    char href[256];
+    json_t *cell, *m;
+    size_t k, i;
+    loom_str_add(&csv, "run,metric,number,value,low,high\n");
+    json_array_foreach(json_object_get(results, "cells"), k, cell)
+    {
+        json_array_foreach(json_object_get(results, "metrics"), i, m)
+        {
+            const char *key = json_string_value(json_object_get(m, "key"));
+            const json_t *x = json_object_get(json_object_get(cell, "metrics"), key),
+                         *seeds = json_object_get(x, "seeds");
+            for (size_t n = 0; n < (seeds != NULL ? json_array_size(seeds) : 1); n++) {
+                loom_report_csv_text(&csv, json_string_value(json_object_get(cell, "label")));
+                loom_str_printf(&csv, ",%s,%d", key, (int)n + 1);
+                const json_t *cells[] = {seeds != NULL ? json_array_get(seeds, n) : json_object_get(x, "mean"),
+                                         json_object_get(x, "low"), json_object_get(x, "high")};
+                for (int j = 0; j < 3; j++)
+                    loom_str_printf(&csv, json_is_number(cells[j]) ? ",%.9g" : ",", json_number_value(cells[j]));
+                loom_str_add(&csv, "\n");
+            }
+        }
+    }
+    int code = loom_report_csv(page, "runs-metrics", &csv, href, e);
+    if (code == LOOM_OK)
+        json_object_set_new(results, "csv", json_string(href));
+    loom_str_release(&csv);
+    return code;
+}
+
+/* ---- what differs in their pipelines ---- */
+
+static int differs(const struct contender *c, int n, const char *key)
+{
+    for (int i = 1; i < n; i++) {
+        const json_t *a = json_object_get(c[0].keys, key), *b = json_object_get(c[i].keys, key);
+        if ((a == NULL) != (b == NULL) || (a != NULL && !json_equal(a, b)))
+            return 1;
+    }
+    return 0;
+}
+
+static int seen_before(const struct contender *c, int i, const char *key)
+{
+    for (int k = 0; k < i; k++)
+        if (json_object_get(c[k].keys, key) != NULL)
+            return 1;
+    return 0;
+}
+
+static void key_row(struct loom_str *s, const struct contender *c, int n, const char *key)
+{
+    loom_str_add(s, "<tr><td class=text>");
+    loom_str_html(s, key);
+    loom_str_add(s, "</td>");
+    for (int i = 0; i < n; i++) {
+        const char *value = json_string_value(json_object_get(c[i].keys, key));
+        loom_str_add(s, "<td class=text>");
+        shorten(s, value != NULL ? value : "–");
+        loom_str_add(s, "</td>");
+    }
+    loom_str_add(s, "</tr>\n");
+}
+
+static void key_table(struct loom_str *s, const struct contender *c, int n, int *tables)
+{
+    struct loom_str rows = LOOM_STR_INIT;
+    int same = 0, other = 0;
+    for (int i = 0; i < n; i++) {
+        const char *key;
+        json_t *x;
+        json_object_foreach(c[i].keys, key, x)
+        {
+            if (seen_before(c, i, key))
+                continue;
+            int unlike = differs(c, n, key);
+            same += !unlike;
+            other += unlike;
+            if (unlike)
+                key_row(&rows, c, n, key);
+        }
+    }
+    loom_str_add(s, "<h2>What differs</h2>\n");
+    if (other == 0) {
+        loom_str_printf(s, "<p>Nothing: all %d keys of their pipelines have the same values.</p>\n", same);
+        return;
+    }
+    loom_str_printf(s,
+                    "<div class=scroll><table class=paper><caption><b>Table %d.</b> Keys of the pipelines that have "
+                    "not the same value in all runs; %d others have. –: the part has no such key.</caption><thead><tr>"
+                    "<th class=text>key</th>",
+                    ++*tables, same);
+    for (int i = 0; i < n; i++) {
+        loom_str_add(s, "<th class=text>");
+        loom_str_html(s, c[i].name);
+        loom_str_add(s, "</th>");
+    }
+    loom_str_add(s, "</tr></thead><tbody>\n");
+    loom_str_add(s, rows.text != NULL ? rows.text : "");
+    loom_str_add(s, "</tbody></table></div>\n");
+    s->failed |= rows.failed;
+    loom_str_release(&rows);
+}
+
+/* ---- the page ---- */
+
+static int write_body(struct loom_page *page, const struct contender *c, int n, struct loom_error *e)
+{
+    const struct loom_report_log *log[LOOM_REPORT_RUNS];
+    const char *name[LOOM_REPORT_RUNS];
+    json_t *results = NULL;
+    int tables = 0;
+    loom_str_printf(&page->html, "<h1>%d runs</h1>\n", n);
+    int alike = verdict(&page->html, c, n), code = results_of(&results, c, n, alike, page->folder, e);
+    for (int i = 0; i < n; i++) {
+        log[i] = &c[i].log;
+        name[i] = c[i].name;
+    }
+    if (code == LOOM_OK)
+        code = metrics_csv(page, results, e);
+    if (code == LOOM_OK && json_array_size(json_object_get(results, "metrics")) > 0)
+        loom_report_results(&page->html, results, &tables);
+    if (code == LOOM_OK)
+        code = loom_report_overlay(page, log, name, n, e);
+    if (code == LOOM_OK) {
+        key_table(&page->html, c, n, &tables);
+        loom_report_compute(&page->html, results, &tables);
+    }
+    json_decref(results);
+    return code;
+}
+
+int loom_report_compare(struct loom_page *page, const char *const *run, int runs, struct loom_error *e)
+{
+    struct contender *c = calloc((size_t)runs + 1, sizeof *c);
+    int code = c != NULL ? LOOM_OK : LOOM_ENOMEM;
+    if (runs > LOOM_REPORT_RUNS)
+        code = loom_fail(e, LOOM_EINVAL, NULL, 0, "more than %d runs are no comparison; name fewer", LOOM_REPORT_RUNS);
+    for (int i = 0; i < runs && code == LOOM_OK; i++)
+        code = read_contender(&c[i], page, run[i], e);
+    if (code == LOOM_OK)
+        code = write_body(page, c, runs, e);
+    for (int i = 0; c != NULL && i < runs; i++)
+        forget(&c[i]);
+    free(c);
+    return code == LOOM_ENOMEM ? loom_fail(e, code, NULL, 0, "no memory for a comparison; free some") : code;
+}
