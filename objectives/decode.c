@@ -135,14 +135,16 @@ static int decode_plan(const void *self, const struct loom_rows *full, struct lo
 {
     const struct decode *d = self;
     int modality = loom_plan_modality(p, d->target), view;
-    uint8_t *ask = loom_plan_alloc(p, (size_t)full->elems + 1);
+    uint8_t *ask = loom_plan_alloc(p, (size_t)full->elems + 1), *how = loom_plan_alloc(p, (size_t)full->elems + 1);
     int *kept = loom_plan_alloc(p, sizeof(*kept));
     loom_real *weight;
-    if (!ask || !kept)
+    if (!ask || !how || !kept)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory to plan; use a smaller batch");
     for (int32_t r = 0; r < full->rows; r++)
-        if (full->modality[r] == modality)
+        if (full->modality[r] == modality) {
             memset(ask + full->first_elem[r], 1, (size_t)(full->first_elem[r + 1] - full->first_elem[r]));
+            memset(how + full->first_elem[r], LOOM_DROP, (size_t)(full->first_elem[r + 1] - full->first_elem[r]));
+        }
     int status = find_weights(d, full, p, modality, &weight, e);
     if (status != LOOM_OK)
         return status;
@@ -151,6 +153,7 @@ static int decode_plan(const void *self, const struct loom_rows *full, struct lo
     } else {
         struct loom_view_spec spec = LOOM_VIEW_SPEC;
         spec.ask = ask;
+        spec.how = how; /* a signal that is seen elsewhere is not seen where it is decoded */
         spec.weight = weight;
         spec.causal = d->causal;
         view = loom_plan_view(p, full, &spec, e);

@@ -2,7 +2,8 @@
 /* Training of a tokenizer that quantises (loom/codes.h): content goes through its codes and back (VQ-VAE, van den Oord
  * et al. 2017). The backbone has no part in it.
  *
- *     loss = cost of what came back, above the least possible + commitment × |vector − its code|² */
+ *     loss = cost of what came back, above the least possible + what else the tokenizer rebuilds of rows
+ *          + commitment × |vector − its code|² */
 #include <loom/codes.h>
 #include <loom/plugin.h>
 
@@ -71,6 +72,8 @@ static void quantize_build(const void *self, struct loom_build *b, const struct 
     struct loom_graph *g = loom_build_graph(b);
     loom_emit(b, "quantize.rebuild", loom_nll(b, v, r.params, q->modality), scale, 0);
     loom_emit(b, "quantize.rebuild", loom_sum(g, loom_constant(g, 1, &one, -r.least)), scale, 0);
+    if (r.further)
+        loom_emit(b, "quantize.further", r.further, rows > 0.0 ? weight / rows : 0.0, 0);
     loom_emit(b, "quantize.commitment", r.commitment, rows > 0.0 ? weight * commitment / rows : 0.0, 0);
 }
 
@@ -78,7 +81,7 @@ static const struct loom_option options[] = {
     {"modality", LOOM_OPT_STRING, 0, "spikes", NULL, NULL, "whose tokenizer is trained"},
     {"commitment", LOOM_OPT_REAL, LOOM_OPT_LIVE, "0.25", "[0,inf)", NULL,
      "weight of the squared distance of a row's vector to its code"},
-    {"weight", LOOM_OPT_REAL, LOOM_OPT_LIVE, "1.0", "[0,inf)", NULL, "of both terms in the loss"},
+    {"weight", LOOM_OPT_REAL, LOOM_OPT_LIVE, "1.0", "[0,inf)", NULL, "of all terms in the loss"},
     {0}};
 
 static const struct loom_objective table = {.part = {.size = sizeof(struct loom_objective),

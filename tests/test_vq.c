@@ -7,6 +7,7 @@
 #include <loom/rng.h>
 
 #include "../tokenizers/vq_book.h"
+#include "../tokenizers/vq_ops.h"
 #include "golden/vq_book.h"
 
 /* ---- books ---- */
@@ -382,6 +383,78 @@ START_TEST(untrained_is_named)
 }
 END_TEST
 
+/* ---- signals ---- */
+
+/* A cosine of three turns and a constant, by hand: amplitudes at 0 and 3, the cosine's phase, and nothing elsewhere. */
+START_TEST(spectrum_of_a_cosine)
+{
+    enum { N = 20, BINS = N / 2 + 1 };
+    loom_real x[2 * N];
+    struct loom_graph *g;
+    struct loom_error e = {0};
+    for (int i = 0; i < N; i++) {
+        x[i] = (loom_real)(0.5 + 2.0 * cos(2.0 * M_PI * 3.0 * i / N + 0.7));
+        x[N + i] = 0;
+    }
+    ck_ok(loom_graph_new(&g, (size_t)16 << 20, &e), &e);
+    struct loom_node *in = loom_input(g, LOOM_REAL, 2, (const int64_t[]){2, N}, x);
+    struct loom_node *wrapped = vq_spectrum(g, in, VQ_WRAPPED), *both = vq_spectrum(g, in, VQ_SINCOS);
+    loom_graph_forward(g);
+    const loom_real *w = loom_node_host(wrapped), *s = loom_node_host(both);
+    for (int k = 0; k < BINS; k++) {
+        ck_near(w[k], (k == 0 ? 0.5 * N : k == 3 ? N : 0.0) / sqrt(N), 1e-5);
+        ck_near(s[k], (double)w[k], 1e-6);
+    }
+    ck_near(w[BINS + 3], 0.7 * sqrt(3.0) / M_PI, 1e-5);
+    ck_near(s[BINS + 3], cos(0.7), 1e-5);
+    ck_near(s[2 * BINS + 3], sin(0.7), 1e-5);
+    for (int k = 0; k < 2 * BINS; k++)
+        ck_assert(w[2 * BINS + k] == 0);
+    loom_graph_free(g);
+}
+END_TEST
+
+#define SIGNAL                                                                                                         \
+    SIM_DATA "modalities: { handVel: { plugin = \"vq-signal\"; patch_samples = 6; codes = 16; code_width = 6;"         \
+             " hidden = 24; dropout = 0.0; }; }; backbone: { plugin = \"vit\"; width = 16; depth = 1; heads = 2; };"   \
+             " objectives: ( { plugin = \"quantize\"; modality = \"handVel\"; } );"
+
+/* Patches hold the recording's samples; deviations are the train split's; codes bring samples and spectra back. */
+START_TEST(signals_have_codes)
+{
+    struct simworld w;
+    simworld_open(&w, SIGNAL);
+    ck_assert(fit(&w) >= 3);
+    const struct loom_rows *full = loom_shard_rows(w.shard), *ask = &loom_shard_view(w.shard, 0)->ask[0];
+    double n = 0, sum = 0, square = 0, first = 0, last = 0, further = 0;
+    for (int32_t r = 0; r < full->rows; r++) {
+        ck_assert(full->axis[1][r] == r % 2 && full->first_elem[r + 1] - full->first_elem[r] <= 6);
+        for (int32_t i = full->first_elem[r]; i < full->first_elem[r + 1] && r % 2 == 0; i++) {
+            n += ask->weight[i] != 0;
+            sum += ask->weight[i] == 0 ? 0 : (double)full->value[i];
+            square += ask->weight[i] == 0 ? 0 : (double)full->value[i] * (double)full->value[i];
+        }
+    }
+    sum /= n;
+    square /= n;
+    ck_near(state(&w, "tokenizer.handVel.mean", NULL)[0], sum, 1e-4 * sqrt(square));
+    ck_near(state(&w, "tokenizer.handVel.deviation", NULL)[0], sqrt(square - sum * sum), 1e-4 * sqrt(square));
+    for (int i = 0; i < 150; i++) {
+        simworld_pass(&w, w.windows.sample, w.windows.n, LOOM_STEP, (uint64_t)i);
+        last = simworld_term(&w, "quantize.rebuild");
+        first = i == 0 ? last : first;
+        further = i == 0 ? simworld_term(&w, "quantize.further") : further;
+        for (int64_t k = 0; k < w.store->size[LOOM_LIFE_PARAM]; k++)
+            w.store->param[k] -= (loom_real)0.02 * w.block.grad[k] / (loom_real)(1e-3 + fabs((double)w.block.grad[k]));
+        ck_ok(loom_model_update(w.model, w.block.sum, 0, 0, &w.e), &w.e);
+    }
+    ck_assert_msg(first > 0.7 && first < 1.5 && last < 0.35 * first, "%g, %g", first, last);
+    ck_assert(simworld_term(&w, "quantize.further") < 0.9 * further);
+    ck_assert(state(&w, "tokenizer.handVel.vq.health", NULL)[1] > 4);
+    simworld_close(&w);
+}
+END_TEST
+
 /* ---- asking for codes ---- */
 
 static int32_t rows_in(const struct loom_view *v)
@@ -486,6 +559,8 @@ int main(void)
                                   levels,
                                   collapse_is_named,
                                   untrained_is_named,
+                                  spectrum_of_a_cosine,
+                                  signals_have_codes,
                                   mask_and_complement,
                                   teacher_is_frozen,
                                   two_levels_two_labels,

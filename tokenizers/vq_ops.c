@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vq_ops.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Largest x·e − |e|²/2, the first of equals. */
@@ -115,4 +116,70 @@ struct loom_node *vq_sums(struct loom_graph *g, struct loom_node *code, struct l
                           int32_t codes)
 {
     return loom_apply(g, &vq_sums_op, 3, (struct loom_node *[]){code, x, weight}, &codes, sizeof(codes));
+}
+
+/* ---- spectra ---- */
+
+static int spectrum_infer(const struct loom_node *n, struct loom_shape *out, struct loom_error *e)
+{
+    const struct loom_node *x = loom_node_input(n, 0);
+    (void)e;
+    *out = (struct loom_shape){
+        .dtype = LOOM_REAL,
+        .rank = 2,
+        .dim = {loom_node_dim(x, 0), (loom_node_dim(x, 1) / 2 + 1) * (1 + *(const int32_t *)loom_node_attr(n))}};
+    return LOOM_OK;
+}
+
+static size_t spectrum_scratch(const struct loom_node *n)
+{
+    return (size_t)loom_node_dim(loom_node_input(n, 0), 1) * 2 * sizeof(double) + 64;
+}
+
+static void put_phase(loom_real *out, int64_t bins, int64_t k, int32_t phase, double re, double im, double size)
+{
+    if (phase == VQ_WRAPPED)
+        out[bins + k] = (loom_real)(size > 1e-6 ? atan2(im, re) * sqrt(3.0) / M_PI : 0.0);
+    if (phase == VQ_SINCOS) {
+        out[bins + k] = (loom_real)(size > 1e-6 ? re / size : 0.0);
+        out[2 * bins + k] = (loom_real)(size > 1e-6 ? im / size : 0.0);
+    }
+}
+
+/* Sums over a table of one turn: patches are of a few hundred samples. */
+static void spectrum_forward(const struct loom_node *n, void *scratch)
+{
+    const struct loom_node *in = loom_node_input(n, 0);
+    const int64_t rows = loom_node_dim(in, 0), samples = loom_node_dim(in, 1), bins = samples / 2 + 1;
+    const int32_t phase = *(const int32_t *)loom_node_attr(n);
+    const loom_real *x = loom_node_host(in);
+    loom_real *out = loom_node_out(n);
+    double *cosine = scratch, *sine = cosine + samples;
+    for (int64_t i = 0; i < samples; i++) {
+        cosine[i] = cos(2.0 * M_PI * (double)i / (double)samples);
+        sine[i] = sin(2.0 * M_PI * (double)i / (double)samples);
+    }
+    for (int64_t r = 0; r < rows; r++, x += samples, out += bins * (1 + phase))
+        for (int64_t k = 0; k < bins; k++) {
+            double re = 0.0, im = 0.0;
+            for (int64_t i = 0, at = 0; i < samples; i++, at = at + k >= samples ? at + k - samples : at + k) {
+                re += (double)x[i] * cosine[at];
+                im -= (double)x[i] * sine[at];
+            }
+            const double size = sqrt(re * re + im * im);
+            out[k] = (loom_real)(size / sqrt((double)samples));
+            put_phase(out, bins, k, phase, re, im, size);
+        }
+}
+
+const struct loom_op vq_spectrum_op = {.size = sizeof(struct loom_op),
+                                       .row_local = 1,
+                                       .name = "spectrum",
+                                       .infer = spectrum_infer,
+                                       .scratch = spectrum_scratch,
+                                       .forward = spectrum_forward};
+
+struct loom_node *vq_spectrum(struct loom_graph *g, struct loom_node *x, int32_t phase)
+{
+    return loom_apply(g, &vq_spectrum_op, 1, &x, &phase, sizeof(phase));
 }

@@ -17,6 +17,8 @@ struct loom_rebuilt {
     struct loom_node *params;     /* [E, params] of the modality's likelihood */
     struct loom_node *commitment; /* F64 [1]: Σ over rows of the mean squared distance of a row's vector to its code */
     double least;                 /* what the likelihood costs at least (params at the targets themselves) */
+    struct loom_node *further;    /* F64 [1]: Σ over rows of the cost of what else comes back of them, their spectrum
+                                     say; NULL = nothing */
 };
 
 struct loom_codes {

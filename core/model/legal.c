@@ -67,6 +67,10 @@ static uint64_t offers_of(const struct loom_model *m)
         offers |= LOOM_BEHAVIOR; /* loom_setup_behavior has refused what no recording has */
     if (spikes)
         offers |= spikes->at.traits.offers;
+    for (int i = 0; i < m->modalities; i++) /* an objective says whose: a modality without them is refused by name */
+        offers |= m->modality[i].at.traits.offers & LOOM_CODES;
+    if (!spikes && m->modalities > 0) /* signals alone: what is first in the pipeline stands for spikes */
+        offers |= m->modality[0].at.traits.offers;
     /* A promise of objectives holds when every one of them gives it. */
     uint64_t promise = LOOM_KEEPS_ROWS | LOOM_FITS_SHARD;
     for (int i = 0; i < m->objectives; i++)

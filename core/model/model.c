@@ -39,7 +39,7 @@ static int create(struct loom_model *m, struct loom_instance *at, uint32_t kind,
     if (status != LOOM_OK)
         return status;
     struct loom_setup setup = {.options = at->options, .catalog = m->catalog, .seed = m->seed, .modality = modality};
-    if (kind == LOOM_OBJECTIVE) {
+    if (kind == LOOM_OBJECTIVE || kind == LOOM_TOKENIZER) {
         setup.behavior = want_behavior;
         setup.owner = m;
     }
