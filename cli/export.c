@@ -10,6 +10,7 @@
 static const char usage[] =
     "usage: loom export RUN [--rates] [--predictions] [--format h5|npz|safetensors] [--out FILE] [KEY=VALUE …]\n"
     "       loom export RUN --nlb [--dataset NAME] [--out FILE] [KEY=VALUE …]\n"
+    "       loom export FILE.nwb --targets --dataset NAME [--bin-ms 5|20] [--eval val|test] [--inputs] [--out FILE]\n"
     "\n"
     "Evaluates a finished run's model and writes what it answers as named arrays, with axes and units.\n"
     "  --rates          expected spikes of every unit at every bin, of held-out units and bins to come too;\n"
@@ -20,7 +21,10 @@ static const char usage[] =
     "                   split (valid, where there is no test); a file that is there keeps other datasets\n"
     "  --dataset NAME   mc_maze, mc_rtt, area2_bump, dmfc_rsg, mc_maze_large, _medium or _small; by default\n"
     "                   the pipeline's data.nlb\n"
-    "  --out FILE       default: export.h5, or submission.h5, in the folder of the run\n"
+    "  --targets        what such submissions are scored against, made of the benchmark's file: held-out spikes,\n"
+    "                   behaviour, histograms; --bin-ms 5 by default; --eval says which trials are scored: val\n"
+    "                   (the default) with train trained on, or test with both; --inputs adds what a model sees\n"
+    "  --out FILE       default: export.h5, or submission.h5, in the folder of the run; targets.h5 here\n"
     "  --stage NAME     evaluation stage that says whose weights and which splits; default: the first\n"
     "  --split NAME     this split instead of the stage's own: train, valid or test\n"
     "  --threads N      threads\n"
@@ -55,10 +59,22 @@ static int export_run(struct loom_export_spec *spec, const char *format)
     return 0;
 }
 
+static int export_targets(struct loom_nlb_target_spec *spec)
+{
+    struct loom_error e = {0};
+    if (!spec->out)
+        spec->out = "targets.h5";
+    if (loom_nlb_target_file(spec, &e) != LOOM_OK)
+        return loom_report_error("loom export", &e);
+    printf("%s\n", spec->out);
+    return 0;
+}
+
 int loom_cmd_export(int argc, char **argv)
 {
+    struct loom_nlb_target_spec target = {.size = sizeof target};
     struct loom_export_spec spec = {.size = sizeof spec};
-    int rates = 0, predictions = 0;
+    int rates = 0, predictions = 0, targets = 0;
     const char *format = NULL;
     const struct loom_word words[] = {{"--rates", .flag = &rates},
                                       {"--predictions", .flag = &predictions},
@@ -68,17 +84,28 @@ int loom_cmd_export(int argc, char **argv)
                                       {"--out", .text = &spec.out},
                                       {"--stage", .text = &spec.stage},
                                       {"--split", .text = &spec.split},
+                                      {"--targets", .flag = &targets},
+                                      {"--bin-ms", .count = &target.bin_ms},
+                                      {"--eval", .text = &target.eval},
+                                      {"--inputs", .flag = &target.inputs},
                                       {"--threads", .count = &spec.threads},
                                       {"--plugin-path", .text = &spec.plugin_path},
                                       {.name = NULL}};
     struct loom_line l = {.command = "loom export", .usage = usage, .words = words, .most = 1, .assigns = 1};
     int code = loom_line_read(&l, argc, argv);
     if (code < 0 && l.operands == 0)
-        code = loom_line_refuse(&l, "name the folder of a run");
+        code = loom_line_refuse(&l, "name the folder of a run, or a file to make targets of");
     if (code < 0 && format && format_of(format) < 0)
         code = loom_line_refuse(&l, "there is no format '%s': write h5, npz or safetensors", format);
     if (code < 0 && spec.nlb && (rates || predictions || format))
         code = loom_line_refuse(&l, "a submission holds rates and is HDF5: leave out --rates, --predictions, --format");
+    if (code < 0 && targets) {
+        target.file = l.operand[0];
+        target.dataset = spec.dataset;
+        target.out = spec.out;
+        target.plugin_path = spec.plugin_path;
+        code = export_targets(&target);
+    }
     if (code < 0) {
         spec.run = l.operand[0];
         spec.what = (rates || !predictions ? LOOM_EXPORT_RATES : 0) | (predictions ? LOOM_EXPORT_PREDICTIONS : 0);

@@ -169,7 +169,10 @@ START_TEST(grid_of_overlapping_trials)
     ck_ok(loom_grid_init(&g, &p, 0, &error), &error);
     ck_assert(g.rows == 3 && g.trials == 0);
     struct loom_arrays a = {0};
-    ck_fails(loom_export_submission(&a, &g, "mc_maze", "eval", &error), LOOM_EDATA, &error, "one length");
+    ck_fails(loom_export_submission(&a, &g, 1, "mc_maze", "eval", &error), LOOM_EDATA, &error,
+             "trial 1 has no rate at bin 1 of unit 0");
+    g.trial[0] = -1;
+    ck_fails(loom_export_submission(&a, &g, 1, "mc_maze", "eval", &error), LOOM_EDATA, &error, "no trials");
     loom_grid_release(&g);
     loom_arrays_release(&a);
     loom_predictions_release(&p);

@@ -11,8 +11,9 @@
  * A *span* is a stretch of one recording that belongs to one split and was observed without a gap. Spans of different
  * splits never overlap. A window reads spikes and series of its span alone, lags included, so nothing of one split can
  * reach another. A fixed window lies wholly inside its span; a trial window keeps its nominal length, and bins that
- * stick out of the span (not recorded, or another split's time) read 0 with held = 2. The span of a trial reaches half
- * way to its neighbours, so that lagged behaviour is at hand at the trial's edges. */
+ * stick out of the span (not recorded, or another split's time) read 0 with held = 2. Where bins lie on the clock, a
+ * bin counts as inside where its first millisecond is; what it would read beyond the span is not read. The span of a
+ * trial reaches half way to its neighbours, so that lagged behaviour is at hand at the trial's edges. */
 #ifndef LOOM_DATA_CATALOG_H
 #define LOOM_DATA_CATALOG_H
 
@@ -56,6 +57,9 @@ struct loom_data_spec {
     double window_s, stride_s;
     const char *align;
     double pre_s, post_s; /* post_s < 0: until the trial's stop */
+    int clock;            /* 1: bins of trial windows lie on multiples of bin_s of the recording's clock */
+    double jitter_s, jitter_until_s;
+    const char *jitter_column;
     double forward_s;
     double held_out;
     int64_t held_out_seed;
@@ -71,7 +75,8 @@ struct loom_data_spec {
 };
 #define LOOM_DATA_SPEC                                                                                                 \
     {                                                                                                                  \
-        .window_s = 1.0, .align = "", .post_s = -1.0, .held_out_file = 1, .invalid = "invalid_times", .split = {       \
+        .window_s = 1.0, .align = "", .jitter_column = "", .post_s = -1.0, .held_out_file = 1,                         \
+        .invalid = "invalid_times", .split = {                                                                         \
             .fraction = {0.7, 0.1, 0.2},                                                                               \
             .blocks = 1,                                                                                               \
             .table = "trials",                                                                                         \

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The `data:` group of a pipeline file: its options, its files, its source, and the catalogue they make. */
 #include "config/tree.h"
+#include "data/nlb_sets.h"
 #include "data/spans.h"
 #include "plugin/registry.h"
 
@@ -29,6 +30,20 @@ const struct loom_option loom_data_options[] = {
     {"pre_ms", LOOM_OPT_REAL, 0, "0.0", NULL, "ms", "Trial windows: begin this long before the event."},
     {"post_ms", LOOM_OPT_REAL, 0, "-1.0", "[-1,inf)", "ms",
      "Trial windows: end this long after the event; -1 = at the trial's stop."},
+    {"bins", LOOM_OPT_STRING, 0, "event", "event|clock", NULL,
+     "Trial windows: bins are laid from the event, or lie on multiples of bin_ms of the recording's clock, from the "
+     "first "
+     "one in the window; there a bin counts as observed where its first millisecond is."},
+    {"jitter_ms", LOOM_OPT_REAL, 0, "0.0", "[0,inf)", "ms",
+     "Trial windows of train and valid: each lies later by a random number of bins, up to this; the same in every run. "
+     "The draws are numpy's with seed 0, by the table's rows, begun anew for each split."},
+    {"jitter_column", LOOM_OPT_STRING, 0, "", NULL, NULL,
+     "With jitter_ms: numeric column, in ms, that limits it for each trial."},
+    {"jitter_until_ms", LOOM_OPT_REAL, 0, "0.0", "[0,inf)", "ms",
+     "With jitter_column: no trial lies later by more than this less the column's value."},
+    {"nlb", LOOM_OPT_STRING, 0, "", NULL, NULL,
+     "Dataset of the Neural Latents Benchmark (mc_maze, mc_rtt, area2_bump, dmfc_rsg, mc_maze_large, mc_maze_medium, "
+     "mc_maze_small): keys of this group that are not written get what its preparation does."},
     {"forward_ms", LOOM_OPT_REAL, 0, "0.0", "[0,inf)", "ms",
      "Further time at the end of each window that is asked about and never seen."},
     {"held_out", LOOM_OPT_REAL, 0, "0.0", "[0,1)", NULL,
@@ -156,6 +171,10 @@ int loom_data_spec_read(struct loom_data_spec *out, const struct loom_options *d
         .align = loom_opt_string(data, "align"),
         .pre_s = loom_opt_real(data, "pre_ms") * 1e-3,
         .post_s = loom_opt_real(data, "post_ms") * 1e-3,
+        .clock = loom_opt_is(data, "bins", "clock"),
+        .jitter_s = loom_opt_real(data, "jitter_ms") * 1e-3,
+        .jitter_until_s = loom_opt_real(data, "jitter_until_ms") * 1e-3,
+        .jitter_column = loom_opt_string(data, "jitter_column"),
         .forward_s = loom_opt_real(data, "forward_ms") * 1e-3,
         .held_out = loom_opt_real(data, "held_out"),
         .held_out_seed = loom_opt_int(data, "held_out_seed"),
@@ -224,11 +243,14 @@ static const char *const *names_of(struct loom_arena *a, const struct loom_optio
 static int parse_group(struct opening *o, struct loom_registry *registry, struct loom_error *e)
 {
     static const struct loom_option none[] = {{NULL, 0, 0, NULL, NULL, NULL, NULL}};
+    int rc = loom_nlb_set_apply(o->group, e);
+    if (rc != LOOM_OK)
+        return rc;
     const char *id = loom_group_text(o->group, "source");
     if (id == NULL)
         return loom_group_fail(o->group, "source", e, LOOM_ECONFIG,
                                "data needs `source`, the plugin that reads the files: `loom plugins list` shows them");
-    int rc = loom_registry_find(registry, LOOM_SOURCE, id, &o->source, e);
+    rc = loom_registry_find(registry, LOOM_SOURCE, id, &o->source, e);
     if (rc != LOOM_OK)
         return rc;
     o->module = loom_registry_file(registry, o->source);

@@ -202,16 +202,17 @@ static void emit_trials_of_pieces(struct loom_splitter *m)
         }
 }
 
-/* Where windows of trials of different splits overlap, both end half way. What two trials share afterwards they share
- * within one split. Ends only move down and begins only up, so a pair once parted stays parted. */
-static void part_trials(struct loom_trial *t, size_t n)
+/* Where windows of trials of different splits overlap, both end half way; bins to come yield altogether to a trial that
+ * begins there. What two trials share afterwards they share within one split. Ends only move down and begins only up,
+ * so a pair once parted stays parted. */
+static void part_trials(struct loom_trial *t, size_t n, int64_t forward)
 {
     for (size_t i = 0; i < n; i++)
         for (size_t j = i + 1; j < n && t[j].begin < t[i].end; j++) {
             if (t[i].split == t[j].split || t[j].low >= t[i].high)
                 continue;
             int64_t top = t[i].high < t[j].high ? t[i].high : t[j].high;
-            int64_t middle = t[j].low + (top - t[j].low) / 2;
+            int64_t middle = t[j].low >= t[i].end - forward ? t[j].low : t[j].low + (top - t[j].low) / 2;
             t[i].high = middle;
             t[j].low = middle;
         }
@@ -256,8 +257,12 @@ static void emit_trial(struct loom_splitter *m, struct loom_trial t)
     const struct loom_stretch *o = m->observed.at;
     const int trial_window = m->c->spec.window == LOOM_WINDOW_TRIAL;
     const struct loom_trial whole = t;
+    /* What stands for a trial: its event, or the moment of what is seen that lies nearest to it. */
+    int64_t place = whole.end - m->c->forward_ns - 1;
+    place = whole.event < place ? whole.event : place;
+    place = place > whole.begin ? place : whole.begin;
     for (size_t i = 0; i < m->observed.n; i++) {
-        if (trial_window && (whole.event < o[i].begin || whole.event >= o[i].end))
+        if (trial_window && (place < o[i].begin || place >= o[i].end))
             continue;
         t.low = whole.low > o[i].begin ? whole.low : o[i].begin;
         t.high = whole.high < o[i].end ? whole.high : o[i].end;
@@ -283,7 +288,7 @@ static void emit_trials(struct loom_splitter *m)
             t[n].high = t[n].end;
             n++;
         }
-    part_trials(t, n);
+    part_trials(t, n, m->c->forward_ns);
     widen_trials(t, n);
     for (size_t i = 0; i < n; i++)
         emit_trial(m, t[i]);

@@ -2,6 +2,8 @@
 /* Rows of an interval table dealt to splits. */
 #include "data/split.h"
 
+#include "base/mt19937.h"
+
 #include <loom/rng.h>
 
 #include <stdio.h>
@@ -54,8 +56,10 @@ static int place(const struct loom_splitter *m, int32_t row, const struct loom_c
         t->begin = loom_stored_edge(m->r, loom_ns(start));
         t->end = loom_stored_edge(m->r, loom_ns(stop));
     } else {
-        t->begin = loom_stored_edge(m->r, loom_ns(event) - loom_ns(s->pre_s));
-        int64_t end = s->post_s >= 0.0 ? loom_ns(event) + loom_ns(s->post_s) + bin / 2 : loom_ns(stop);
+        const int64_t first = loom_ns(event) - loom_ns(s->pre_s);
+        t->begin =
+            s->clock && m->r->first_spike != NULL ? loom_ceil_div(first, bin) * bin : loom_stored_edge(m->r, first);
+        int64_t end = s->post_s >= 0.0 ? t->begin + loom_ns(s->pre_s) + loom_ns(s->post_s) + bin / 2 : loom_ns(stop);
         t->end = t->begin + (end - t->begin) / bin * bin + m->c->forward_ns;
     }
     return t->end - t->begin >= bin + m->c->forward_ns;
@@ -212,8 +216,71 @@ static int limit_trials(struct loom_splitter *m)
     return LOOM_OK;
 }
 
+/* ---- jitter ---- */
+
+/* Split of each row of the table, those included that have no window; malloc'ed. */
+static int *splits_of_rows(const struct loom_splitter *m)
+{
+    const struct loom_split_spec *s = &m->c->spec.split;
+    const struct loom_trial *t = m->trials.at;
+    const struct loom_column *col = s->by == LOOM_BY_COLUMN ? loom_intervals_column(m->table, s->column) : NULL;
+    int *split = malloc(((size_t)m->table->rows + 1) * sizeof *split);
+    for (int32_t i = 0; split != NULL && i < m->table->rows; i++) {
+        split[i] = -1;
+        for (int k = LOOM_SPLITS - 1; col != NULL && k >= 0; k--)
+            if (value_matches(&s->value[k], col, i))
+                split[i] = k;
+    }
+    for (size_t i = 0; split != NULL && i < m->trials.n && col == NULL; i++)
+        split[t[i].row] = t[i].split;
+    return split;
+}
+
+/* Bins that a row lies later. */
+static int64_t jitter_of(const struct loom_data_spec *s, const struct loom_column *col, int32_t row, double u)
+{
+    double most = s->jitter_s;
+    if (col != NULL)
+        most = fmin(fmax(s->jitter_until_s - 1e-3 * col->number[row], 0.0), most);
+    return loom_jitter_bins(most, s->bin_s, u);
+}
+
+static int jitter_trials(struct loom_splitter *m)
+{
+    const struct loom_data_spec *s = &m->c->spec;
+    const struct loom_column *col =
+        *s->jitter_column != '\0' ? loom_intervals_column(m->table, s->jitter_column) : NULL;
+    struct loom_trial *t = m->trials.at;
+    if (*s->jitter_column != '\0' && (col == NULL || col->number == NULL))
+        return fail_column(m, "jitter_column", s->jitter_column);
+    int64_t *shift = calloc((size_t)m->table->rows + 1, sizeof *shift);
+    int *split = splits_of_rows(m);
+    for (int k = 0; k < LOOM_TEST && shift != NULL && split != NULL; k++) {
+        struct loom_mt19937 g;
+        loom_mt19937_init(&g, 0);
+        for (int32_t i = 0; i < m->table->rows; i++)
+            if (split[i] == k)
+                shift[i] = m->c->bin_ns * jitter_of(s, col, i, loom_mt19937_uniform(&g));
+    }
+    for (size_t i = 0; i < m->trials.n && shift != NULL; i++) {
+        t[i].event += shift[t[i].row];
+        t[i].begin += shift[t[i].row];
+        t[i].end += shift[t[i].row];
+    }
+    const int starved = shift == NULL || split == NULL;
+    free(shift);
+    free(split);
+    if (starved)
+        return loom_fail(m->e, LOOM_ENOMEM, m->r->file, 0, "no memory for the trials of %s", m->r->id);
+    if (m->trials.n > 0)
+        qsort(t, m->trials.n, m->trials.size, by_trial_begin);
+    return LOOM_OK;
+}
+
 int loom_trials_deal(struct loom_splitter *m)
 {
     int rc = m->c->spec.split.by == LOOM_BY_COLUMN ? deal_by_column(m) : deal_by_share(m);
+    if (rc == LOOM_OK && m->c->spec.window == LOOM_WINDOW_TRIAL && m->c->spec.jitter_s > 0.0)
+        rc = jitter_trials(m);
     return rc == LOOM_OK && loom_split_limited(m) ? limit_trials(m) : rc;
 }

@@ -8,6 +8,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { MILLISECOND = 1000000 }; /* in the unit of the clock */
+
 struct event {
     int64_t t; /* from the window's origin */
     int32_t unit;
@@ -20,7 +22,7 @@ struct filler {
     struct loom_arena *arena;
     int64_t origin, bin;
     int32_t bins, units, seen; /* seen: bins before the forward ones */
-    int32_t from, to;          /* bins [from, to) lie wholly inside the span */
+    int32_t from, to;          /* bins [from, to) lie inside the span: wholly, or on the clock with their beginning */
     int32_t *unit;
     const uint8_t *held_unit; /* by number in the recording, or NULL */
     uint16_t *visible, *full; /* [bins, units]; the same where nothing is held out */
@@ -113,6 +115,8 @@ static int prepare(struct filler *f, const struct loom_sample *s, const struct l
         return LOOM_ENOMEM;
     int64_t from = loom_ceil_div(f->span->begin_ns - f->origin, f->bin);
     int64_t to = loom_floor_div(f->span->end_ns - f->origin, f->bin);
+    if (f->c->spec.clock)
+        to = loom_floor_div(f->span->end_ns - MILLISECOND - f->origin, f->bin) + 1;
     f->from = (int32_t)(from < 0 ? 0 : from > f->bins ? f->bins : from);
     f->to = (int32_t)(to < f->from ? f->from : to > f->bins ? f->bins : to);
     keep_units(f, s, ask);
@@ -163,6 +167,7 @@ static const double *spikes_of(const struct filler *f, int32_t unit, int32_t fro
     const int64_t all = f->r->first_spike[unit + 1] - f->r->first_spike[unit];
     int64_t first = loom_lower_bound(t, all, f->origin + from * f->bin);
     int64_t stop = f->origin + to * f->bin, last = first;
+    stop = stop < f->span->end_ns ? stop : f->span->end_ns;
     while (last < all && loom_ns(t[last]) < stop)
         last++;
     *n = last - first;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "eval/arrays.h"
 
+#include "base/io.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +11,7 @@ static const int64_t MOST_ELEMENTS = (int64_t)1 << 34;
 
 size_t loom_array_width(int type)
 {
-    static const size_t width[] = {4, 8, 4, 8, 1};
+    static const size_t width[] = {4, 8, 4, 8, 1, 1};
     return width[type];
 }
 
@@ -91,4 +93,39 @@ int loom_arrays_has(const struct loom_arrays *a, const char *group)
         if (strncmp(a->at[i].name, group, n) == 0 && a->at[i].name[n] == '/')
             return 1;
     return 0;
+}
+
+/* ---- files that are added to ---- */
+
+static int keep(struct loom_arrays *into, struct loom_array *a, struct loom_error *e)
+{
+    const int type = a->type == LOOM_ARRAY_F64 ? LOOM_ARRAY_F32 : a->type == LOOM_ARRAY_I64 ? LOOM_ARRAY_I32 : a->type;
+    const int64_t n = loom_array_count(a);
+    struct loom_array *b = loom_arrays_add(into, a->name, type, a->rank, a->dim, NULL, e);
+    if (b == NULL)
+        return LOOM_ENOMEM;
+    for (int64_t i = 0; i < n; i++)
+        if (type == LOOM_ARRAY_F32)
+            ((float *)b->data)[i] = (float)((const double *)a->data)[i];
+        else if (type == LOOM_ARRAY_I32)
+            ((int32_t *)b->data)[i] = (int32_t)((const int64_t *)a->data)[i];
+        else
+            ((uint8_t *)b->data)[i] = ((const uint8_t *)a->data)[i];
+    loom_array_describe(b, a->axes, a->unit);
+    b->rows = a->rows;
+    b->first = a->first;
+    a->first = NULL;
+    return LOOM_OK;
+}
+
+int loom_arrays_keep(struct loom_arrays *a, const char *path, const char *but, struct loom_error *e)
+{
+    struct loom_arrays old = {0};
+    const size_t n = strlen(but);
+    int code = loom_file_exists(path) ? loom_arrays_read_h5(&old, path, e) : LOOM_OK;
+    for (int i = 0; i < old.n && code == LOOM_OK; i++)
+        if (strncmp(old.at[i].name, but, n) != 0 || old.at[i].name[n] != '/')
+            code = keep(a, &old.at[i], e);
+    loom_arrays_release(&old);
+    return code;
 }

@@ -9,7 +9,7 @@
 
 #include <loom/types.h>
 
-enum loom_array_type { LOOM_ARRAY_F32, LOOM_ARRAY_F64, LOOM_ARRAY_I32, LOOM_ARRAY_I64, LOOM_ARRAY_U8 };
+enum loom_array_type { LOOM_ARRAY_F32, LOOM_ARRAY_F64, LOOM_ARRAY_I32, LOOM_ARRAY_I64, LOOM_ARRAY_U8, LOOM_ARRAY_BOOL };
 enum { LOOM_ARRAY_RANK = 4 };
 
 struct loom_array {
@@ -47,10 +47,12 @@ int loom_arrays_has(const struct loom_arrays *a, const char *group);
  * alone: LOOM_EINVAL. */
 int loom_arrays_write_npz(const struct loom_arrays *a, const char *path, struct loom_error *e);
 int loom_arrays_write_h5(const struct loom_arrays *a, const char *path, struct loom_error *e);
-/* Every array of numbers in an HDF5 file, at any depth, floating-point as F64, everything else as I64; lists of varying
- * length are ragged. Arrays of other things, and names, ranks and sizes beyond this header's, are left out. LOOM_EIO,
- * LOOM_EDATA, LOOM_ENOMEM; LOOM_ECONFIG in a build without HDF5. A damaged file can take the process down: read files
- * of strangers in one that may die. */
+/* Every array of numbers in an HDF5 file, at any depth, floating-point as F64, bool as BOOL, whole as I64; lists of
+ * varying length are ragged. Arrays of other things, and names, ranks and sizes beyond this header's, are left out.
+ * LOOM_EIO, LOOM_EDATA, LOOM_ENOMEM; LOOM_ECONFIG in a build without HDF5. A damaged file can take the process down:
+ * read files of strangers in one that may die. */
 int loom_arrays_read_h5(struct loom_arrays *a, const char *path, struct loom_error *e);
+/* What the HDF5 file `path` holds outside of group `but`, in 32 bits a number; nothing where there is no such file. */
+int loom_arrays_keep(struct loom_arrays *a, const char *path, const char *but, struct loom_error *e);
 
 #endif

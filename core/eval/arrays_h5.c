@@ -29,6 +29,16 @@ int loom_h5_write_text(hid_t at, const char *name, const char *text)
     return ok;
 }
 
+/* As h5py writes them: FALSE and TRUE over int8. */
+static hid_t bool_type(void)
+{
+    static const int8_t value[] = {0, 1};
+    hid_t type = H5Tenum_create(H5T_NATIVE_INT8);
+    H5Tenum_insert(type, "FALSE", &value[0]);
+    H5Tenum_insert(type, "TRUE", &value[1]);
+    return type;
+}
+
 static hid_t native_type(int type)
 {
     switch (type) {
@@ -90,14 +100,16 @@ static int write_array(hid_t file, const struct loom_array *a, hid_t links)
     for (int i = 0; i < a->rank; i++)
         dim[i] = (hsize_t)a->dim[i];
     hid_t space = a->rank > 0 ? H5Screate_simple(a->rank, dim, NULL) : H5Screate(H5S_SCALAR), how = layout_of(a);
-    hid_t set = H5Dcreate2(file, a->name, native_type(a->type), space, links, how, H5P_DEFAULT);
-    int ok = set >= 0 && H5Dwrite(set, native_type(a->type), H5S_ALL, H5S_ALL, H5P_DEFAULT, a->data) >= 0;
+    hid_t type = a->type == LOOM_ARRAY_BOOL ? bool_type() : H5Tcopy(native_type(a->type));
+    hid_t set = H5Dcreate2(file, a->name, type, space, links, how, H5P_DEFAULT);
+    int ok = set >= 0 && H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, a->data) >= 0;
     if (ok && a->axes[0] != '\0')
         ok = loom_h5_write_text(set, "axes", a->axes);
     if (ok && a->unit[0] != '\0')
         ok = loom_h5_write_text(set, "unit", a->unit);
     if (set >= 0)
         H5Dclose(set);
+    H5Tclose(type);
     H5Pclose(how);
     H5Sclose(space);
     return ok;
@@ -209,25 +221,19 @@ static void read_numbers(struct reading *r, hid_t set, int real, int rank, const
         broken(r);
 }
 
-/* h5py writes bool as an enumeration over int8, which the library turns into whole numbers only by its base type. */
+/* h5py writes bool as an enumeration over int8, which is read as it is. */
 static void read_bools(struct reading *r, hid_t set, hid_t type, int rank, const hsize_t *dim)
 {
-    hid_t base = H5Tget_super(type);
-    const size_t width = H5Tget_size(base);
     int64_t d[LOOM_ARRAY_RANK];
     for (int i = 0; i < rank; i++)
         d[i] = (int64_t)dim[i];
-    struct loom_array *a = loom_arrays_add(r->into, r->path, LOOM_ARRAY_I64, rank, d, NULL, r->e);
-    const int64_t n = a != NULL ? loom_array_count(a) : 0;
-    int8_t *raw = width == 1 && a != NULL ? malloc((size_t)n + 1) : NULL;
+    if (H5Tget_size(type) != 1)
+        return;
+    struct loom_array *a = loom_arrays_add(r->into, r->path, LOOM_ARRAY_BOOL, rank, d, NULL, r->e);
     if (a == NULL)
         r->code = LOOM_ENOMEM;
-    else if (raw == NULL || H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, raw) < 0)
+    else if (H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, a->data) < 0)
         broken(r);
-    for (int64_t i = 0; r->code == LOOM_OK && i < n; i++)
-        ((int64_t *)a->data)[i] = raw[i];
-    free(raw);
-    H5Tclose(base);
 }
 
 static void read_set(struct reading *r, hid_t set)

@@ -45,7 +45,7 @@ static int take(const struct scoring *s, const struct loom_arrays *in, const cha
     if (a == NULL)
         return loom_fail(s->e, LOOM_EDATA, NULL, 0, "dataset %s of the %s has no %s: write the file anew", s->group,
                          in == s->submission ? "submission" : "targets", name);
-    if (a->first != NULL || a->rank < 2 || a->rank > 3)
+    if (a->first != NULL || a->rank < 2 || a->rank > 3 || a->type == LOOM_ARRAY_BOOL)
         return loom_fail(s->e, LOOM_EDATA, NULL, 0, "%s is not [trial, bin, unit]: write the file anew", a->name);
     const int64_t n = loom_array_count(a);
     double *x = malloc(((size_t)n + 1) * sizeof *x);
@@ -160,14 +160,15 @@ static int take_mask(const struct scoring *s, const char *name, int64_t trials, 
     *out = NULL;
     if (a == NULL)
         return LOOM_OK;
-    if (a->type != LOOM_ARRAY_I64 || a->rank != 2 || a->dim[0] != trials || a->dim[1] < 1 || a->dim[1] > 64)
+    if ((a->type != LOOM_ARRAY_BOOL && a->type != LOOM_ARRAY_I64) || a->rank != 2 || a->dim[0] != trials ||
+        a->dim[1] < 1 || a->dim[1] > 64)
         return loom_fail(s->e, LOOM_EDATA, NULL, 0, "%s is not [%lld trials, decoder] of true and false", a->name,
                          (long long)trials);
     const int64_t n = loom_array_count(a);
     if ((*out = malloc((size_t)n + 1)) == NULL)
         return loom_fail(s->e, LOOM_ENOMEM, NULL, 0, "no memory for %s: free some", a->name);
     for (int64_t i = 0; i < n; i++)
-        (*out)[i] = ((const int64_t *)a->data)[i] != 0;
+        (*out)[i] = a->type == LOOM_ARRAY_BOOL ? ((const uint8_t *)a->data)[i] : ((const int64_t *)a->data)[i] != 0;
     *masks = (int32_t)a->dim[1];
     return LOOM_OK;
 }

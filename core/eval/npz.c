@@ -101,7 +101,7 @@ static void put_end(struct loom_str *s, uint64_t members, uint64_t at, uint64_t 
 /* NPY format 1.0: magic, length, a Python dictionary padded to 64 bytes. */
 static void put_npy(struct loom_str *s, const struct loom_array *a)
 {
-    static const char *const descr[] = {"<f4", "<f8", "<i4", "<i8", "|u1"};
+    static const char *const descr[] = {"<f4", "<f8", "<i4", "<i8", "|u1", "|b1"};
     struct loom_str d = LOOM_STR_INIT;
     loom_str_printf(&d, "{'descr': '%s', 'fortran_order': False, 'shape': (", descr[a->type]);
     for (int i = 0; i < a->rank; i++)

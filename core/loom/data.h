@@ -142,6 +142,12 @@ LOOM_API int
 loom_sink_observed(struct loom_sink *s, double start_s,
                    double stop_s); /* none given: counts' blocks, else from the first to the last spike or interval */
 
+/* A signal at every q-th of its n samples: gaps (NaN) bridged by straight lines, low-pass filtered by 501 taps (windowed
+ * sinc, cutoff 1/q of the Nyquist frequency, no delay, nothing beyond the ends), and NaN again where x[i q] is: out
+ * [ceil(n / q)]. q >= 2. As nlb_tools resamples behaviour (scipy.signal.decimate with n = 500, ftype = "fir").
+ * LOOM_ENOMEM. */
+LOOM_API int loom_decimate(const double *x, int64_t n, int64_t q, double *out);
+
 /* ---- windows: what a tokenizer sees of a recording [data] ---- */
 struct loom_window_series {
     const char *name;

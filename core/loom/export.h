@@ -43,6 +43,22 @@ struct loom_export_spec {
  * names what the model was not asked, LOOM_EIO. */
 LOOM_API int loom_export(const struct loom_export_spec *spec, struct loom_error *e);
 
+struct loom_nlb_target_spec {
+    uint32_t size;       /* sizeof(struct loom_nlb_target_spec) */
+    const char *file;    /* the benchmark's NWB file, with behaviour and held-out units */
+    const char *dataset; /* "mc_maze_small" */
+    int bin_ms;          /* 5 or 20; 0 = 5 */
+    const char *eval;    /* value of column `split` that is scored: "val", with "train" trained on (NULL), or "test",
+                          * with both */
+    int inputs;          /* 1: what a model may see as well: {train,eval}_spikes_{heldin,heldout} */
+    const char *out;     /* HDF5 file; what it holds of other datasets stays */
+    const char *plugin_path; /* as in struct loom_run_spec */
+};
+
+/* What a submission is scored against, made of a file that has it, as nlb_tools makes it (loom_nlb_score_files takes
+ * it). LOOM_ECONFIG, LOOM_EDATA names what the file lacks, LOOM_EIO. */
+LOOM_API int loom_nlb_target_file(const struct loom_nlb_target_spec *spec, struct loom_error *e);
+
 /* Score a submission to the Neural Latents Benchmark against targets, both HDF5 files as nlb_tools lays them out, as
  * the benchmark's server does. *text is malloc'ed, the caller frees it: a table, or (`json` 1) a list of
  * {"mc_maze_split":

@@ -235,7 +235,7 @@ static int add_rates(struct export *x, const char *group, const char *prefix, in
                                  "stages.%s.recordings=(\"NAME\")",
                                  split_names[split], x->stage->name);
             else if (code == LOOM_OK && g.rows > 0)
-                code = loom_export_submission(&x->arrays, &g, group, prefix, e);
+                code = loom_export_submission(&x->arrays, &g, p[i].bin_s, group, prefix, e);
             loom_grid_release(&g);
         }
     if (code == LOOM_OK && !found)
@@ -255,27 +255,6 @@ static int has_split(const struct loom_catalog *c, int split)
     return 0;
 }
 
-/* What the file holds already stays, but for the group that is written anew. */
-static int keep_others(struct loom_arrays *into, const char *path, const char *group, struct loom_error *e)
-{
-    struct loom_arrays old = {0};
-    const size_t n = strlen(group);
-    int code = loom_file_exists(path) ? loom_arrays_read_h5(&old, path, e) : LOOM_OK;
-    for (int i = 0; i < old.n && code == LOOM_OK; i++) {
-        const struct loom_array *a = &old.at[i];
-        if ((strncmp(a->name, group, n) == 0 && a->name[n] == '/') || a->type != LOOM_ARRAY_F64)
-            continue;
-        struct loom_array *b = loom_arrays_add(into, a->name, LOOM_ARRAY_F32, a->rank, a->dim, NULL, e);
-        code = b ? LOOM_OK : LOOM_ENOMEM;
-        for (int64_t k = 0; b && k < loom_array_count(a); k++)
-            ((float *)b->data)[k] = (float)((const double *)a->data)[k];
-        if (b)
-            loom_array_describe(b, a->rank == 3 ? "trial,bin,unit" : "", "spikes/bin");
-    }
-    loom_arrays_release(&old);
-    return code;
-}
-
 static int submission(struct export *x, struct loom_error *e)
 {
     char group[64];
@@ -284,7 +263,7 @@ static int submission(struct export *x, struct loom_error *e)
                                                                   : LOOM_VALID;
     int code = name_group(x, group, e);
     if (code == LOOM_OK)
-        code = keep_others(&x->arrays, x->spec->out, group, e);
+        code = loom_arrays_keep(&x->arrays, x->spec->out, group, e);
     if (code == LOOM_OK)
         code = add_rates(x, group, "train", LOOM_TRAIN, e);
     if (code == LOOM_OK)
@@ -296,7 +275,7 @@ static int submission(struct export *x, struct loom_error *e)
 
 static int write_safetensors(const struct loom_arrays *a, const char *path, struct loom_error *e)
 {
-    static const char *const dtype[] = {"F32", "F64", "I32", "I64", "U8"};
+    static const char *const dtype[] = {"F32", "F64", "I32", "I64", "U8", "BOOL"};
     struct loom_tensor *t = calloc((size_t)a->n + 1, sizeof *t);
     const struct loom_meta meta = {"metadata", a->metadata};
     if (!t)

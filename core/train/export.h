@@ -21,9 +21,9 @@ int loom_grid_init(struct loom_grid *g, const struct loom_predictions *p, int re
 void loom_grid_release(struct loom_grid *g);
 
 /* Rates of one split as a submission has them: PREFIX_rates_{heldin,heldout} and, where there are bins to come,
- * PREFIX_rates_{heldin,heldout}_forward, into group `group`. LOOM_EDATA where an element was not asked, or trials are
- * not of one length. */
-int loom_export_submission(struct loom_arrays *into, const struct loom_grid *g, const char *group, const char *prefix,
-                           struct loom_error *e);
+ * PREFIX_rates_{heldin,heldout}_forward, into group `group`. LOOM_EDATA where an element of what is seen was not asked;
+ * bins to come are left out with a warning where some were not. */
+int loom_export_submission(struct loom_arrays *into, const struct loom_grid *g, double bin_s, const char *group,
+                           const char *prefix, struct loom_error *e);
 
 #endif

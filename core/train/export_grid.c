@@ -99,25 +99,69 @@ void loom_grid_release(struct loom_grid *g)
 
 /* Held-out units are those that are held at a trial's first bin; bins to come are those where all units are. */
 struct shape {
-    int64_t bins, seen; /* seen: without those to come */
-    int64_t units[2];   /* held-in, held-out */
-    uint8_t *out;       /* [elements] 1 = held out */
+    int64_t trials, bins, seen; /* bins: of the longest trial; seen: without those to come */
+    int64_t units[2];           /* held-in, held-out */
+    int64_t *row;               /* [trials, bins] of the grid, -1 = not asked */
+    uint8_t *out;               /* [elements] 1 = held out */
 };
 
-static int shape_of(struct shape *s, const struct loom_grid *g)
+static int64_t bin_of(const struct loom_grid *g, int64_t begin, int64_t i, double bin_s)
 {
-    s->bins = g->rows / g->trials;
-    s->seen = s->bins;
-    s->out = calloc((size_t)g->elements + 1, 1);
-    for (int64_t u = 0; s->out && u < g->elements; u++)
-        s->units[s->out[u] = g->held[u] != 0]++;
-    for (int to_come = 1; s->seen > 0; s->seen -= to_come) {
-        for (int64_t u = 0; u < g->elements && to_come; u++)
-            to_come = g->held[(s->seen - 1) * g->elements + u] != 0;
-        if (!to_come)
-            break;
+    return llround((g->time_s[i] - g->time_s[begin]) / bin_s);
+}
+
+/* Where each trial's bins stand: those that belong to another split's trial were not asked. */
+static int find_rows(struct shape *s, const struct loom_grid *g, double bin_s)
+{
+    int64_t begin = 0;
+    for (int64_t i = 0; i < g->rows; i++) {
+        begin = i == 0 || g->trial[i] != g->trial[i - 1] ? i : begin;
+        s->trials += begin == i;
+        s->bins = bin_of(g, begin, i, bin_s) >= s->bins ? bin_of(g, begin, i, bin_s) + 1 : s->bins;
     }
-    return s->out ? LOOM_OK : LOOM_ENOMEM;
+    s->row = malloc((size_t)(s->trials * s->bins + 1) * sizeof *s->row);
+    for (int64_t i = 0; s->row && i < s->trials * s->bins; i++)
+        s->row[i] = -1;
+    for (int64_t i = 0, t = -1; s->row && i < g->rows; i++) {
+        begin = i == 0 || g->trial[i] != g->trial[i - 1] ? i : begin;
+        t += begin == i;
+        s->row[t * s->bins + bin_of(g, begin, i, bin_s)] = i;
+    }
+    return s->row ? LOOM_OK : LOOM_ENOMEM;
+}
+
+static int is_to_come(const struct shape *s, const struct loom_grid *g, int64_t bin)
+{
+    int64_t t = 0;
+    while (t < s->trials && s->row[t * s->bins + bin] < 0)
+        t++;
+    for (int64_t u = 0; u < g->elements; u++)
+        if (t == s->trials || g->held[s->row[t * s->bins + bin] * g->elements + u] == 0)
+            return 0;
+    return 1;
+}
+
+static int shape_of(struct shape *s, const struct loom_grid *g, double bin_s)
+{
+    int code = find_rows(s, g, bin_s);
+    s->out = calloc((size_t)g->elements + 1, 1);
+    if (code != LOOM_OK || !s->out)
+        return LOOM_ENOMEM;
+    for (int64_t u = 0; u < g->elements; u++)
+        s->units[s->out[u] = g->held[u] != 0]++;
+    for (s->seen = s->bins; s->seen > 0 && is_to_come(s, g, s->seen - 1);)
+        s->seen--;
+    return LOOM_OK;
+}
+
+/* The first cell of bins [from, to) without a rate; -1: all have one. */
+static int64_t find_gap(const struct loom_grid *g, const struct shape *s, int64_t from, int64_t to)
+{
+    for (int64_t i = 0; i < s->trials * s->bins; i++)
+        for (int64_t u = 0; u < g->elements && i % s->bins >= from && i % s->bins < to; u++)
+            if (s->row[i] < 0 || !(g->predicted[s->row[i] * g->elements + u] >= 0))
+                return i * g->elements + u;
+    return -1;
 }
 
 /* Bins [from, to) of each trial, of the units that are held out, or of the others. */
@@ -125,54 +169,69 @@ static int add_part(struct loom_arrays *into, const struct loom_grid *g, const s
                     int out, int64_t from, int64_t to, struct loom_error *e)
 {
     struct loom_array *a =
-        loom_arrays_add(into, name, LOOM_ARRAY_F32, 3, (int64_t[]){g->trials, to - from, s->units[out]}, NULL, e);
+        loom_arrays_add(into, name, LOOM_ARRAY_F32, 3, (int64_t[]){s->trials, to - from, s->units[out]}, NULL, e);
     if (!a)
         return LOOM_ENOMEM;
     loom_array_describe(a, "trial,bin,unit", "spikes/bin");
     float *x = a->data;
-    for (int64_t t = 0; t < g->trials; t++)
+    for (int64_t t = 0; t < s->trials; t++)
         for (int64_t k = from; k < to; k++)
-            for (int64_t u = 0; u < g->elements; u++) {
-                const int64_t row = t * s->bins + k;
-                const double rate = g->predicted[row * g->elements + u];
-                if (s->out[u] != out)
-                    continue;
-                if (!(rate >= 0))
-                    return loom_fail(e, LOOM_EDATA, NULL, 0,
-                                     "%s: row %d of the trials has no rate at bin %lld of unit %lld: the bin was not "
-                                     "observed, or the tokenizer leaves it out",
-                                     name, (int)g->trial[row], (long long)k, (long long)u);
-                *x++ = (float)rate;
-            }
+            for (int64_t u = 0; u < g->elements; u++)
+                if (s->out[u] == out)
+                    *x++ = (float)g->predicted[s->row[t * s->bins + k] * g->elements + u];
     return LOOM_OK;
 }
 
-int loom_export_submission(struct loom_arrays *into, const struct loom_grid *g, const char *group, const char *prefix,
-                           struct loom_error *e)
+/* What is seen must be there; bins to come that another split's trials take are left out altogether. */
+static int add_parts(struct loom_arrays *into, const struct loom_grid *g, const struct shape *s, const char *group,
+                     const char *prefix, struct loom_error *e)
 {
     static const char *const kind[] = {"heldin", "heldout"};
-    struct shape s = {0};
     char name[128];
-    if (g->trials == 0)
+    int code = LOOM_OK;
+    const int64_t gap = find_gap(g, s, 0, s->seen);
+    int forward = s->seen < s->bins && find_gap(g, s, s->seen, s->bins) < 0;
+    if (gap >= 0)
         return loom_fail(e, LOOM_EDATA, NULL, 0,
-                         "%s: windows are no trials of one length: a submission needs data.window = \"trial\" with "
-                         "pre_ms and post_ms, and observed trials (data.nlb sets both)",
-                         group);
-    int code = shape_of(&s, g);
+                         "%s/%s_rates: trial %lld has no rate at bin %lld of unit %lld: the bin was not observed, or "
+                         "belongs to another split's trial",
+                         group, prefix, (long long)(gap / g->elements / s->bins),
+                         (long long)(gap / g->elements % s->bins), (long long)(gap % g->elements));
+    if (s->seen < s->bins && !forward)
+        loom_log(LOOM_WARN,
+                 "%s: %s bins to come are left out, for some belong to trials of another split or were not recorded",
+                 group, prefix);
+    for (int out = 0; out < 2 && code == LOOM_OK; out++) {
+        snprintf(name, sizeof name, "%s/%s_rates_%s", group, prefix, kind[out]);
+        code = add_part(into, g, s, name, out, 0, s->seen, e);
+        snprintf(name, sizeof name, "%s/%s_rates_%s_forward", group, prefix, kind[out]);
+        if (code == LOOM_OK && forward)
+            code = add_part(into, g, s, name, out, s->seen, s->bins, e);
+    }
+    return code;
+}
+
+int loom_export_submission(struct loom_arrays *into, const struct loom_grid *g, double bin_s, const char *group,
+                           const char *prefix, struct loom_error *e)
+{
+    struct shape s = {0};
+    if (g->rows == 0 || g->trial[0] < 0)
+        return loom_fail(
+            e, LOOM_EDATA, NULL, 0,
+            "%s: windows are no trials: a submission needs data.window = \"trial\" with pre_ms and post_ms "
+            "(data.nlb sets both)",
+            group);
+    int code = shape_of(&s, g, bin_s);
     if (code != LOOM_OK)
         code = loom_fail(e, code, NULL, 0, "no memory to export %s: free some", group);
     if (code == LOOM_OK && s.units[1] == 0)
         code = loom_fail(e, LOOM_EDATA, NULL, 0,
-                         "%s: no unit is held out: the benchmark's files mark them, or name some "
-                         "with data.held_out_names",
+                         "%s: no unit is held out: the benchmark's files mark them, or name some with "
+                         "data.held_out_names",
                          group);
-    for (int out = 0; out < 2 && code == LOOM_OK; out++) {
-        snprintf(name, sizeof name, "%s/%s_rates_%s", group, prefix, kind[out]);
-        code = add_part(into, g, &s, name, out, 0, s.seen, e);
-        snprintf(name, sizeof name, "%s/%s_rates_%s_forward", group, prefix, kind[out]);
-        if (code == LOOM_OK && s.seen < s.bins)
-            code = add_part(into, g, &s, name, out, s.seen, s.bins, e);
-    }
+    if (code == LOOM_OK)
+        code = add_parts(into, g, &s, group, prefix, e);
+    free(s.row);
     free(s.out);
     return code;
 }

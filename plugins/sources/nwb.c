@@ -10,12 +10,15 @@ static const struct loom_option nwb_options[] = {
     {"series", LOOM_OPT_STRINGS, 0, "*", NULL, NULL,
      "Time series to read: paths, last names, or patterns of them (* and ?); * = all small ones, empty = none."},
     {"tables", LOOM_OPT_STRINGS, 0, "*", NULL, NULL, "Interval tables to read, by name or pattern."},
-    {"held_out", LOOM_OPT_STRING, 0, "heldout", NULL, NULL, "Column of /units that marks held-out units."},
+    {"held_out_column", LOOM_OPT_STRING, 0, "heldout", NULL, NULL, "Column of /units that marks held-out units."},
     {"unit_name", LOOM_OPT_STRING, 0, "", NULL, NULL,
      "Column of /units with the units' names; empty = unit and its id."},
     {"unit_region", LOOM_OPT_STRING, 0, "", NULL, NULL,
      "Column of /units with regions; empty = location of the unit's electrode."},
     {"task", LOOM_OPT_STRING, 0, "", NULL, NULL, "Name of the task."},
+    {"resample_ms", LOOM_OPT_REAL, 0, "0.0", "[0,inf)", "ms",
+     "Step to which series sampled faster are low-pass filtered and decimated, on multiples of it on the file's clock "
+     "(as the Neural Latents Benchmark does); 0 = as recorded."},
     {"max_dims", LOOM_OPT_INT, 0, "64", "[1,100000]", NULL, "Series with more dimensions are read only when named."},
     {0},
 };
@@ -69,7 +72,7 @@ static int nwb_create(const struct loom_setup *s, void **self, struct loom_error
 
 static int nwb_read(const void *self, const char *file, struct loom_sink *sink, struct loom_error *e)
 {
-    struct nwb w = {.o = self, .last_trial_s = NAN};
+    struct nwb w = {.o = self, .last_trial_s = NAN, .last_observed_s = NAN};
     if (file == NULL)
         return loom_fail(e, LOOM_ECONFIG, NULL, 0, "source nwb reads a file; name it in files");
     int status = h5_open(&w.h, file, sink, e);

@@ -158,9 +158,28 @@ static int begin(struct series *s)
     return number;
 }
 
-/* Whole, for timed and transposed series: rows are picked or turned in memory. */
-static int send_whole(struct series *s, int number)
+/* 1: resampled and sent; 0: it stays as it is. */
+static int send_resampled(struct series *s, const float *x, size_t kept)
 {
+    const struct nwb_regular in = {(int64_t)kept, (int64_t)s->dims, s->time, s->start_s, s->rate_hz, x};
+    const double step_s = 1e-3 * loom_opt_real(s->w->o, "resample_ms");
+    float *out = NULL;
+    int64_t n = 0;
+    int status = nwb_resample(s->w, &in, &out, &n);
+    if (status != LOOM_OK)
+        return status == 1 ? 0 : status;
+    s->rate_hz = 1 / step_s;
+    s->start_s = 0;
+    int number = begin(s);
+    status = number < 0 ? number : loom_sink_samples(s->w->h.sink, number, n, NULL, out);
+    free(out);
+    return status == LOOM_OK ? 1 : status;
+}
+
+/* Whole, for series that are timed, transposed or resampled: rows are picked or turned in memory. */
+static int send_whole(struct series *s)
+{
+    int number;
     size_t all = (size_t)(s->samples * s->dims), kept = (size_t)s->samples;
     float *raw = malloc((all + 1) * sizeof *raw), *x = malloc((all + 1) * sizeof *x);
     hsize_t *keep = calloc((size_t)s->samples + 1, sizeof *keep);
@@ -175,8 +194,12 @@ static int send_whole(struct series *s, int number)
             x[i * s->dims + d] = s->transposed ? raw[d * s->samples + keep[i]] : raw[keep[i] * s->dims + d];
     if (status == LOOM_OK) {
         scale(s, x, kept);
-        number = number < 0 ? begin(s) : number;
-        status = number < 0 ? number : loom_sink_samples(s->w->h.sink, number, (int64_t)kept, s->time, x);
+        status = loom_opt_real(s->w->o, "resample_ms") > 0 ? send_resampled(s, x, kept) : 0;
+        if (status == 0) {
+            number = begin(s);
+            status = number < 0 ? number : loom_sink_samples(s->w->h.sink, number, (int64_t)kept, s->time, x);
+        }
+        status = status == 1 ? LOOM_OK : status;
     }
     free(raw);
     free(x);
@@ -276,7 +299,9 @@ static int read_open(struct series *s, const char *data)
     if (s->time == NULL && s->dims > 1 && s->dims > 16 * s->samples)
         loom_sink_warn(s->w->h.sink, "%s/data is [%llu, %llu]: it may be [channel, time] where [time, channel] is due",
                        s->path, (unsigned long long)s->samples, (unsigned long long)s->dims);
-    return s->time != NULL || s->transposed || s->d.content == H5_BOOL ? send_whole(s, -1) : send_regular(s);
+    const int whole =
+        s->time != NULL || s->transposed || s->d.content == H5_BOOL || loom_opt_real(s->w->o, "resample_ms") > 0;
+    return whole ? send_whole(s) : send_regular(s);
 }
 
 /* The last name, or as much of the path as tells it from one that is taken. */

@@ -280,6 +280,8 @@ static int send_observed(struct units *u)
             bad++;
         else if (i < 2 || pair[i] != pair[i - 2] || pair[i + 1] != pair[i - 1])
             status = loom_sink_observed(u->w->h.sink, pair[i], pair[i + 1]);
+        if (isfinite(pair[i + 1]) && !(pair[i + 1] <= u->w->last_observed_s))
+            u->w->last_observed_s = pair[i + 1];
     }
     if (bad > 0)
         loom_sink_warn(u->w->h.sink, "/units/obs_intervals: %llu of %llu intervals make no sense and are left out",
@@ -344,7 +346,7 @@ int nwb_units(struct nwb *w)
                            (unsigned long long)u.n);
     if (status == LOOM_OK)
         status = read_electrode_rows(&u);
-    if (status == LOOM_OK && nwb_join(path, "/units", loom_opt_string(w->o, "held_out")) == 0)
+    if (status == LOOM_OK && nwb_join(path, "/units", loom_opt_string(w->o, "held_out_column")) == 0)
         status = numbers_at(w, path, u.n, &u.held_out);
     if (status == LOOM_OK)
         status = read_electrodes(w, &u.at);

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Windows and targets of the Neural Latents Benchmark: what nlb_tools made of the same files (tests/peers/nlb_data.py).
+ */
+#include "suite.h"
+
+#include "base/json.h"
+#include "base/mt19937.h"
+#include "data/catalog.h"
+#include "eval/nlb_target.h"
+#include "eval/predictions.h"
+#include "plugin/registry.h"
+
+#include <loom/config.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SETS = 4 };
+static const char *const sets[SETS] = {"mc_maze_small", "mc_rtt", "area2_bump", "dmfc_rsg"};
+static struct loom_error error;
+static char folder[64];
+
+static void golden(char out[4096], const char *set, const char *rest)
+{
+    snprintf(out, 4096, "%s/tests/golden/nlb_made_%s%s", getenv("top_srcdir") != NULL ? getenv("top_srcdir") : ".", set,
+             rest);
+}
+
+/* The `data` group in `text` opened as a run opens it. */
+struct opened {
+    struct loom_config *config;
+    struct loom_registry *registry;
+    struct loom_catalog *catalog;
+};
+
+static void open_data(struct opened *o, const char *text)
+{
+    char file[96];
+    snprintf(file, sizeof file, "%s/test.cfg", folder);
+    ck_ok(loom_config_parse(&o->config, text, file, 0, NULL, &error), &error);
+    ck_ok(loom_registry_new(&o->registry, NULL, &error), &error);
+    ck_ok(loom_catalog_open(&o->catalog, loom_config_group(o->config, "data"), o->registry, &error), &error);
+    ck_ok(loom_catalog_check_leaks(o->catalog, &error), &error);
+}
+
+static void close_data(struct opened *o)
+{
+    loom_catalog_free(o->catalog);
+    loom_registry_free(o->registry);
+    loom_config_free(o->config);
+}
+
+static void open_set(struct opened *o, const char *set, int bin_ms, const char *more)
+{
+    char path[4096], text[8192];
+    golden(path, set, ".nwb");
+    if (path[0] != '/') {
+        char here[2048];
+        ck_assert_ptr_nonnull(getcwd(here, sizeof here));
+        char relative[2048];
+        snprintf(relative, sizeof relative, "%.2000s", path);
+        snprintf(path, sizeof path, "%s/%s", here, relative);
+    }
+    snprintf(text, sizeof text, "data: { nlb = \"%s\"; bin_ms = %d.0; files = ( \"%s\" ); %s };", set, bin_ms, path,
+             more);
+    open_data(o, text);
+}
+
+/* ---- targets ---- */
+
+static double at(const struct loom_array *a, int64_t i)
+{
+    switch (a->type) {
+    case LOOM_ARRAY_F32:
+        return ((const float *)a->data)[i];
+    case LOOM_ARRAY_F64:
+        return ((const double *)a->data)[i];
+    case LOOM_ARRAY_I32:
+        return ((const int32_t *)a->data)[i];
+    case LOOM_ARRAY_I64:
+        return (double)((const int64_t *)a->data)[i];
+    default:
+        return ((const uint8_t *)a->data)[i];
+    }
+}
+
+/* Numbers, shapes and NaNs alike. */
+static void compare(const struct loom_array *due, const struct loom_array *is)
+{
+    ck_assert_msg(is != NULL, "%s is missing", due->name);
+    ck_assert_msg((due->first != NULL) == (is->first != NULL) && due->rank == is->rank, "%s", due->name);
+    for (int i = 0; i < due->rank; i++)
+        ck_assert_msg(due->dim[i] == is->dim[i], "%s: axis %d is %lld, not %lld", due->name, i, (long long)is->dim[i],
+                      (long long)due->dim[i]);
+    for (int64_t i = 0; due->first != NULL && i <= due->rows; i++)
+        ck_assert_msg(due->rows == is->rows && due->first[i] == is->first[i], "%s: list %lld", due->name, (long long)i);
+    for (int64_t i = 0; i < loom_array_count(due); i++) {
+        const double x = at(due, i), y = at(is, i);
+        const int same = isnan(x) ? isnan(y) : fabs(x - y) <= 2e-5 * (1 + fabs(x));
+        ck_assert_msg(same, "%s[%lld] = %.9g, not %.9g", due->name, (long long)i, y, x);
+    }
+}
+
+static void compare_set(const char *set, int bin_ms)
+{
+    char path[4096], rest[16];
+    struct loom_arrays due = {0}, is = {0};
+    struct opened o;
+    snprintf(rest, sizeof rest, "_%d.h5", bin_ms);
+    golden(path, set, rest);
+    ck_ok(loom_arrays_read_h5(&due, path, &error), &error);
+    ck_assert_int_ge(due.n, 9);
+    open_set(&o, set, bin_ms, "");
+    const struct loom_nlb_making how = {.recording = loom_catalog_recording(o.catalog, 0),
+                                        .set = loom_nlb_set(set),
+                                        .bin_ms = bin_ms,
+                                        .eval = "val",
+                                        .inputs = 1};
+    ck_ok(loom_nlb_target(&how, &is, &error), &error);
+    for (int i = 0; i < due.n; i++)
+        compare(&due.at[i], loom_arrays_find(&is, due.at[i].name));
+    loom_arrays_release(&due);
+    loom_arrays_release(&is);
+    close_data(&o);
+}
+
+START_TEST(targets_of_nlb_tools)
+{
+    if (!loom_predictions_supported())
+        return;
+    compare_set(sets[_i / 2], _i % 2 ? 20 : 5);
+}
+END_TEST
+
+/* ---- windows ---- */
+
+static const double *numbers(const struct loom_arrays *a, const char *group, const char *name, int64_t *dim)
+{
+    char full[128];
+    snprintf(full, sizeof full, "%s/%s", group, name);
+    const struct loom_array *x = loom_arrays_find(a, full);
+    ck_assert_msg(x != NULL && x->rank == 3, "%s", full);
+    memcpy(dim, x->dim, 3 * sizeof *dim);
+    return x->data;
+}
+
+/* Counts that a model sees, and those kept from it, are the benchmark's; how many cells were compared. */
+static int64_t compare_windows(const struct opened *o, enum loom_split split, const struct loom_arrays *due,
+                               const char *group)
+{
+    const char *const names[2][2] = {{"train_spikes_heldin", "train_spikes_heldout"},
+                                     {"eval_spikes_heldin", "eval_spikes_heldout"}};
+    struct loom_selection selection;
+    struct loom_windows w;
+    struct loom_arena arena = {0};
+    int64_t dim[2][3], cells = 0;
+    const double *counts[2];
+    for (int out = 0; out < 2; out++)
+        counts[out] = numbers(due, group, names[split == LOOM_VALID][out], dim[out]);
+    ck_ok(loom_selection_init(&selection, o->catalog, split, (struct loom_words){0, NULL}, &error), &error);
+    ck_ok(loom_windows_init(&w, &selection, &(struct loom_tiling){0}, &error), &error);
+    ck_ok(loom_arena_init(&arena, 1 << 24, &error), &error);
+    ck_assert_int_eq(w.n, dim[0][0]);
+    for (int32_t i = 0; i < w.n; i++) {
+        struct loom_window seen, truth;
+        const struct loom_window_ask ask = {0};
+        loom_arena_rewind(&arena, 0);
+        ck_ok(loom_window_fill(o->catalog, &w.sample[i], &ask, &arena, &seen, &truth, &error), &error);
+        ck_assert_int_eq(seen.bins, dim[0][1] + (int)(0.2 / seen.bin_s + 0.5));
+        for (int64_t k = 0; k < dim[0][1]; k++)
+            for (int32_t u = 0, place[2] = {0, 0}; u < seen.units; u++) {
+                const int out = seen.of->unit[u].held_out;
+                const double x = counts[out][(i * dim[out][1] + k) * dim[out][2] + place[out]++];
+                if (isnan(x))
+                    continue;
+                ck_assert_int_eq(truth.held[k * truth.units + u], out);
+                ck_assert_int_eq(seen.count[k * seen.units + u], out ? 0 : (int)x);
+                ck_assert_int_eq(truth.count[k * truth.units + u], (int)x);
+                cells++;
+            }
+    }
+    loom_arena_release(&arena);
+    loom_windows_release(&w);
+    loom_selection_release(&selection);
+    return cells;
+}
+
+START_TEST(windows_of_nlb_tools)
+{
+    const char *set = sets[_i / 2];
+    const int bin_ms = _i % 2 ? 20 : 5;
+    char path[4096], rest[16], group[64];
+    struct loom_arrays due = {0};
+    struct opened o;
+    if (!loom_predictions_supported())
+        return;
+    snprintf(rest, sizeof rest, "_%d.h5", bin_ms);
+    snprintf(group, sizeof group, "%s%s", set, bin_ms == 5 ? "" : "_20");
+    golden(path, set, rest);
+    ck_ok(loom_arrays_read_h5(&due, path, &error), &error);
+    open_set(&o, set, bin_ms, "");
+    const int64_t bins = strcmp(set, "dmfc_rsg") == 0 ? 1500 : strcmp(set, "mc_maze_small") == 0 ? 700 : 600;
+    ck_assert_int_eq(compare_windows(&o, LOOM_TRAIN, &due, group), 7 * bins / bin_ms * 5);
+    ck_assert_int_gt(compare_windows(&o, LOOM_VALID, &due, group), 4 * bins / bin_ms * 3);
+    close_data(&o);
+    loom_arrays_release(&due);
+}
+END_TEST
+
+/* The source's own series, decimated, at the times that a decoder is asked about. */
+START_TEST(behaviour_at_the_benchmarks_step)
+{
+    char path[4096];
+    struct loom_arrays due = {0};
+    struct opened o;
+    int64_t dim[3];
+    if (!loom_predictions_supported())
+        return;
+    golden(path, sets[0], "_20.h5");
+    ck_ok(loom_arrays_read_h5(&due, path, &error), &error);
+    open_set(&o, sets[0], 20, "resample_ms = 20.0;");
+    const double *y = numbers(&due, "mc_maze_small_20", "train_behavior", dim);
+    const struct loom_recording *r = loom_catalog_recording(o.catalog, 0);
+    const struct loom_series *v = loom_recording_series(r, "hand_vel");
+    ck_assert(v != NULL && v->rate_hz == 50 && v->start_s == 0);
+    int32_t n, trial = 0;
+    const struct loom_span *span = loom_catalog_spans(o.catalog, &n);
+    for (int32_t i = 0; i < n; i++) {
+        if (span[i].split != LOOM_TRAIN)
+            continue;
+        const int64_t first = span[i].window_ns / 20000000 + 6; /* 120 ms later */
+        for (int64_t k = 0; k < dim[1] * 2; k++) {
+            const double x = y[trial * dim[1] * 2 + k];
+            ck_near(v->value[first * 2 + k], x, 2e-5 * (1 + fabs(x)));
+        }
+        trial++;
+    }
+    ck_assert_int_eq(trial, 7);
+    close_data(&o);
+    loom_arrays_release(&due);
+}
+END_TEST
+
+/* The benchmark's own test file of MC_Maze_Small: 100 trials, 107 units. */
+START_TEST(real_file)
+{
+    char path[4096], text[512];
+    struct opened o;
+    const char *data = getenv("LOOM_DATA");
+    snprintf(path, sizeof path, "%s/mc-maze/sub-Jenkins_ses-small_desc-test_ecephys.nwb", data != NULL ? data : "");
+    if (data == NULL || access(path, R_OK) != 0 || !loom_predictions_supported()) {
+        fprintf(stderr, "# real_file is skipped: LOOM_DATA has no mc-maze\n");
+        return;
+    }
+    const int bin_ms = _i ? 20 : 5;
+    snprintf(path, sizeof path, "%s/tests/golden/nlb_real.json",
+             getenv("top_srcdir") != NULL ? getenv("top_srcdir") : ".");
+    json_t *all = loom_json_load(path, 1 << 20, &error), *due = json_object_get(all, bin_ms == 5 ? "5" : "20");
+    ck_assert_ptr_nonnull(due);
+    snprintf(text, sizeof text,
+             "data: { nlb = \"mc_maze_small\"; bin_ms = %d.0; forward_ms = 0.0;"
+             " files = ( \"mc-maze/sub-Jenkins_ses-small_desc-test_ecephys.nwb\" ); };",
+             bin_ms);
+    open_data(&o, text);
+    struct loom_selection selection;
+    struct loom_windows w;
+    struct loom_arena arena = {0};
+    ck_ok(loom_selection_init(&selection, o.catalog, LOOM_TEST, (struct loom_words){0, NULL}, &error), &error);
+    ck_ok(loom_windows_init(&w, &selection, &(struct loom_tiling){0}, &error), &error);
+    ck_ok(loom_arena_init(&arena, 1 << 24, &error), &error);
+    ck_assert_int_eq(w.n, 100);
+    for (int32_t i = 0; i < w.n; i++) {
+        struct loom_window seen;
+        int64_t counts = 0, placed = 0, missing = 0;
+        loom_arena_rewind(&arena, 0);
+        ck_ok(loom_window_fill(o.catalog, &w.sample[i], &(struct loom_window_ask){0}, &arena, &seen, NULL, &error),
+              &error);
+        ck_assert(seen.bins == 700 / bin_ms && seen.units == 107);
+        for (int64_t k = 0; k < (int64_t)seen.bins * seen.units; k++) {
+            counts += seen.count[k];
+            placed += seen.count[k] * (1 + k % 97);
+            missing += seen.held != NULL && seen.held[k] != 0;
+        }
+        ck_assert_int_eq(missing, 0);
+        ck_assert_int_eq(counts, json_integer_value(json_array_get(json_object_get(due, "counts"), (size_t)i)));
+        ck_assert_int_eq(placed, json_integer_value(json_array_get(json_object_get(due, "placed"), (size_t)i)));
+    }
+    loom_arena_release(&arena);
+    loom_windows_release(&w);
+    loom_selection_release(&selection);
+    close_data(&o);
+    json_decref(all);
+}
+END_TEST
+
+/* numpy.random.seed(0); numpy.random.random(3), and the seven hundredth. */
+START_TEST(numpy_draws)
+{
+    struct loom_mt19937 g;
+    loom_mt19937_init(&g, 0);
+    ck_assert(loom_mt19937_uniform(&g) == 0.5488135039273248);
+    ck_assert(loom_mt19937_uniform(&g) == 0.7151893663724195);
+    ck_assert(loom_mt19937_uniform(&g) == 0.6027633760716439);
+    for (int i = 3; i < 699; i++)
+        loom_mt19937_uniform(&g);
+    ck_assert(loom_mt19937_uniform(&g) == 0.8427768626848423);
+    ck_assert_int_eq(loom_jitter_bins(300, 5, 0.5), 30);
+    ck_assert_int_eq(loom_jitter_bins(299.9, 20, 0.999), 14);
+    ck_assert_int_eq(loom_jitter_bins(NAN, 5, 0.5), 0);
+}
+END_TEST
+
+/* A constant stays one but for the ends, a slow wave passes, a fast one does not; gaps stay gaps. */
+START_TEST(decimation)
+{
+    enum { N = 4000 };
+    static double x[N], y[N / 20];
+    for (int i = 0; i < N; i++)
+        x[i] = 3 + sin(2 * M_PI * i / 500) + 2 * sin(2 * M_PI * i / 9);
+    x[2000] = x[2001] = NAN;
+    ck_assert_int_eq(loom_decimate(x, N, 20, y), LOOM_OK);
+    for (int i = 15; i < N / 20 - 15; i++)
+        if (i == 100)
+            ck_assert(isnan(y[i]));
+        else
+            ck_near(y[i], 3 + sin(2 * M_PI * i * 20 / 500), i > 85 && i < 115 ? 0.2 : 0.01);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("nlb_data");
+    TCase *t = tcase_create("nlb_data");
+    snprintf(folder, sizeof folder, "/tmp/loom-nlb-XXXXXX");
+    if (mkdtemp(folder) == NULL)
+        return 99;
+    setenv("LOOM_CACHE", folder, 1);
+    suite_add_tcase(s, t);
+    tcase_set_timeout(t, 60);
+    tcase_add_loop_test(t, targets_of_nlb_tools, 0, 2 * SETS);
+    tcase_add_loop_test(t, windows_of_nlb_tools, 0, 2 * SETS);
+    tcase_add_test(t, behaviour_at_the_benchmarks_step);
+    tcase_add_loop_test(t, real_file, 0, 2);
+    tcase_add_test(t, numpy_draws);
+    tcase_add_test(t, decimation);
+    SRunner *sr = srunner_create(s);
+    srunner_set_tap(sr, "-");
+    srunner_run_all(sr, CK_SILENT);
+    int failed = srunner_ntests_failed(sr);
+    srunner_free(sr);
+    char command[96];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command) == 0 && failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
