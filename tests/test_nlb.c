@@ -2,6 +2,7 @@
 /* Benchmark metrics beside nlb_tools and scikit-learn (tests/peers/nlb.py): the same arrays, the same numbers. */
 #include "suite.h"
 
+#include "eval/classes.h"
 #include "eval/nlb.h"
 
 #include <jansson.h>
@@ -380,6 +381,58 @@ START_TEST(r2_of_scikit)
 }
 END_TEST
 
+/* ---- classes ---- */
+
+/* NaN on both sides, or near. */
+static void same_value(const json_t *c, const char *name, double got)
+{
+    const json_t *due = member(member(c, "value"), name);
+    if (json_is_null(due))
+        ck_assert_msg(isnan(got), "%s is %g and should not be known", name, got);
+    else
+        ck_near(got, json_number_value(due), tolerance);
+}
+
+static void check_classes(const json_t *c)
+{
+    struct loom_nlb_array score = array(c, "score");
+    int64_t *label = integers(member(c, "label")), *guess = integers(member(c, "guess"));
+    struct loom_classes x = {.n = score.trials, .classes = (int)number(c, "classes"), .score = score.at};
+    int32_t *l = calloc((size_t)x.n, sizeof *l), *g = calloc((size_t)x.n, sizeof *g),
+            *order = calloc((size_t)(x.n * x.classes), sizeof *order);
+    double confusion[16], *times = calloc((size_t)x.n, sizeof *times);
+    for (int64_t i = 0; i < x.n; i++) {
+        l[i] = (int32_t)label[i];
+        g[i] = (int32_t)guess[i];
+    }
+    x.label = l;
+    x.guess = g;
+    ck_ok(loom_classes_order(&x, order, &error), &error);
+    x.order = order;
+    loom_classes_confusion(&x, confusion);
+    same_value(c, "accuracy", loom_class_accuracy(confusion, x.classes));
+    same_value(c, "balanced_accuracy", loom_class_balanced_accuracy(confusion, x.classes));
+    same_value(c, "kappa", loom_class_kappa(confusion, x.classes));
+    same_value(c, "weighted_f1", loom_class_weighted_f1(confusion, x.classes));
+    same_value(c, "auroc", loom_class_auroc(&x));
+    same_value(c, "auprc", loom_class_auprc(&x));
+    flatten(member(c, "times"), times);
+    x.times = times;
+    loom_classes_confusion(&x, confusion);
+    same_value(c, "kappa_again", loom_class_kappa(confusion, x.classes));
+    same_value(c, "auprc_again", loom_class_auprc(&x));
+    void *all[] = {label, guess, l, g, order, times};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+    release(score);
+}
+
+START_TEST(classes_of_scikit)
+{
+    each("classes", check_classes);
+}
+END_TEST
+
 /* LOOM_NLB_CASES: a file of other cases (tests/peers/nlb.py --check). */
 int main(void)
 {
@@ -391,9 +444,9 @@ int main(void)
         printf("Bail out! %s cannot be read\n", other != NULL ? other : path);
         return EXIT_FAILURE;
     }
-    const TTest *const tests[] = {bits_per_spike,    bad_rates,         units_beside_each_other,
-                                  velocity,          velocity_refuses,  histograms,
-                                  histograms_refuse, produced_interval, r2_of_scikit};
+    const TTest *const tests[] = {bits_per_spike,   bad_rates,        units_beside_each_other, velocity,
+                                  velocity_refuses, histograms,       histograms_refuse,       produced_interval,
+                                  r2_of_scikit,     classes_of_scikit};
     int status = run_suite("nlb", sizeof tests / sizeof *tests, tests, 60);
     json_decref(golden);
     return status;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "eval/metrics.h"
 
+#include "eval/class_rows.h"
+#include "eval/tally.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 void loom_regression_add(struct loom_regression *r, double target, double predicted)
 {
-    if (r->n++ == 0) {
-        r->y0 = target;
-        r->p0 = predicted;
-    }
+    r->n++;
     double y = target - r->y0, p = predicted - r->p0, gap = target - predicted;
     r->y += y;
     r->yy += y * y;
@@ -44,23 +44,7 @@ double loom_regression_correlation(const struct loom_regression *r)
     return y > 0.0 && p > 0.0 ? about_mean(r->yp, r->y, r->p, (double)r->n) / sqrt(y * p) : NAN;
 }
 
-/* ---- what every metric reads: scored rows of one recording at a time ---- */
-
-struct scored {
-    const struct loom_predictions *p;
-    const double *predicted; /* or NULL */
-    const struct loom_rates *train;
-    int32_t elements; /* largest element + 1 */
-};
-
-/* 1 and the pair, if row i is scored. */
-static int pair_of(const struct scored *s, int64_t i, double *target, double *predicted)
-{
-    const struct loom_predicted *row = &s->p->row[i];
-    *target = row->target;
-    *predicted = s->predicted != NULL ? s->predicted[i] : row->predicted;
-    return row->weight != 0.0 && !isnan(*target) && !(s->predicted != NULL && isnan(*predicted));
-}
+/* ---- what all of them need ---- */
 
 static json_t *number(double x)
 {
@@ -94,96 +78,102 @@ static const char *element_name(const struct loom_predictions *p, int32_t d, cha
     return buffer;
 }
 
-/* ---- regression: r2, mse, correlation ---- */
+/* Sums of all groups, and what they are of. `out` gets what stands beside the mean; NULL where the mean is all. */
+struct sums {
+    const struct loom_scored *s;
+    const struct loom_tally *t;
+    const struct loom_cell *total, *null;
+};
 
-static double by_r2(const struct loom_regression *r)
+static const struct loom_cell *cell_of(const struct sums *x, int32_t recording, int32_t element)
 {
-    return loom_regression_r2(r);
+    return &x->total[(int64_t)recording * x->t->elements + element];
 }
+
+/* ---- regression: r2, mse, correlation ---- */
 
 static double by_mse(const struct loom_regression *r)
 {
     return r->n > 0 ? r->error / (double)r->n : NAN;
 }
 
-static double by_correlation(const struct loom_regression *r)
+static double regression_value(const char *metric, const struct loom_regression *r)
 {
-    return loom_regression_correlation(r);
+    return strcmp(metric, "r2") == 0    ? loom_regression_r2(r)
+           : strcmp(metric, "mse") == 0 ? by_mse(r)
+                                        : loom_regression_correlation(r);
 }
 
-struct regression_result {
-    struct mean overall, pooled, *dimension; /* over recordings; [elements] */
-    json_t *recordings;
+static double regression_chance(const char *metric, const struct loom_regression *r)
+{
+    if (strcmp(metric, "mse") != 0)
+        return 0.0;
+    return r->n > 0 ? loom_regression_variation(r) / (double)r->n : NAN;
+}
+
+struct recording_result {
+    struct mean dims, chance;
+    double error, variation;
     int64_t n;
 };
 
-static void end_recording(const struct scored *s, struct loom_regression *r, int32_t recording,
-                          double (*value)(const struct loom_regression *), struct regression_result *out)
+static struct recording_result recording_of(const struct sums *x, const char *metric, int32_t recording)
 {
-    struct mean dims = {0};
-    double error = 0.0, variation = 0.0;
-    for (int32_t d = 0; d < s->elements; d++) {
-        double x = value(&r[d]);
-        mean_add(&dims, x);
-        mean_add(&out->dimension[d], x);
-        error += loom_regression_variation(&r[d]) > 0.0 ? r[d].error : 0.0;
-        variation += loom_regression_variation(&r[d]);
-        out->n = out->n > r[d].n ? out->n : r[d].n;
+    struct recording_result out = {0};
+    for (int32_t d = 0; d < x->t->elements; d++) {
+        const struct loom_regression *r = &cell_of(x, recording, d)->r;
+        double variation = loom_regression_variation(r);
+        mean_add(&out.dims, regression_value(metric, r));
+        mean_add(&out.chance, regression_chance(metric, r));
+        out.error += variation > 0.0 ? r->error : 0.0;
+        out.variation += variation;
+        out.n = out.n > r->n ? out.n : r->n;
     }
-    mean_add(&out->overall, mean_of(&dims));
-    mean_add(&out->pooled, variation > 0.0 ? 1.0 - error / variation : NAN);
-    if (recording < s->p->recordings && s->p->recordings > 1)
-        json_object_set_new(out->recordings, s->p->recording[recording], number(mean_of(&dims)));
-    memset(r, 0, (size_t)s->elements * sizeof *r);
+    return out;
 }
 
-static json_t *regression_object(const struct scored *s, const struct regression_result *r, int is_r2, int64_t rows)
+static void dimensions(const struct sums *x, const char *metric, json_t *out)
 {
-    json_t *out = json_object();
     char buffer[24];
-    json_object_set_new(out, "mean", number(mean_of(&r->overall)));
-    for (int32_t d = 0; d < s->elements && s->elements <= 64; d++)
-        json_object_set_new(out, element_name(s->p, d, buffer), number(mean_of(&r->dimension[d])));
-    if (is_r2)
-        json_object_set_new(out, "variance_weighted", number(mean_of(&r->pooled)));
-    json_object_set_new(out, "n", json_integer(rows));
-    if (json_object_size(r->recordings) > 0)
-        json_object_set(out, "recordings", r->recordings);
-    return out;
+    for (int32_t d = 0; d < x->t->elements && x->t->elements <= 64; d++) {
+        struct mean over = {0};
+        for (int32_t k = 0; k < x->t->recordings; k++)
+            mean_add(&over, regression_value(metric, &cell_of(x, k, d)->r));
+        json_object_set_new(out, element_name(x->s->p, d, buffer), number(mean_of(&over)));
+    }
 }
 
-static json_t *regression(const struct scored *s, const char *metric)
+static double regression(const struct sums *x, const char *metric, json_t *out)
 {
-    double (*value)(const struct loom_regression *) = strcmp(metric, "r2") == 0    ? by_r2
-                                                      : strcmp(metric, "mse") == 0 ? by_mse
-                                                                                   : by_correlation;
-    struct regression_result result = {.recordings = json_object(),
-                                       .dimension = calloc((size_t)s->elements + 1, sizeof *result.dimension)};
-    struct loom_regression *r = calloc((size_t)s->elements + 1, sizeof *r);
-    json_t *out = NULL;
+    struct mean overall = {0}, pooled = {0}, chance = {0};
+    json_t *recordings = out != NULL ? json_object() : NULL;
     int64_t rows = 0;
-    for (int64_t i = 0; i < s->p->n && r != NULL && result.dimension != NULL; i++) {
-        const struct loom_predicted *row = &s->p->row[i];
-        double target, predicted;
-        if (pair_of(s, i, &target, &predicted))
-            loom_regression_add(&r[row->element], target, predicted);
-        if (i + 1 == s->p->n || s->p->row[i + 1].recording != row->recording) {
-            result.n = 0;
-            end_recording(s, r, row->recording, value, &result);
-            rows += result.n;
-        }
+    for (int32_t k = 0; k < x->t->recordings; k++) {
+        struct recording_result r = recording_of(x, metric, k);
+        mean_add(&overall, mean_of(&r.dims));
+        mean_add(&pooled, r.variation > 0.0 ? 1.0 - r.error / r.variation : NAN);
+        mean_add(&chance, mean_of(&r.chance));
+        rows += r.n;
+        if (out != NULL && k < x->s->p->recordings && x->s->p->recordings > 1)
+            json_object_set_new(recordings, x->s->p->recording[k], number(mean_of(&r.dims)));
     }
-    if (r != NULL && result.dimension != NULL && result.recordings != NULL)
-        out = regression_object(s, &result, value == by_r2, rows);
-    json_decref(result.recordings);
-    free(result.dimension);
-    free(r);
-    return out;
+    if (out != NULL) {
+        json_object_set_new(out, "mean", number(mean_of(&overall)));
+        dimensions(x, metric, out);
+        if (strcmp(metric, "r2") == 0)
+            json_object_set_new(out, "variance_weighted", number(mean_of(&pooled)));
+        json_object_set_new(out, "chance", number(mean_of(&chance)));
+        json_object_set_new(out, "n", json_integer(rows));
+        if (json_object_size(recordings) > 0)
+            json_object_set(out, "recordings", recordings);
+        json_decref(recordings);
+    }
+    return mean_of(&overall);
 }
 
 /* ---- counts: bits per spike, Poisson likelihood ---- */
 
-enum { LEAST_RATE_INVERSE = 1000000000 }; /* rates below 1e-9 a bin count as that, as in the benchmark */
+enum { LEAST_RATE_INVERSE = 1000000000 }; /* rates below 1e-9 a bin count as that */
 
 static double floored(double rate)
 {
@@ -191,26 +181,38 @@ static double floored(double rate)
     return rate > least ? rate : least;
 }
 
-struct unit_sums {
-    double n, spikes, model, train_rate;
-};
 struct bits {
     double spikes, model, by_train, by_split;
     int trained; /* every unit has a training rate */
 };
 
-static void add_unit(struct bits *b, const struct unit_sums *u)
+static double spikes_of(const struct loom_regression *r)
 {
-    if (u->n == 0.0)
+    return r->y + (double)r->n * r->y0;
+}
+
+/* Loss of a constant rate over a cell. */
+static double null_loss(const struct loom_cell *c, double rate)
+{
+    return (double)c->r.n * floored(rate) - spikes_of(&c->r) * log(floored(rate));
+}
+
+static double mean_count(const struct loom_cell *c)
+{
+    return c->r.n > 0 ? spikes_of(&c->r) / (double)c->r.n : NAN;
+}
+
+static void add_unit(struct bits *b, const struct loom_cell *c, const struct loom_cell *null, double train)
+{
+    if (c->r.n == 0)
         return;
-    double own = floored(u->spikes / u->n), train = floored(u->train_rate);
-    b->spikes += u->spikes;
-    b->model += u->model;
-    b->by_split += u->n * own - u->spikes * log(own);
-    if (isnan(u->train_rate))
+    b->spikes += spikes_of(&c->r);
+    b->model += c->loss;
+    b->by_split += null_loss(c, mean_count(null));
+    if (isnan(train))
         b->trained = 0;
     else
-        b->by_train += u->n * train - u->spikes * log(train);
+        b->by_train += null_loss(c, train);
 }
 
 static double bits_of(double null, const struct bits *b)
@@ -218,152 +220,88 @@ static double bits_of(double null, const struct bits *b)
     return b->spikes > 0.0 ? (null - b->model) / (log(2.0) * b->spikes) : NAN;
 }
 
-struct bits_means {
-    struct mean train, split;
-    double spikes;
-};
-
-static void end_bits(const struct scored *s, struct unit_sums *u, struct bits_means *m)
+static double train_rate(const struct loom_rates *t, int32_t recording, int32_t unit)
 {
-    struct bits b = {.trained = s->train != NULL};
-    for (int32_t k = 0; k < s->elements; k++)
-        add_unit(&b, &u[k]);
-    mean_add(&m->train, b.trained ? bits_of(b.by_train, &b) : NAN);
-    mean_add(&m->split, bits_of(b.by_split, &b));
-    m->spikes += b.spikes;
-    memset(u, 0, (size_t)s->elements * sizeof *u);
-}
-
-static double train_rate(const struct scored *s, const struct loom_predicted *row)
-{
-    const struct loom_rates *t = s->train;
-    if (t == NULL || row->recording >= t->recordings ||
-        row->element >= t->first[row->recording + 1] - t->first[row->recording])
+    if (t == NULL || recording >= t->recordings || unit >= t->first[recording + 1] - t->first[recording])
         return NAN;
-    return t->rate[t->first[row->recording] + row->element];
+    return t->rate[t->first[recording] + unit];
 }
 
-static int bits_over(const struct scored *s, int held_alone, struct bits_means *m)
+static double bits_per_spike(const struct sums *x, const char *metric, json_t *out)
 {
-    struct unit_sums *u = calloc((size_t)s->elements + 1, sizeof *u);
-    for (int64_t i = 0; i < s->p->n && u != NULL; i++) {
-        const struct loom_predicted *row = &s->p->row[i];
-        double y, rate;
-        if (pair_of(s, i, &y, &rate) && (!held_alone || row->held)) {
-            struct unit_sums *k = &u[row->element];
-            k->train_rate = k->n == 0.0 ? train_rate(s, row) : k->train_rate;
-            k->n += 1.0;
-            k->spikes += y;
-            k->model += rate - y * log(floored(rate));
-        }
-        if (i + 1 == s->p->n || s->p->row[i + 1].recording != row->recording)
-            end_bits(s, u, m);
+    struct mean train = {0}, split = {0};
+    double spikes = 0.0;
+    int benchmark = strcmp(metric, "bits_per_spike") != 0;
+    for (int32_t k = 0; k < x->t->recordings; k++) {
+        struct bits b = {.trained = x->s->train != NULL};
+        for (int32_t u = 0; u < x->t->elements; u++)
+            add_unit(&b, cell_of(x, k, u), &x->null[(int64_t)k * x->t->elements + u], train_rate(x->s->train, k, u));
+        mean_add(&train, b.trained ? bits_of(b.by_train, &b) : NAN);
+        mean_add(&split, bits_of(b.by_split, &b));
+        spikes += b.spikes;
     }
-    free(u);
-    return u != NULL;
-}
-
-static void bits_object(json_t *out, const struct bits_means *m)
-{
-    int trained = m->train.n > 0;
-    json_object_set_new(out, "mean", number(mean_of(trained ? &m->train : &m->split)));
-    json_object_set_new(out, "null", json_string(trained ? "train" : "split"));
-    json_object_set_new(out, "mean_split_null", number(mean_of(&m->split)));
-    json_object_set_new(out, "n", json_integer((json_int_t)llround(m->spikes)));
-}
-
-static json_t *bits_per_spike(const struct scored *s, const char *metric)
-{
-    struct bits_means all = {0}, held = {0};
-    (void)metric;
-    int any_held = 0;
-    for (int64_t i = 0; i < s->p->n && !any_held; i++)
-        any_held = s->p->row[i].held;
-    if (!bits_over(s, 0, &all) || (any_held && !bits_over(s, 1, &held)))
-        return NULL;
-    json_t *out = json_object();
-    bits_object(out, &all);
-    if (any_held) {
-        json_t *part = json_object();
-        bits_object(part, &held);
-        json_object_set_new(out, "held_out", part);
+    int trained = train.n > 0 && !benchmark;
+    double mean = mean_of(trained ? &train : &split);
+    if (out != NULL) {
+        json_object_set_new(out, "mean", number(mean));
+        json_object_set_new(out, "null", json_string(trained ? "train" : "split"));
+        if (!benchmark)
+            json_object_set_new(out, "mean_split_null", number(mean_of(&split)));
+        json_object_set_new(out, "chance", json_real(0.0));
+        json_object_set_new(out, "n", json_integer((json_int_t)llround(spikes)));
     }
-    return out;
+    return mean;
 }
 
-static json_t *poisson_nll(const struct scored *s, const char *metric)
+static double poisson_nll(const struct sums *x, const char *metric, json_t *out)
 {
-    double sum = 0.0, y, rate;
-    int64_t n = 0;
+    double sum = 0.0, chance = 0.0, n = 0.0;
     (void)metric;
-    for (int64_t i = 0; i < s->p->n; i++)
-        if (pair_of(s, i, &y, &rate)) {
-            sum += rate - y * log(floored(rate)) + lgamma(y + 1.0);
-            n++;
-        }
-    return json_pack("{s:o, s:I}", "mean", number(n > 0 ? sum / (double)n : NAN), "n", (json_int_t)n);
-}
-
-/* ---- classes ---- */
-
-static json_t *classes(const struct scored *s, const char *metric)
-{
-    int n = s->p->params > 1 ? s->p->params : 2;
-    double *seen = calloc((size_t)n + 1, sizeof *seen), *right = calloc((size_t)n + 1, sizeof *right), loss = 0.0;
-    double total = 0.0, hits = 0.0, most = 0.0;
-    struct mean recall = {0};
-    json_t *out = NULL;
-    for (int64_t i = 0; i < s->p->n && seen != NULL && right != NULL; i++) {
-        double y, guess;
-        if (!pair_of(s, i, &y, &guess) || y < 0.0 || y >= n)
+    for (int32_t i = 0; i < x->t->recordings * x->t->elements; i++) {
+        const struct loom_cell *c = &x->total[i];
+        if (c->r.n == 0)
             continue;
-        int c = (int)y;
-        seen[c] += 1.0;
-        right[c] += guess == y;
-        loss -= s->p->param != NULL ? log(fmax(s->p->param[i * s->p->params + c], 1e-300)) : NAN;
+        sum += c->loss + c->factorial;
+        chance += null_loss(c, mean_count(c)) + c->factorial;
+        n += (double)c->r.n;
     }
-    for (int c = 0; c < n && seen != NULL && right != NULL; c++) {
-        total += seen[c];
-        hits += right[c];
-        most = fmax(most, seen[c]);
-        mean_add(&recall, seen[c] > 0.0 ? right[c] / seen[c] : NAN);
+    if (out != NULL) {
+        json_object_set_new(out, "mean", number(sum / n));
+        json_object_set_new(out, "chance", number(chance / n));
+        json_object_set_new(out, "n", json_integer((json_int_t)n));
     }
-    double chance = strcmp(metric, "accuracy") == 0            ? most / total
-                    : strcmp(metric, "balanced_accuracy") == 0 ? 1.0 / (double)(recall.n > 0 ? recall.n : 1)
-                                                               : log(n);
-    double value = strcmp(metric, "accuracy") == 0            ? hits / total
-                   : strcmp(metric, "balanced_accuracy") == 0 ? mean_of(&recall)
-                                                              : loss / total;
-    if (seen != NULL && right != NULL)
-        out = json_pack("{s:o, s:o, s:I}", "mean", number(value), "chance", number(chance), "n", (json_int_t)total);
-    free(seen);
-    free(right);
-    return out;
+    return sum / n;
 }
 
 /* ---- the list ---- */
 
 static const struct {
     const char *name, *likelihoods;
-    int rises;
-    json_t *(*compute)(const struct scored *s, const char *metric);
+    int rises, rows;
+    double (*of_sums)(const struct sums *x, const char *metric, json_t *out); /* NULL: of classes */
 } metrics[] = {
-    {"r2", "gaussian", 1, regression},
-    {"mse", "gaussian", 0, regression},
-    {"correlation", "gaussian", 1, regression},
-    {"bits_per_spike", "poisson", 1, bits_per_spike},
-    {"poisson_nll", "poisson", 0, poisson_nll},
-    {"accuracy", "categorical", 1, classes},
-    {"balanced_accuracy", "categorical", 1, classes},
-    {"cross_entropy", "categorical", 0, classes},
+    {"r2", "gaussian", 1, LOOM_HELD_ALL, regression},
+    {"mse", "gaussian", 0, LOOM_HELD_ALL, regression},
+    {"correlation", "gaussian", 1, LOOM_HELD_ALL, regression},
+    {"bits_per_spike", "poisson", 1, LOOM_HELD_ALL, bits_per_spike},
+    {"co_bps", "poisson", 1, LOOM_HELD_UNIT, bits_per_spike},
+    {"fp_bps", "poisson", 1, LOOM_HELD_FORWARD, bits_per_spike},
+    {"poisson_nll", "poisson", 0, LOOM_HELD_ALL, poisson_nll},
+    {"accuracy", "categorical", 1, LOOM_HELD_ALL, NULL},
+    {"balanced_accuracy", "categorical", 1, LOOM_HELD_ALL, NULL},
+    {"kappa", "categorical", 1, LOOM_HELD_ALL, NULL},
+    {"weighted_f1", "categorical", 1, LOOM_HELD_ALL, NULL},
+    {"auroc", "categorical", 1, LOOM_HELD_ALL, NULL},
+    {"auprc", "categorical", 1, LOOM_HELD_ALL, NULL},
+    {"cross_entropy", "categorical", 0, LOOM_HELD_ALL, NULL},
 };
 enum { METRICS = sizeof metrics / sizeof *metrics };
 
 const char *const *loom_metric_names(void)
 {
-    static const char *const names[] = {"r2",          "mse",      "correlation",       "bits_per_spike",
-                                        "poisson_nll", "accuracy", "balanced_accuracy", "cross_entropy",
-                                        NULL};
+    static const char *const names[] = {"r2",          "mse",         "correlation", "bits_per_spike",    "co_bps",
+                                        "fp_bps",      "poisson_nll", "accuracy",    "balanced_accuracy", "kappa",
+                                        "weighted_f1", "auroc",       "auprc",       "cross_entropy",     NULL};
     _Static_assert(sizeof names / sizeof *names == METRICS + 1, "every metric has its name here");
     return names;
 }
@@ -374,6 +312,26 @@ static int find(const char *name)
         if (strcmp(metrics[i].name, name) == 0)
             return i;
     return -1;
+}
+
+int loom_metric_of_classes(const char *metric)
+{
+    int i = find(metric);
+    return i >= 0 && metrics[i].of_sums == NULL;
+}
+
+int loom_metric_rows(const char *metric)
+{
+    int i = find(metric);
+    return i >= 0 ? metrics[i].rows : LOOM_HELD_ALL;
+}
+
+double loom_metric_of_sums(const char *metric, const struct loom_scored *s, const struct loom_tally *t,
+                           const struct loom_cell *total, const struct loom_cell *null)
+{
+    int i = find(metric);
+    const struct sums x = {s, t, total, null != NULL ? null : total};
+    return i >= 0 && metrics[i].of_sums != NULL ? metrics[i].of_sums(&x, metric, NULL) : NAN;
 }
 
 int loom_metric_fits(const char *metric, const char *likelihood)
@@ -388,29 +346,65 @@ int loom_metric_rises(const char *metric)
     return i >= 0 && metrics[i].rises;
 }
 
+static int of_sums(const char *metric, struct loom_scored *s, json_t *out, struct loom_error *e)
+{
+    struct loom_tally t;
+    int code = loom_tally_init(&t, s, NULL, loom_metric_fits(metric, "poisson"), e);
+    if (code != LOOM_OK)
+        return code;
+    /* One group for each recording: the cells are the sums. */
+    metrics[find(metric)].of_sums(&(struct sums){s, &t, t.cell, t.cell}, metric, out);
+    loom_tally_release(&t);
+    return LOOM_OK;
+}
+
+/* The same over held-out elements alone, where there are any. */
+static int of_held_out(const char *metric, struct loom_scored *s, json_t *out, struct loom_error *e)
+{
+    int any = 0;
+    for (int64_t i = 0; i < s->p->n && !any; i++)
+        any = s->p->row[i].held != LOOM_HELD_NOT;
+    if (!any || strcmp(metric, "bits_per_spike") != 0)
+        return LOOM_OK;
+    json_t *part = json_object();
+    s->held = LOOM_HELD_ANY;
+    int code = of_sums(metric, s, part, e);
+    json_object_set_new(out, "held_out", part);
+    return code;
+}
+
 int loom_metric(const char *metric, const struct loom_predictions *p, const double *predicted,
                 const struct loom_rates *train, json_t **out, struct loom_error *e)
 {
-    struct scored s = {.p = p, .predicted = predicted, .train = train};
-    int at = find(metric);
+    struct loom_scored s = {.p = p, .predicted = predicted, .train = train, .held = loom_metric_rows(metric)};
+    int at = find(metric), code = LOOM_OK;
     *out = NULL;
     if (at < 0) {
         const char *near = loom_nearest(metric, loom_metric_names());
-        return loom_fail(
-            e, LOOM_ECONFIG, NULL, 0,
-            "there is no metric \"%s\"%s%s%s; choose from r2, mse, correlation, bits_per_spike, poisson_nll, "
-            "accuracy, balanced_accuracy, cross_entropy",
-            metric, near != NULL ? ", did you mean \"" : "", near != NULL ? near : "", near != NULL ? "\"?" : "");
+        return loom_fail(e, LOOM_ECONFIG, NULL, 0,
+                         "there is no metric \"%s\"%s%s%s; docs/metrics.md lists them, r2, bits_per_spike and accuracy "
+                         "among them",
+                         metric, near != NULL ? ", did you mean \"" : "", near != NULL ? near : "",
+                         near != NULL ? "\"?" : "");
     }
     if (!loom_metric_fits(metric, p->likelihood))
         return loom_fail(e, LOOM_ECONFIG, NULL, 0,
                          "metric \"%s\" is for %s elements, and those of %s are %s; choose another", metric,
                          metrics[at].likelihoods, p->modality, p->likelihood);
-    for (int64_t i = 0; i < p->n; i++)
-        s.elements = p->row[i].element >= s.elements ? p->row[i].element + 1 : s.elements;
-    *out = metrics[at].compute(&s, metric);
-    return *out != NULL ? LOOM_OK
-                        : loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for metric \"%s\"; free some", metric);
+    json_t *object = json_object();
+    if (object == NULL)
+        return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for metric \"%s\"; free some", metric);
+    if (metrics[at].of_sums == NULL)
+        code = loom_class_metric(metric, &s, object, e);
+    else
+        code = of_sums(metric, &s, object, e);
+    if (code == LOOM_OK)
+        code = of_held_out(metric, &s, object, e);
+    if (code == LOOM_OK)
+        *out = object;
+    else
+        json_decref(object);
+    return code;
 }
 
 double loom_metric_mean(const json_t *metric)

@@ -16,7 +16,7 @@
  *   time_s       f64 [n] seconds on the recording's clock
  *   element      i32 [n] unit number, dimension, …
  *   trial        i32 [n] row of the table of trials, -1 none: where windows of two trials overlap, each has its answer
- *   held         u8  [n] 1 held out by the data (held-out unit, forward bin)
+ *   held         u8  [n] enum loom_held
  *   target       f64 [n] data units, NaN missing
  *   predicted    f64 [n] data units, mean over draws and overlapping tiles
  *   weight       f32 [n] 0 = not scored
@@ -36,13 +36,20 @@
 
 #include <loom/types.h>
 
+/* What the data hold out of an element. */
+enum loom_held {
+    LOOM_HELD_NOT = 0,
+    LOOM_HELD_UNIT = 1,    /* held-out unit, inside the window: co-smoothing */
+    LOOM_HELD_FORWARD = 2, /* bin behind what is seen, of any unit: forward prediction */
+};
+
 struct loom_predicted {
     int32_t recording, element;
     int64_t time_ns; /* of the row, on the recording's clock */
     uint64_t place;  /* tells apart rows of one time by their other coordinates: a hash, 0 where there are none */
     int32_t trial;   /* row of the interval table that splits and windows go by; -1 = windows of no trial */
-    uint8_t held;
-    int32_t times; /* answers averaged */
+    uint8_t held;    /* enum loom_held */
+    int32_t times;   /* answers averaged */
     double target, predicted, weight;
 };
 
@@ -64,8 +71,8 @@ struct loom_latents {
 
 struct loom_predictions {
     char modality[64], likelihood[32], unit[32];
-    double bin_s;
-    int params; /* columns of `param` */
+    double bin_s, forward_s; /* width of a bin; bins to come at each window's end that were asked for */
+    int params;              /* columns of `param` */
     int64_t n, capacity;
     struct loom_predicted *row; /* [n] */
     double *param;              /* [n, params] or NULL when params is 1 and the mean says all */

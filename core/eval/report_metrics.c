@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* metrics.json: STAGE → SPLIT → METRIC → {"mean", DIMENSION…, "n"}, "baselines" → NAME → METRIC → …; over several seeds
- * each metric is {"mean", "sd", "interval", "seeds", "n"}; "compare" is a list of paired differences. */
+/* metrics.json: STAGE → SPLIT → METRIC → {"mean", DIMENSION…, "n", and of eval/trust.h}, "baselines" → NAME → METRIC →
+ * …; over several seeds each metric is {"mean", "sd", "interval", "seeds", "n"}; "compare" is a list of paired
+ * differences. */
 
 static int is_metric(const json_t *j)
 {
@@ -51,7 +52,15 @@ void loom_report_metric_name(struct loom_str *s, const char *key)
                                            {"mse", "MSE"},
                                            {"poisson_nll", "Poisson NLL"},
                                            {"balanced_accuracy", "balanced accuracy"},
-                                           {"cross_entropy", "cross-entropy"}};
+                                           {"cross_entropy", "cross-entropy"},
+                                           {"co_bps", "co-smoothing bits/spike"},
+                                           {"fp_bps", "forward bits/spike"},
+                                           {"velocity_r2", "R² decoded from rates"},
+                                           {"psth_r2", "R² of PSTHs"},
+                                           {"kappa", "Cohen's κ"},
+                                           {"weighted_f1", "weighted F1"},
+                                           {"auroc", "AUROC"},
+                                           {"auprc", "AUPRC"}};
     size_t n = strcspn(key, ".");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strlen(names[i][0]) == n && strncmp(key, names[i][0], n) == 0) {
@@ -83,6 +92,17 @@ static void baseline_words(struct loom_str *s, json_t *baselines, const char *me
     }
 }
 
+/* What an interval is of. */
+static void over_what(struct loom_str *s, const json_t *value)
+{
+    const json_t *resampled = json_object_get(value, "resampled");
+    if (resampled == NULL)
+        loom_str_printf(s, "], %d seeds", (int)json_integer_value(json_object_get(value, "n")));
+    else
+        loom_str_printf(s, "], %d %s", (int)json_integer_value(json_object_get(resampled, "groups")),
+                        json_string_value(json_object_get(resampled, "of")));
+}
+
 static void tile(struct loom_str *s, const char *stage, const char *split, const char *metric, const json_t *value,
                  json_t *baselines)
 {
@@ -102,7 +122,7 @@ static void tile(struct loom_str *s, const char *stage, const char *split, const
         number(s, json_array_get(interval, 0));
         loom_str_add(s, ", ");
         number(s, json_array_get(interval, 1));
-        loom_str_printf(s, "], %d seeds", (int)json_integer_value(json_object_get(value, "n")));
+        over_what(s, value);
     }
     baseline_words(s, baselines, metric, summary);
     loom_str_add(s, "</span></div>\n");
@@ -182,6 +202,43 @@ static void row(struct loom_str *s, const char *name, int own, json_t *metrics, 
     loom_str_add(s, "</tr>\n");
 }
 
+/* What each metric holds under `key` (a number, or an object with a mean) as one more row, where any has it. */
+static void control_row(struct loom_str *s, const char *name, const char *key, json_t *metrics,
+                        const struct column *column, int columns)
+{
+    json_t *of = json_object();
+    for (int i = 0; i < columns; i++) {
+        json_t *x = json_object_get(json_object_get(metrics, column[i].metric), key);
+        if (column[i].entry == NULL && json_is_object(x))
+            json_object_set(of, column[i].metric, x);
+        else if (column[i].entry == NULL && json_is_number(x))
+            json_object_set_new(of, column[i].metric, json_pack("{s:O}", "mean", x));
+    }
+    if (json_object_size(of) > 0)
+        row(s, name, 0, of, column, columns);
+    json_decref(of);
+}
+
+/* Below a table: what its intervals are over. */
+static void resampling_note(struct loom_str *s, json_t *metrics)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(metrics, key, value)
+    {
+        const json_t *r = json_object_get(value, "resampled");
+        if (r == NULL || json_object_get(value, "interval") == NULL)
+            continue;
+        loom_str_printf(
+            s,
+            "<p class=soft><small>Intervals: 95 %% over %d resampled %s. Chance: what the split's own means "
+            "or commonest class score. Targets of others: the model's answers scored on targets of other "
+            "trials, or shifted in time where there are none.</small></p>\n",
+            (int)json_integer_value(json_object_get(r, "groups")), json_string_value(json_object_get(r, "of")));
+        return;
+    }
+}
+
 static void table(struct loom_str *s, const char *stage, const char *split, json_t *metrics)
 {
     struct column column[MOST_COLUMNS];
@@ -206,7 +263,10 @@ static void table(struct loom_str *s, const char *stage, const char *split, json
     loom_str_add(s, "</tr></thead><tbody>\n");
     row(s, "this model", 1, metrics, column, columns);
     json_object_foreach(baselines, name, of) row(s, name, 0, of, column, columns);
+    control_row(s, "chance", "chance", metrics, column, columns);
+    control_row(s, "targets of others", "shuffle", metrics, column, columns);
     loom_str_add(s, "</tbody></table></div>\n");
+    resampling_note(s, metrics);
     const json_t *bits = json_object_get(metrics, "bits_per_spike");
     const char *null = json_string_value(json_object_get(bits, "null"));
     if (null != NULL)

@@ -31,6 +31,17 @@ static double quantile(const double *sorted, int64_t n, double q)
     return sorted[below] + (at - (double)below) * (above - sorted[below]);
 }
 
+void loom_percentiles(double *x, int64_t n, double confidence, double *low, double *high)
+{
+    int64_t known = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (!isnan(x[i]))
+            x[known++] = x[i];
+    qsort(x, (size_t)known, sizeof *x, ascending);
+    *low = known > 1 ? quantile(x, known, (1.0 - confidence) / 2.0) : NAN;
+    *high = known > 1 ? quantile(x, known, (1.0 + confidence) / 2.0) : NAN;
+}
+
 static void interval(struct loom_paired *out, const double *gap, double *mean, int32_t draws, uint64_t seed)
 {
     struct loom_rng rng;
@@ -41,9 +52,7 @@ static void interval(struct loom_paired *out, const double *gap, double *mean, i
             sum += gap[loom_rng_below(&rng, (uint32_t)out->n)];
         mean[k] = sum / (double)out->n;
     }
-    qsort(mean, (size_t)draws, sizeof *mean, ascending);
-    out->low = quantile(mean, draws, (1.0 - out->confidence) / 2.0);
-    out->high = quantile(mean, draws, (1.0 + out->confidence) / 2.0);
+    loom_percentiles(mean, draws, out->confidence, &out->low, &out->high);
 }
 
 int loom_paired_compare(struct loom_paired *out, const double *a, const double *b, int64_t n, double confidence,

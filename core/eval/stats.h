@@ -20,6 +20,9 @@ struct loom_paired {
  * (0,1). LOOM_ENOMEM. */
 int loom_paired_compare(struct loom_paired *out, const double *a, const double *b, int64_t n, double confidence,
                         int32_t draws, uint64_t seed, struct loom_error *e);
+/* Percentiles (1 ± confidence) / 2 of x [n], linear between order statistics. x is sorted, NaNs are left out; NaN with
+ * fewer than two numbers. */
+void loom_percentiles(double *x, int64_t n, double confidence, double *low, double *high);
 /* Two-sided exact probability of as uneven a split of wins + losses fair coins. */
 double loom_sign_test(int64_t wins, int64_t losses);
 /* Two-sided 95 % quantile of Student's t with `freedom` >= 1 degrees of freedom. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "eval/metrics.h"
+#include "eval/trust.h"
 #include "train/runner.h"
 #include "train/truth.h"
 
@@ -95,6 +95,34 @@ static int examine(const struct assessment *a, struct examinee *x, double length
 
 /* ---- metrics ---- */
 
+/* Interval, and for the model's own predictions what shuffled targets give. */
+static int trust(const struct assessment *a, const char *metric, const struct loom_predictions *p, const double *column,
+                 json_t *value, struct loom_error *e)
+{
+    const struct loom_options *o = a->s->options;
+    const struct loom_catalog *c = a->r->catalog;
+    int n = loom_catalog_count(c), code = LOOM_OK;
+    struct loom_trust how = {.bootstrap = (int32_t)loom_opt_int(o, "bootstrap"),
+                             .shuffles = column ? 0 : (int32_t)loom_opt_int(o, "shuffles"),
+                             .seed = a->r->pipeline->seed};
+    const struct loom_recording **recording = calloc((size_t)n + 1, sizeof(*recording));
+    int32_t *group = calloc((size_t)p->n + 1, sizeof *group);
+    if (!recording || !group)
+        code = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for the trials of %lld predictions: free some",
+                         (long long)p->n);
+    for (int i = 0; i < n && code == LOOM_OK; i++)
+        recording[i] = loom_catalog_recording(c, i);
+    if (code == LOOM_OK)
+        code = loom_trust_groups(p, recording, loom_catalog_spec(c)->split.table, loom_opt_real(o, "stretch_s"), group,
+                                 &how.trials, e);
+    how.group = group;
+    if (code == LOOM_OK)
+        code = loom_trust_add(metric, p, column, a->rates_known ? &a->rates : NULL, &how, value, e);
+    free(recording);
+    free(group);
+    return code;
+}
+
 /* One metric of one modality. A metric that several modalities have is keyed METRIC.MODALITY from the second on. */
 static int measure(struct assessment *a, const char *metric, const struct loom_predictions *p, const double *column,
                    json_t *into, struct loom_error *e)
@@ -109,9 +137,13 @@ static int measure(struct assessment *a, const char *metric, const struct loom_p
         a->rates_known = 1;
     }
     int code = loom_metric(metric, p, column, a->rates_known ? &a->rates : NULL, &value, e);
+    if (code == LOOM_OK)
+        code = trust(a, metric, p, column, value, e);
     snprintf(key, sizeof key, taken ? "%s.%s" : "%s", metric, p->modality);
     if (code == LOOM_OK)
         json_object_set_new(into, key, value);
+    else
+        json_decref(value);
     return code;
 }
 
@@ -411,6 +443,12 @@ static int assess_model(struct assessment *a, const struct loom_stage *of, const
     return code;
 }
 
+static void say_line(void *payload, const char *text)
+{
+    const struct assessment *a = payload;
+    loom_runner_say(a->r, LOOM_NOTE_TEXT, a->s->name, "%s", text);
+}
+
 static int assess_split(struct loom_runner *r, const struct loom_stage *s, enum loom_split split, int write,
                         json_t *metrics, struct loom_error *e)
 {
@@ -431,6 +469,10 @@ static int assess_split(struct loom_runner *r, const struct loom_stage *s, enum 
                           stages[s->from].name, loom_opt_string_at(s->options, "metrics", left));
     if (a.rates_known)
         loom_rates_release(&a.rates);
+    if (code == LOOM_OK) {
+        loom_runner_say(r, LOOM_NOTE_TEXT, s->name, "on the %s split:", split_names[split]);
+        loom_metrics_tell(a.into, say_line, &a);
+    }
     json_object_set_new(metrics, split_names[split], a.into);
     return code;
 }

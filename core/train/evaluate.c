@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "data/catalog.h"
 #include "eval/metrics.h"
 #include "train/runner.h"
 
@@ -32,6 +33,7 @@ int loom_predictions_of(struct loom_predictions **out, const struct loom_model *
         snprintf(p[i].likelihood, sizeof p[i].likelihood, "%s", likelihood ? likelihood : "");
         snprintf(p[i].unit, sizeof p[i].unit, "%s", loom_model_series_unit(m, i));
         p[i].bin_s = loom_catalog_bin_s(c);
+        p[i].forward_s = loom_catalog_spec(c)->forward_s;
         p[i].recording = calloc((size_t)recordings + 1, sizeof *p[i].recording);
         for (int k = 0; p[i].recording && k < recordings; k++) {
             p[i].recording[k] = strdup(loom_catalog_recording(c, k)->id);
@@ -146,9 +148,10 @@ static int collect(struct loom_predictions *p, const struct loom_reading *read, 
                                      .time_ns = segment->origin_ns + llround(ask->axis[0][r] * 1e9),
                                      .place = place_of(ask, r),
                                      .trial = trial_of(batch, segment)};
+        int forward = p->forward_s > 0 && ask->axis[0][r] > segment->end_s - p->forward_s;
         for (int32_t i = ask->first_elem[r]; i < ask->first_elem[r + 1] && code == LOOM_OK; i++) {
             row.element = layout->index[i - ask->first_elem[r]];
-            row.held = ask->held && ask->held[i] == 1;
+            row.held = !ask->held || ask->held[i] != 1 ? LOOM_HELD_NOT : forward ? LOOM_HELD_FORWARD : LOOM_HELD_UNIT;
             row.target = read->target[i];
             row.weight = read->weight ? read->weight[i] : 1;
             row.predicted = categorical ? softmax(read->params + (int64_t)i * p->params, p->params, probability)

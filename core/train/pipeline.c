@@ -69,6 +69,14 @@ const struct loom_option loom_stage_options[] = {
      "series of the true rates of all units, in Hz: what they score stands beside validations and metrics of spikes "
      "(simulation: \"rates\", with data.truth = true)"},
     {"draws", LOOM_OPT_INT, 0, "1", "[1,10000]", "passes", "evaluation: passes with other random draws, averaged"},
+    {"bootstrap", LOOM_OPT_INT, 0, "1000", "[0,1000000]", "resamples",
+     "evaluation: for the 95 % interval of each metric, over trials, or over stretches of stretch_s where there are "
+     "none; nothing is fitted again; 0 = no interval"},
+    {"shuffles", LOOM_OPT_INT, 0, "100", "[0,1000000]", "shuffles",
+     "evaluation: how often each metric of the model is computed on targets of other trials, or shifted around in time "
+     "where there are none; 0 = never"},
+    {"stretch_s", LOOM_OPT_REAL, 0, "5", "(0,inf)", "s",
+     "evaluation: what bootstrap draws where recordings have no trials: longer than what is measured takes to change"},
     {"predictions", LOOM_OPT_BOOL, 0, "true", NULL, NULL, "evaluation: write predictions.h5"},
     {"latents", LOOM_OPT_INT, 0, "4096", "[0,inf)", NULL,
      "evaluation: points in time whose latents predictions.h5 keeps of each modality, in windows drawn at random"},

@@ -184,12 +184,48 @@ def regression(rng, kind):
             "weighted": float(metrics.r2_score(y, p, multioutput="variance_weighted"))}
 
 
+def classes(rng, kind):
+    """Multi-class scores are one against rest; classes that are absent are left out of means, as ours are."""
+    n, k = 40, 2 if kind in ("two", "one label") else 4
+    label = rng.integers(0, k, n)
+    if kind == "absent":
+        label[label == 2] = 1
+    if kind == "one label":
+        label[:] = 1
+    score = rng.dirichlet(np.ones(k), n)
+    score[np.arange(n), label] += 0.2
+    score = np.round(score / score.sum(1, keepdims=True), 1 if kind == "ties" else 4)
+    guess = score.argmax(1)
+    if kind == "one label":
+        guess[:] = 1
+    case = {"kind": "classes", "classes": k, "label": listed(label), "guess": listed(guess), "score": listed(score)}
+    one = lambda of: [of((label == j).astype(int), score[:, j]) for j in range(k) if np.any(label == j)]
+    known = [j for j in range(k) if np.any(label == j)]
+    value = {"accuracy": metrics.accuracy_score(label, guess), "balanced_accuracy": metrics.balanced_accuracy_score(label, guess),
+             "kappa": metrics.cohen_kappa_score(label, guess), "weighted_f1": metrics.f1_score(label, guess, average="weighted")}
+    if k == 2:
+        value["auroc"] = metrics.roc_auc_score(label, score[:, 1]) if len(known) == 2 else np.nan
+        value["auprc"] = metrics.average_precision_score(label, score[:, 1])
+    else:
+        value["auroc"], value["auprc"] = np.mean(one(metrics.roc_auc_score)), np.mean(one(metrics.average_precision_score))
+        if len(known) == k:  # ours is scikit-learn's own mean where all classes are there
+            assert np.isclose(value["auroc"], metrics.roc_auc_score(np.eye(k)[label], score, average="macro"))
+            assert np.isclose(value["auprc"], metrics.average_precision_score(np.eye(k)[label], score, average="macro"))
+    times = rng.integers(0, 3, n)
+    again = np.repeat(np.arange(n), times)  # a bootstrap's multiplicities
+    value["kappa_again"] = metrics.cohen_kappa_score(label[again], guess[again])
+    value["auprc_again"] = (metrics.average_precision_score(label[again], score[again, 1]) if k == 2 else np.mean(
+        [metrics.average_precision_score(label[again] == j, score[again, j]) for j in range(k) if np.any(label[again] == j)]))
+    return {**case, "times": listed(times), "value": {name: listed(float(x)) for name, x in value.items()}}
+
+
 def cases(seed):
     rng = np.random.default_rng(seed)
     out = [bits(rng, kind) for kind in ("plain", "zeros", "missing", "unit missing")]
     out += [velocity(rng, kind) for kind in ("plain", "missing", "wide", "masks", "constant")]
     out += [psth(rng, False), psth(rng, True), psth_flat(rng), tp(rng)]
     out += [regression(rng, kind) for kind in ("plain", "constant")]
+    out += [classes(rng, kind) for kind in ("two", "ties", "four", "absent", "one label")]
     made = {p: version(p) for p in ("nlb-tools", "scikit-learn", "numpy", "scipy", "pandas")}
     return {"made_with": made, "seed": seed, "cases": out}
 

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Intervals over trials, shuffled targets, and the benchmark's metrics of a run's predictions. */
+#include "suite.h"
+
+#include "eval/nlb.h"
+#include "eval/tally.h"
+#include "eval/trust.h"
+
+#include <loom/rng.h>
+
+#include <math.h>
+#include <string.h>
+
+enum { TRIALS = 60, BINS = 10 };
+static struct loom_error error;
+static struct loom_rng noise;
+static struct loom_predictions p;
+static int32_t group[TRIALS * BINS * 4];
+
+static void begin(const char *likelihood)
+{
+    loom_predictions_init(&p);
+    snprintf(p.modality, sizeof p.modality, "it");
+    snprintf(p.likelihood, sizeof p.likelihood, "%s", likelihood);
+    loom_rng_init(&noise, 3, "test", 0, 0);
+}
+
+/* Bin `bin` of trial `trial`, whose group it is in. */
+static void put(int trial, int bin, int element, double target, double predicted, uint8_t held, const double *param)
+{
+    struct loom_predicted row = {.element = element,
+                                 .time_ns = (int64_t)(trial * BINS + bin) * 1000000000,
+                                 .held = held,
+                                 .target = target,
+                                 .predicted = predicted,
+                                 .weight = 1};
+    group[p.n] = trial;
+    ck_ok(loom_predictions_add(&p, &row, param, &error), &error);
+}
+
+static struct loom_trust how(int bootstrap, int shuffles)
+{
+    return (struct loom_trust){.bootstrap = bootstrap, .shuffles = shuffles, .seed = 5, .group = group, .trials = 1};
+}
+
+static json_t *measured(const char *metric, const struct loom_trust *t)
+{
+    json_t *out;
+    ck_ok(loom_metric(metric, &p, NULL, NULL, &out, &error), &error);
+    ck_ok(loom_trust_add(metric, &p, NULL, NULL, t, out, &error), &error);
+    return out;
+}
+
+static double in(const json_t *o, const char *name, int at)
+{
+    const json_t *x = json_object_get(o, name);
+    x = json_is_array(x) ? json_array_get(x, (size_t)at) : x;
+    return json_is_number(x) ? json_number_value(x) : NAN;
+}
+
+/* Errors are the same in all bins of a trial, so the mean squared error has 60 independent parts, not 600: its interval
+ * is that of the mean of 60 squares, three times as wide as one over bins would be. */
+START_TEST(trials_are_drawn_not_bins)
+{
+    double square[TRIALS], mean = 0, variance = 0;
+    begin("gaussian");
+    for (int i = 0; i < TRIALS; i++) {
+        double error_here = loom_rng_normal(&noise);
+        square[i] = error_here * error_here;
+        mean += square[i] / TRIALS;
+        for (int k = 0; k < BINS; k++)
+            put(i, k, 0, sin(0.7 * k + i), sin(0.7 * k + i) + error_here, 0, NULL);
+    }
+    for (int i = 0; i < TRIALS; i++)
+        variance += (square[i] - mean) * (square[i] - mean) / TRIALS;
+    struct loom_trust t = how(2000, 0);
+    json_t *a = measured("mse", &t), *b = measured("mse", &t);
+    double width = in(a, "interval", 1) - in(a, "interval", 0);
+    ck_near(in(a, "mean", 0), mean, 1e-9);
+    ck_near(width, 2 * 1.96 * sqrt(variance / TRIALS), 0.1 * width);
+    ck_assert(in(a, "interval", 0) < mean && mean < in(a, "interval", 1));
+    ck_assert(json_equal(a, b));
+    ck_assert_int_eq((int)in(json_object_get(a, "resampled"), "groups", 0), TRIALS);
+    json_decref(b);
+    t.seed = 6;
+    b = measured("mse", &t);
+    ck_assert(in(a, "interval", 0) != in(b, "interval", 0));
+    ck_assert_ptr_null(json_object_get(a, "shuffle"));
+    json_decref(a);
+    json_decref(b);
+    loom_predictions_release(&p);
+}
+END_TEST
+
+/* Each trial goes its own way, and predictions know it: with the targets of other trials nothing is left of it. */
+START_TEST(targets_of_other_trials)
+{
+    for (int knows = 0; knows < 2; knows++) {
+        begin("gaussian");
+        for (int i = 0; i < TRIALS; i++) {
+            double own = loom_rng_normal(&noise), other = loom_rng_normal(&noise);
+            for (int k = 0; k < BINS; k++)
+                put(i, k, 0, own * (k + 1), 0.8 * (knows ? own : other) * (k + 1), 0, NULL);
+        }
+        struct loom_trust t = how(0, 200);
+        json_t *r2 = measured("r2", &t), *mse = measured("mse", &t);
+        const json_t *s = json_object_get(r2, "shuffle"), *m = json_object_get(mse, "shuffle");
+        ck_assert_ptr_null(json_object_get(r2, "interval"));
+        ck_near(in(r2, "chance", 0), 0, 0);
+        ck_assert(in(s, "mean", 0) < -0.3 && in(s, "interval", 1) < 0.3);
+        ck_assert(in(m, "mean", 0) > in(mse, "chance", 0));
+        ck_assert_int_eq((int)in(s, "n", 0), 200);
+        if (knows) {
+            ck_near(in(s, "p", 0), 1.0 / 201, 1e-12);
+            ck_near(in(m, "p", 0), 1.0 / 201, 1e-12);
+        } else {
+            ck_assert(in(s, "p", 0) > 0.02 && in(m, "p", 0) > 0.02);
+        }
+        json_decref(r2);
+        json_decref(mse);
+        loom_predictions_release(&p);
+    }
+}
+END_TEST
+
+/* Without trials targets are shifted around in time: a slow signal that is followed is told from one that is not. */
+START_TEST(targets_shifted_in_time)
+{
+    begin("gaussian");
+    for (int i = 0; i < TRIALS; i++)
+        for (int k = 0; k < BINS; k++)
+            for (int d = 0; d < 2; d++) {
+                double t = i * BINS + k, y = sin(t / 17 + d) + sin(t / 41 - d);
+                put(i, k, d, y, d == 0 ? 0.9 * y : 0.5 * y, 0, NULL);
+            }
+    struct loom_trust t = how(0, 100);
+    t.trials = 0;
+    json_t *r2 = measured("r2", &t);
+    const json_t *s = json_object_get(r2, "shuffle");
+    ck_assert(in(s, "mean", 0) < 0.0 && in(s, "interval", 1) < 0.8);
+    ck_near(in(s, "p", 0), 1.0 / 101, 1e-12);
+    json_decref(r2);
+    loom_predictions_release(&p);
+}
+END_TEST
+
+/* Accuracy of one label a trial: the binomial interval; AUROC and the cross-entropy have one too. */
+START_TEST(classes)
+{
+    double right = 0;
+    begin("categorical");
+    p.params = 2;
+    for (int i = 0; i < TRIALS; i++) {
+        int label = i % 3 == 0, guess = loom_rng_uniform(&noise) < 0.8 ? label : !label;
+        double sure = 0.5 + 0.4 * loom_rng_uniform(&noise),
+               probability[2] = {guess ? 1 - sure : sure, guess ? sure : 1 - sure};
+        put(i, 0, 0, label, guess, 0, probability);
+        right += guess == label;
+    }
+    struct loom_trust t = how(2000, 200);
+    json_t *a = measured("accuracy", &t), *b = measured("auroc", &t), *c = measured("cross_entropy", &t);
+    double rate = right / TRIALS, width = in(a, "interval", 1) - in(a, "interval", 0);
+    ck_near(in(a, "mean", 0), rate, 1e-12);
+    ck_near(in(a, "chance", 0), 2.0 / 3, 1e-12);
+    ck_near(width, 2 * 1.96 * sqrt(rate * (1 - rate) / TRIALS), 0.15 * width);
+    ck_assert(in(b, "interval", 0) < in(b, "mean", 0) && in(b, "mean", 0) < in(b, "interval", 1));
+    ck_near(in(json_object_get(b, "shuffle"), "mean", 0), 0.5, 0.05);
+    ck_assert(in(json_object_get(b, "shuffle"), "p", 0) < 0.01);
+    ck_assert(in(json_object_get(c, "shuffle"), "mean", 0) > in(c, "mean", 0));
+    ck_near(in(c, "chance", 0), log(2), 1e-12);
+    json_decref(a);
+    json_decref(b);
+    json_decref(c);
+    loom_predictions_release(&p);
+}
+END_TEST
+
+/* A baseline names classes and no probabilities: what needs them is not known of it, rather than the model's own. */
+START_TEST(a_baseline_has_no_probabilities)
+{
+    static const double half[2] = {0.5, 0.5}, guess[4] = {0, 1, 1, 0};
+    json_t *out;
+    begin("categorical");
+    p.params = 2;
+    for (int i = 0; i < 4; i++)
+        put(i, 0, 0, i % 2, i % 2, 0, half);
+    ck_ok(loom_metric("auroc", &p, guess, NULL, &out, &error), &error);
+    ck_assert(json_is_null(json_object_get(out, "mean")));
+    json_decref(out);
+    ck_ok(loom_metric("accuracy", &p, guess, NULL, &out, &error), &error);
+    ck_near(in(out, "mean", 0), 0.5, 1e-12);
+    json_decref(out);
+    loom_predictions_release(&p);
+}
+END_TEST
+
+/* co_bps and fp_bps of a run's predictions are the benchmark's of the same arrays. Few spikes: the interval still holds
+ * what it is an interval of, for its null model is that of all trials. */
+START_TEST(the_benchmarks_bits)
+{
+    enum { UNITS = 4, SEEN = 7 };
+    static double co[2][TRIALS * SEEN], fp[2][TRIALS * (BINS - SEEN) * UNITS];
+    int64_t n[2] = {0, 0};
+    struct loom_nlb_bits one = {0}, two = {0};
+    begin("poisson");
+    for (int i = 0; i < TRIALS; i++)
+        for (int k = 0; k < BINS; k++)
+            for (int u = 0; u < UNITS; u++) {
+                double rate = 0.05 * (1 + u) * (1 + sin(k + i)), y = (double)loom_rng_poisson(&noise, rate);
+                put(i, k, u, y, rate, k >= SEEN ? LOOM_HELD_FORWARD : u == 3 ? LOOM_HELD_UNIT : LOOM_HELD_NOT, NULL);
+                if (k >= SEEN) {
+                    fp[0][n[0]] = rate;
+                    fp[1][n[0]++] = y;
+                } else if (u == 3) {
+                    co[0][n[1]] = rate;
+                    co[1][n[1]++] = y;
+                }
+            }
+    ck_ok(loom_nlb_bits_add(&one, (struct loom_nlb_array){co[0], TRIALS, SEEN, 1},
+                            (struct loom_nlb_array){co[1], TRIALS, SEEN, 1}, &error),
+          &error);
+    ck_ok(loom_nlb_bits_add(&two, (struct loom_nlb_array){fp[0], TRIALS, BINS - SEEN, UNITS},
+                            (struct loom_nlb_array){fp[1], TRIALS, BINS - SEEN, UNITS}, &error),
+          &error);
+    struct loom_trust t = how(1000, 50);
+    json_t *a = measured("co_bps", &t), *b = measured("fp_bps", &t);
+    ck_near(in(a, "mean", 0), loom_nlb_bits(&one), 1e-9);
+    ck_near(in(b, "mean", 0), loom_nlb_bits(&two), 1e-9);
+    for (int i = 0; i < 2; i++) {
+        const json_t *m = i == 0 ? a : b;
+        double low = in(m, "mean", 0) - in(m, "interval", 0), high = in(m, "interval", 1) - in(m, "mean", 0);
+        ck_assert_msg(low > 0 && high > 0 && low < 2 * high && high < 2 * low, "interval -%g +%g", low, high);
+    }
+    json_decref(a);
+    json_decref(b);
+    loom_predictions_release(&p);
+}
+END_TEST
+
+/* Trials reach to the next one's start; without a table, stretches of so many seconds. */
+START_TEST(groups)
+{
+    static const double start[3] = {10, 30, 20}, stop[3] = {15, 33, 24};
+    const struct loom_intervals table = {.name = "trials", .rows = 3, .start_s = start, .stop_s = stop};
+    const struct loom_recording with = {.id = "a", .intervals_count = 1, .intervals = &table},
+                                without = {.id = "b", .start_s = 5};
+    const struct loom_recording *recording[2] = {&with, &without};
+    static const double time[10] = {11, 14, 17, 21, 29, 31, 6, 9, 12, 16};
+    static const int32_t due[10] = {0, 0, 0, 1, 1, 2, 0, 0, 1, 2};
+    int trials;
+    int32_t got[10];
+    begin("gaussian");
+    for (int i = 0; i < 10; i++) {
+        struct loom_predicted row = {
+            .recording = i >= 6, .trial = -1, .time_ns = (int64_t)(time[i] * 1e9), .weight = 1};
+        ck_ok(loom_predictions_add(&p, &row, NULL, &error), &error);
+    }
+    ck_ok(loom_trust_groups(&p, recording, "trials", 5, got, &trials, &error), &error);
+    for (int i = 0; i < 10; i++)
+        ck_assert_int_eq(got[i], due[i]);
+    ck_assert_int_eq(trials, 0);
+    p.n = 6;
+    ck_ok(loom_trust_groups(&p, recording, "trials", 5, got, &trials, &error), &error);
+    ck_assert_int_eq(trials, 1);
+    /* Windows of trials, two of which overlap: the trial decides, not the time. */
+    static const int32_t trial[6] = {7, 7, 2, 7, 2, 4}, by_trial[6] = {0, 0, 1, 0, 1, 2};
+    for (int i = 0; i < 6; i++)
+        p.row[i].trial = trial[i];
+    ck_ok(loom_trust_groups(&p, recording, "none", 5, got, &trials, &error), &error);
+    for (int i = 0; i < 6; i++)
+        ck_assert_int_eq(got[i], by_trial[i]);
+    ck_assert_int_eq(trials, 1);
+    ck_fails(loom_trust_groups(&p, recording, "trials", 0, got, &trials, &error), LOOM_EINVAL, &error, "more than 0");
+    loom_predictions_release(&p);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {trials_are_drawn_not_bins,
+                                  targets_of_other_trials,
+                                  targets_shifted_in_time,
+                                  classes,
+                                  a_baseline_has_no_probabilities,
+                                  the_benchmarks_bits,
+                                  groups};
+    return run_suite("trust", (int)(sizeof tests / sizeof *tests), tests, 60);
+}
