@@ -255,7 +255,7 @@ static void main_table(struct loom_str *s, const json_t *results, int *tables)
     size_t abreast = paired(results) ? ABREAST : ABREAST_ALONE;
     for (struct part p = {0}; p.first < metrics; p.first += abreast) {
         p.n = metrics - p.first < abreast ? metrics - p.first : abreast;
-        loom_str_printf(s, "<div class=scroll><table class=paper><caption><b>Table %d.</b> ", ++*tables);
+        loom_str_printf(s, "<p class=caption><b>Table %d.</b> ", ++*tables);
         if (p.first == 0 && !paired(results))
             loom_str_add(s, "Of each run, in brackets its interval where it has one, with baselines below. Bold: the "
                             "best mean.");
@@ -266,7 +266,7 @@ static void main_table(struct loom_str *s, const json_t *results, int *tables)
                             seeds, seeds == 1 ? "" : "s", 100 * number(results, "confidence"));
         else
             loom_str_add(s, "As before.");
-        loom_str_add(s, "</caption>");
+        loom_str_add(s, "</p>\n<div class=scroll><table class=paper>");
         heads(s, results, &p);
         loom_str_add(s, "<tbody>\n");
         json_array_foreach(list(results, "cells"), k, cell) row(s, results, &p, (json_int_t)k);
@@ -286,9 +286,10 @@ static void comparison_table(struct loom_str *s, const json_t *results, int *tab
         return;
     loom_str_printf(
         s,
-        "<h2>Paired comparisons</h2>\n<div class=scroll><table class=paper><caption><b>Table %d.</b> The same seed "
+        "<h2>Paired comparisons</h2>\n<p class=caption><b>Table %d.</b> The same seed "
         "under two cells is a pair. Sign test: exact, two-sided. Holm: its p adjusted for all comparisons of "
-        "one metric.</caption><thead><tr><th class=text>metric</th><th class=text>comparison</th>"
+        "one metric.</p>\n<div class=scroll><table class=paper><thead><tr><th class=text>metric</th><th "
+        "class=text>comparison</th>"
         "<th>difference</th><th>better / worse</th><th>p, sign</th><th>p, Holm</th></tr></thead><tbody>\n",
         ++*tables);
     json_array_foreach(list(results, "comparisons"), i, c)
@@ -455,12 +456,12 @@ void loom_report_compute(struct loom_str *s, const json_t *results, int *tables)
 {
     size_t k;
     json_t *cell;
-    loom_str_printf(
-        s,
-        "<h2>Compute</h2>\n<div class=scroll><table class=paper><caption><b>Table %d.</b> What training took, "
-        "all stages of one seed together; means over seeds.</caption><thead><tr><th class=text>%s</th>"
-        "<th>parameters</th><th>steps</th><th>seconds</th><th>FLOPs</th></tr></thead><tbody>\n",
-        ++*tables, paired(results) ? "cell" : "run");
+    loom_str_printf(s,
+                    "<h2>Compute</h2>\n<p class=caption><b>Table %d.</b> What training took, "
+                    "all stages of one seed together; means over seeds.</p>\n<div class=scroll><table "
+                    "class=paper><thead><tr><th class=text>%s</th>"
+                    "<th>parameters</th><th>steps</th><th>seconds</th><th>FLOPs</th></tr></thead><tbody>\n",
+                    ++*tables, paired(results) ? "cell" : "run");
     json_array_foreach(list(results, "cells"), k, cell)
     {
         const json_t *c = json_object_get(cell, "compute");

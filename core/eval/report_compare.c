@@ -505,8 +505,9 @@ static void key_table(struct loom_str *s, const struct contender *c, int n, int 
         return;
     }
     loom_str_printf(s,
-                    "<div class=scroll><table class=paper><caption><b>Table %d.</b> Keys of the pipelines that have "
-                    "not the same value in all runs; %d others have. –: the part has no such key.</caption><thead><tr>"
+                    "<p class=caption><b>Table %d.</b> Keys of the pipelines that have "
+                    "not the same value in all runs; %d others have. –: the part has no such key.</p>\n<div "
+                    "class=scroll><table class=paper><thead><tr>"
                     "<th class=text>key</th>",
                     ++*tables, same);
     for (int i = 0; i < n; i++) {

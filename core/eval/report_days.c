@@ -12,7 +12,8 @@ enum { MOST_DIMS = 64, LINES = LOOM_REPORT_BASELINES + 1 };
 
 struct day {
     int32_t recording;
-    double day; /* since 1970; NaN unknown */
+    int64_t first, last; /* its rows */
+    double day;          /* since 1970; NaN unknown */
     double r2[LINES];
 };
 
@@ -22,11 +23,10 @@ static void score(struct day *day, const struct loom_predictions *p, const doubl
     struct loom_regression r[MOST_DIMS] = {{0}};
     double sum = 0.0;
     int n = 0;
-    for (int64_t i = 0; i < p->n; i++) {
+    for (int64_t i = day->first; i < day->last; i++) {
         const struct loom_predicted *row = &p->row[i];
         double predicted = column != NULL ? column[i] : row->predicted;
-        if (row->recording == day->recording && row->element < MOST_DIMS && row->weight != 0.0 &&
-            isfinite(row->target) && isfinite(predicted))
+        if (row->element < MOST_DIMS && row->weight != 0.0 && isfinite(row->target) && isfinite(predicted))
             loom_regression_add(&r[row->element], row->target, predicted);
     }
     for (int d = 0; d < MOST_DIMS; d++)
@@ -127,8 +127,12 @@ int loom_report_days(struct loom_page *page, const struct loom_report_group *g, 
     }
     for (int k = 0; k <= LINES; k++)
         column[k] = room + (recordings + 1) * (size_t)k;
+    int64_t last = 0;
     for (int32_t r = 0; r < p->recordings; r++) {
-        day[n] = (struct day){.recording = r, .day = day_of(p->date != NULL ? p->date[r] : NULL)};
+        int64_t first = last;
+        while (last < p->n && p->row[last].recording == r)
+            last++;
+        day[n] = (struct day){r, first, last, day_of(p->date != NULL ? p->date[r] : NULL), {0}};
         for (int k = 0; k <= g->baselines; k++)
             score(&day[n], p, k == 0 ? NULL : g->column[k - 1], k);
         n += isfinite(day[n].r2[0]);

@@ -106,9 +106,10 @@ int loom_identity_write(const struct loom_running *x, struct loom_error *e)
 {
     char path[LOOM_PATH], *text = NULL;
     json_t *identity = NULL;
-    int code = loom_identity_of(&identity, x, e);
-    if (code == LOOM_OK)
-        code = loom_rundir_path(&x->dir, path, e, "identity.json");
+    int code = loom_rundir_path(&x->dir, path, e, "identity.json");
+    if (code != LOOM_OK || loom_file_exists(path))
+        return code;
+    code = loom_identity_of(&identity, x, e);
     if (code == LOOM_OK && !(text = json_dumps(identity, JSON_SORT_KEYS | JSON_INDENT(2))))
         code = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for what runs have in common: free some");
     if (code == LOOM_OK)

@@ -280,13 +280,10 @@ int loom_run(const struct loom_run_spec *spec, struct loom_error *e)
         code = dry_run(&x, e);
         goto out;
     }
-    if (code == LOOM_OK && !spec->resume) {
-        code = begin_folder(&x, spec->out, e);
-        if (code == LOOM_OK)
-            code = loom_identity_write(&x, e);
-    }
-    if (code == LOOM_OK && spec->resume)
-        code = loom_rundir_lock(&x.dir, e);
+    if (code == LOOM_OK)
+        code = spec->resume ? loom_rundir_lock(&x.dir, e) : begin_folder(&x, spec->out, e);
+    if (code == LOOM_OK)
+        code = loom_identity_write(&x, e);
     if (code != LOOM_OK)
         goto out;
     x.dir.events = loom_opt_bool(x.pipeline.options, "events");
