@@ -174,6 +174,27 @@ static const char *told_by(struct conform_printer *p, const struct loom_verdict 
     return NULL;
 }
 
+/* The last lines of what a plugin wrote, or a sanitizer about it; one alone stands behind its heading. */
+static void last_lines(const char *text, int indent)
+{
+    enum { LINES = 12 };
+    size_t n = strlen(text);
+    while (n > 0 && text[n - 1] == '\n')
+        n--;
+    const char *from = text + n;
+    for (int lines = 0; from > text && (from[-1] != '\n' || ++lines < LINES);)
+        from--;
+    const int one = from == text && memchr(text, '\n', n) == NULL;
+    if (n > 0)
+        printf("%*sit wrote%s:%s", indent, "", from > text ? " at last" : "", one ? " " : "\n");
+    if (one)
+        indent = -2;
+    for (size_t length; from < text + n; from += length + 1) {
+        length = strcspn(from, "\n");
+        printf("%*s%.*s\n", indent + 2, "", (int)length, from);
+    }
+}
+
 static void text_bad(struct conform_printer *p, const struct loom_verdict *v)
 {
     char wrote[256];
@@ -185,8 +206,7 @@ static void text_bad(struct conform_printer *p, const struct loom_verdict *v)
     }
     if (v->reason[0])
         paragraph(v->reason, 13);
-    if (wrote[0])
-        printf("             it wrote: %s\n", wrote);
+    last_lines(v->output, 13);
     printf("             again: %s\n", v->command);
 }
 
