@@ -26,7 +26,7 @@
     /* memory.c */ \
     X(oom_sweep) X(leak_asan) X(leak_valgrind) \
     /* shapes.c */ \
-    X(shape_contract) X(shape_reject) X(empty_input) X(nan_input) \
+    X(shape_contract) X(shape_reject) X(empty_input) X(bare_recording) X(nan_input) \
     /* gradients.c */ \
     LOOM_CHECKS_ELEMENT(X) X(grad_fd_dir) X(grad_accumulate) X(grad_coverage) \
     /* leaks.c */ \

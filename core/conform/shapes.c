@@ -228,6 +228,71 @@ const struct loom_check loom_check_empty_input = {
     .run = empty,
 };
 
+/* ---- bare-recording ---- */
+
+/* Of what it cannot work with a part says so, and why: with a status of the data or of the pipeline, by the name of
+ * what is missing. */
+static int refused_well(struct loom_trial *t, const char *what, const char *word)
+{
+    const int code = t->e.code;
+    int outcome = LOOM_PASSED;
+    if ((code != LOOM_EDATA && code != LOOM_ECONFIG && code != LOOM_ESHAPE) || !strstr(t->e.message, word))
+        outcome = loom_trial_fail(t,
+                                  "%s: refused with status %d, \"%.300s\"; work with it, or return LOOM_EDATA, "
+                                  "LOOM_ECONFIG or LOOM_ESHAPE and say in words that there is no %s",
+                                  what, code, t->e.message, word);
+    loom_error_clear(&t->e);
+    return outcome;
+}
+
+/* Recordings made bare: a model of them is refused in words, or says what is finite of windows of every length. */
+static int bare_of(struct loom_trial *t, const struct loom_probe *like, const struct loom_alteration *how,
+                   const char *what)
+{
+    static const int grid[][LOOM_PROBE_WINDOWS] = {{12, 12, 12, 12}, {1, 7, 11, 3}, {1, 1, 1, 1}};
+    int outcome = LOOM_PASSED;
+    for (size_t i = 0; i < sizeof grid / sizeof *grid && outcome == LOOM_PASSED; i++) {
+        struct loom_probe p;
+        loom_trial_doing(t, "%s", what);
+        if (loom_probe_like(&p, like, how, 1, &t->e) != LOOM_OK)
+            return refused_well(t, what, "unit");
+        outcome = passes(t, &p, lengths(&p, grid[i]), what);
+        loom_probe_release(&p);
+    }
+    return outcome;
+}
+
+static int bare(struct loom_trial *t)
+{
+    const struct {
+        const char *what;
+        struct loom_alteration how;
+    } cases[] = {{"one recording of two has no units", {.units = -1, .only = 1}},
+                 {"no recording has units", {.units = -1}},
+                 {"recordings have one unit that never fires", {.units = 1, .here = everywhere, .silent = 1}}};
+    struct loom_world w;
+    struct loom_probe p;
+    int outcome = LOOM_PASSED;
+    if (loom_world_probe(t, &w, &p, NULL, 0) != LOOM_OK)
+        return loom_trial_fail_error(t, "a small experiment");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases && outcome == LOOM_PASSED; i++)
+        outcome = bare_of(t, &p, &cases[i].how, cases[i].what);
+    loom_probe_release(&p);
+    loom_world_release(&w);
+    return outcome == LOOM_PASSED ? loom_trial_pass(t) : outcome;
+}
+const struct loom_check loom_check_bare_recording = {
+    .id = "bare-recording",
+    .kinds = LOOM_MODEL_KINDS,
+    .level = LOOM_STRICT,
+    .what =
+        "One recording of two, then all, have behaviour and signals alone and no units; then there is one unit that "
+        "never fires. Windows of 1, 3, 7, 11 and 12 bins go through fitting, training and evaluation: what is said "
+        "and its gradients are finite, or the model is refused with an error that says what is missing. An array "
+        "on which nobody could be sorted is a recording all the same.",
+    .run = bare,
+};
+
 /* NaN in the first element of every other row of the second window: whatever is hidden of it, some are seen. */
 static void some_nan(void *payload, struct loom_rows *full)
 {

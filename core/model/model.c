@@ -55,6 +55,10 @@ static int add_modality(struct loom_model *m, const char *name, const char *plug
 {
     if (m->modalities == LOOM_MODALITIES)
         return loom_fail(e, LOOM_ECONFIG, NULL, 0, "a model has at most %d modalities", LOOM_MODALITIES);
+    if (strcmp(name, "spikes") == 0 && loom_catalog_max_units(m->catalog) == 0)
+        return loom_fail(e, LOOM_EDATA, NULL, 0,
+                         "no recording has units, and the model is to see spikes: add recordings that have some (`loom "
+                         "data info` shows them)");
     struct loom_modality *at = &m->modality[m->modalities++];
     snprintf(at->name, sizeof(at->name), "%s", name);
     at->visible = visible;
@@ -208,6 +212,15 @@ static void match_axes(struct loom_model *m)
     }
 }
 
+/* A window of a recording that has units: where there are none, tokenizers have no row to name memory for. */
+static const struct loom_sample *telling(const struct loom_windows *w, const struct loom_catalog *c)
+{
+    for (int32_t i = 0; i < w->n; i++)
+        if (loom_catalog_recording(c, w->sample[i].recording)->units > 0)
+            return &w->sample[i];
+    return w->sample;
+}
+
 /* Build once without running, so that every part names its memory. */
 static int declare(struct loom_model *m, struct loom_error *e)
 {
@@ -222,7 +235,7 @@ static int declare(struct loom_model *m, struct loom_error *e)
     if (status == LOOM_OK)
         status = loom_shard_new(&shard, m, (size_t)1 << 32, e);
     if (status == LOOM_OK)
-        status = loom_shard_plan(shard, windows.sample, 1, LOOM_DECLARE, 0, e);
+        status = loom_shard_plan(shard, telling(&windows, m->catalog), 1, LOOM_DECLARE, 0, e);
     if (status == LOOM_OK)
         status = loom_shard_build(shard, loom_shard_masses(shard), NULL, 1, e);
     loom_shard_free(shard);

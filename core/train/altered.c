@@ -147,8 +147,8 @@ static int alter(struct loom_altered *a, struct loom_recording *r, const struct 
 {
     int code = LOOM_OK;
     *r = *from;
-    if (how->units > 0 && how->units < r->units)
-        r->units = how->units;
+    if (how->units != 0 && how->units < r->units && (how->only == 0 || how->only == number + 1))
+        r->units = how->units > 0 ? how->units : 0;
     if (how->reverse) {
         struct loom_unit *unit = own(a, (size_t)r->units * sizeof *unit);
         for (int32_t u = 0; unit && u < r->units; u++)

@@ -14,7 +14,8 @@ struct loom_alteration {
     const void *payload;
     enum loom_altered_series series; /* what stands in the place of behaviours */
     int silent;                      /* 1: no spikes in the place of spikes, instead of noise */
-    int32_t units;                   /* > 0: that many units, the first, of each recording alone */
+    int32_t units;                   /* > 0: that many units, the first, of each recording alone; -1: none */
+    int32_t only;                    /* > 0: `units` is of this recording alone, counted from 1 */
     int reverse;                     /* 1: units in the opposite order */
     uint64_t seed;
 };
