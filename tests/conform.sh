@@ -6,7 +6,8 @@ mapfile -t plugins < <("$LOOM_PROGRAM" plugins list --json | sed -nE 's/.*"id": 
 [ ${#plugins[@]} -gt 0 ] || { echo "Bail out! no plugins are listed"; exit 1; }
 # A sanitizer makes everything slow; TEST_PATIENCE says so. Hundreds of steps and differences of
 # losses show it nothing new.
-words=(--data "npz=${top_srcdir:-.}/tests/golden/arrays.npz")
+words=(--data "npz=${top_srcdir:-.}/tests/golden/arrays.npz" --data "edf=${top_srcdir:-.}/tests/golden/gaps.edf"
+    --data "brainset=${top_srcdir:-.}/tests/golden/brainset.h5")
 # Files that file sources read twice, where they are at hand.
 if [ -n "$LOOM_DATA" ]; then
     while read -r source file; do

@@ -4,7 +4,8 @@
  * All times are seconds as double on the recording's own clock. A recording is immutable once read; it is mapped from a
  * checksummed cache, so a file larger than memory works. Pointers below are borrowed from that mapping.
  *
- * Sources (plugins) run in a child process with limits and can do one thing: fill a sink. They never see a recording.
+ * Sources (plugins) read in a child process with limits, where they can do one thing: fill a sink. What they may be able
+ * to write is a recording as it stands in the cache.
  */
 #ifndef LOOM_DATA_H
 #define LOOM_DATA_H

@@ -118,6 +118,8 @@ struct loom_source {
     struct loom_part part;
     /* [ingest child] Read `file` (NULL: the source needs none) and fill the sink. */
     int (*read)(const void *self, const char *file, struct loom_sink *sink, struct loom_error *e);
+    /* [setup] Write a recording as a new file of this format, whole or not at all; NULL: it only reads. LOOM_EIO. */
+    int (*write)(const struct loom_recording *r, const char *file, struct loom_error *e);
 };
 
 /* Content to vectors and back, for one modality. Parameters hang under the modality's scope. */

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The source `edf` on small files (tests/peers/eeg.py makes them and holds real ones to MNE and EDFlib), whole and
+ * damaged. */
+#include "suite.h"
+
+#include "reading.h"
+
+#include "fuzzing.h"
+
+static const struct loom_ingest anew = {.refresh = 1};
+
+static const char *golden(const char *name)
+{
+    static char path[512];
+    snprintf(path, sizeof path, "%s/tests/golden/%s", getenv("top_srcdir"), name);
+    return path;
+}
+
+static struct loom_recordings *sound(const char *options, const char *path)
+{
+    struct loom_recordings *set;
+    struct loom_error e = {0};
+    warned[0] = '\0';
+    ck_ok(read_by(&set, "edf", options, path, anew, &e), &e);
+    return set;
+}
+
+START_TEST(gaps_are_kept)
+{
+    struct loom_recordings *set = sound("", golden("gaps.edf"));
+    const struct loom_recording *r = loom_recordings_at(set, 0);
+    const struct loom_series *s = loom_recording_series(r, "eeg");
+    ck_assert_str_eq(r->subject, "code7");
+    ck_assert_str_eq(r->date, "2021-04-05T10:20:30");
+    ck_assert(s != NULL && s->dims == 2 && s->samples == 12 && s->time_s != NULL);
+    ck_assert_str_eq(s->dim_name[0], "Fc5");
+    ck_assert_str_eq(s->dim_name[1], "Cz");
+    for (int i = 0; i < 12; i++) {
+        ck_near(s->time_s[i], (i < 8 ? 0.25 : 3 - 1.0) + 0.125 * i, 1e-12);
+        ck_near(s->value[2 * i], 0.1 * i, 1e-6);
+        ck_near(s->value[2 * i + 1], -0.2 * i, 1e-6);
+    }
+    ck_assert_int_eq(r->observed_count, 2);
+    ck_near(r->observed_s[1], 1.25, 1e-12);
+    ck_near(r->observed_s[2], 3, 1e-12);
+    loom_recordings_free(set);
+}
+END_TEST
+
+START_TEST(annotations_are_tables)
+{
+    struct loom_recordings *set = sound("", golden("gaps.edf"));
+    const struct loom_recording *r = loom_recordings_at(set, 0);
+    const struct loom_intervals *a = loom_recording_intervals(r, "annotations"),
+                                *t = loom_recording_intervals(r, "trials");
+    ck_assert(a != NULL && t != NULL && a->rows == 4 && t->rows == 1);
+    ck_assert_str_eq(loom_intervals_column(a, "label")->text[0], "early");
+    ck_near(a->start_s[0], -0.5, 0);
+    ck_assert_str_eq(loom_intervals_column(a, "label")->text[3], "two");
+    ck_near(a->start_s[3], 3.1, 1e-12);
+    ck_near(t->stop_s[0], 0.75, 1e-12);
+    loom_recordings_free(set);
+}
+END_TEST
+
+START_TEST(rates_have_series_of_their_own)
+{
+    struct loom_recordings *set = sound("", golden("rates.edf"));
+    const struct loom_recording *r = loom_recordings_at(set, 0);
+    const struct loom_series *s = loom_recording_series(r, "eeg"), *t = loom_recording_series(r, "Temp rectal");
+    ck_assert(s != NULL && t != NULL && s->dims == 2 && s->samples == 8 && t->samples == 2);
+    ck_near(s->rate_hz, 4, 0);
+    ck_near(t->rate_hz, 1, 0);
+    ck_assert_str_eq(t->unit, "degC");
+    ck_near(t->value[0], 34.4, 1e-5);
+    ck_near(t->value[1], 40.2, 1e-5);
+    ck_near(s->value[2 * 7 + 1], 14, 1e-5);
+    loom_recordings_free(set);
+    set = sound("channels = ( \"C*\" ); series_name = \"one\";", golden("rates.edf"));
+    ck_assert_int_eq(loom_recordings_at(set, 0)->series_count, 1);
+    ck_assert_str_eq(loom_recordings_at(set, 0)->series[0].name, "one");
+    loom_recordings_free(set);
+}
+END_TEST
+
+START_TEST(samples_may_have_24_bits)
+{
+    struct loom_recordings *set = sound("", golden("short.bdf"));
+    const struct loom_recording *r = loom_recordings_at(set, 0);
+    const struct loom_series *s = loom_recording_series(r, "eeg");
+    const struct loom_intervals *t = loom_recording_intervals(r, "status");
+    ck_assert(s != NULL && s->samples == 6 && t != NULL && t->rows == 2);
+    const int digital[6] = {-8388608, 0, 8388607, 32, -32, 64};
+    for (int i = 0; i < 6; i++)
+        ck_near(s->value[i], (digital[i] + 8388608.0) * 524287 / 16777215 - 262144, 0.01);
+    ck_near(loom_intervals_column(t, "value")->number[0], 5, 0);
+    ck_near(t->start_s[0], 1.0 / 3, 1e-12);
+    ck_near(loom_intervals_column(t, "value")->number[1], 7, 0);
+    ck_near(t->start_s[1], 4.0 / 3, 1e-12);
+    loom_recordings_free(set);
+}
+END_TEST
+
+/* A header field overwritten, a file cut short. */
+START_TEST(what_cannot_be_read_is_told)
+{
+    static const struct {
+        size_t at, cut;
+        const char *put, *words;
+    } wrong[] = {{0, 0, "1       ", "is neither EDF nor BDF"},
+                 {184, 0, "512     ", "in 512 bytes of header"},
+                 {236, 0, "9       ", "promises 9 records, and the file holds 3"},
+                 {244, 0, "long    ", "\"long\" for the length of a record, which is no number"},
+                 {0, 1300, "", "the file holds 2: it is cut short"},
+                 {1024 + 16, 0, "x0.25", "an annotation has no time"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct loom_recordings *set;
+        struct loom_error e = {0};
+        char *bytes;
+        size_t size;
+        ck_ok(loom_file_read(&bytes, &size, golden("gaps.edf"), 1 << 20, &e), &e);
+        memcpy(bytes + wrong[i].at, wrong[i].put, strlen(wrong[i].put));
+        ck_ok(loom_file_write(scratch_path("wrong.edf"), bytes, wrong[i].cut > 0 ? wrong[i].cut : size, &e), &e);
+        free(bytes);
+        ck_fails(read_by(&set, "edf", "", scratch_path("wrong.edf"), anew, &e), LOOM_EDATA, &e, wrong[i].words);
+    }
+}
+END_TEST
+
+START_TEST(damaged_files_are_refused)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s", golden("gaps.edf"));
+    struct tally t = fuzz("edf", "", path, "fuzzed.edf", 0, 40, 3);
+    ck_assert_int_eq(t.died + t.stopped, 0);
+    snprintf(path, sizeof path, "%s", golden("short.bdf"));
+    t = fuzz("edf", "", path, "fuzzed.bdf", 0, 20, 4);
+    ck_assert_int_eq(t.died + t.stopped, 0);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {gaps_are_kept,
+                                  annotations_are_tables,
+                                  rates_have_series_of_their_own,
+                                  samples_may_have_24_bits,
+                                  what_cannot_be_read_is_told,
+                                  damaged_files_are_refused};
+    loom_log_set(keep_warning, NULL);
+    scratch_make();
+    int code = run_suite("edf", (int)(sizeof tests / sizeof *tests), tests, 60);
+    scratch_remove();
+    return code;
+}
