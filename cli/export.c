@@ -8,13 +8,15 @@
 #include <string.h>
 
 static const char usage[] =
-    "usage: loom export RUN [--rates] [--predictions] [--format h5|npz|safetensors] [--out FILE] [KEY=VALUE …]\n"
+    "usage: loom export RUN [--rates] [--latents] [--predictions] [--format h5|npz|safetensors] [--out FILE] "
+    "[KEY=VALUE …]\n"
     "       loom export RUN --nlb [--dataset NAME] [--out FILE] [KEY=VALUE …]\n"
     "       loom export FILE.nwb --targets --dataset NAME [--bin-ms 5|20] [--eval val|test] [--inputs] [--out FILE]\n"
     "\n"
     "Evaluates a finished run's model and writes what it answers as named arrays, with axes and units.\n"
     "  --rates          expected spikes of every unit at every bin, of held-out units and bins to come too;\n"
     "                   the default\n"
+    "  --latents        what the backbone answers at each bin, before it is read as rates\n"
     "  --predictions    what the evaluation stage asks: targets and answers of each modality\n"
     "  --format NAME    h5, npz or safetensors; by default what the name of the file ends with, else h5\n"
     "  --nlb            a submission to the Neural Latents Benchmark: rates of the train split and of the test\n"
@@ -74,9 +76,10 @@ int loom_cmd_export(int argc, char **argv)
 {
     struct loom_nlb_target_spec target = {.size = sizeof target};
     struct loom_export_spec spec = {.size = sizeof spec};
-    int rates = 0, predictions = 0, targets = 0;
+    int rates = 0, latents = 0, predictions = 0, targets = 0;
     const char *format = NULL;
     const struct loom_word words[] = {{"--rates", .flag = &rates},
+                                      {"--latents", .flag = &latents},
                                       {"--predictions", .flag = &predictions},
                                       {"--format", .text = &format},
                                       {"--nlb", .flag = &spec.nlb},
@@ -97,8 +100,8 @@ int loom_cmd_export(int argc, char **argv)
         code = loom_line_refuse(&l, "name the folder of a run, or a file to make targets of");
     if (code < 0 && format && format_of(format) < 0)
         code = loom_line_refuse(&l, "there is no format '%s': write h5, npz or safetensors", format);
-    if (code < 0 && spec.nlb && (rates || predictions || format))
-        code = loom_line_refuse(&l, "a submission holds rates and is HDF5: leave out --rates, --predictions, --format");
+    if (code < 0 && spec.nlb && (rates || latents || predictions || format))
+        code = loom_line_refuse(&l, "a submission holds rates and is HDF5: leave out what else to export");
     if (code < 0 && targets) {
         target.file = l.operand[0];
         target.dataset = spec.dataset;
@@ -108,7 +111,8 @@ int loom_cmd_export(int argc, char **argv)
     }
     if (code < 0) {
         spec.run = l.operand[0];
-        spec.what = (rates || !predictions ? LOOM_EXPORT_RATES : 0) | (predictions ? LOOM_EXPORT_PREDICTIONS : 0);
+        spec.what = (predictions ? LOOM_EXPORT_PREDICTIONS : 0) | (latents ? LOOM_EXPORT_LATENTS : 0);
+        spec.what |= rates || spec.what == 0 ? LOOM_EXPORT_RATES : 0;
         spec.overrides = l.overrides;
         spec.override = l.override;
         code = export_run(&spec, format);

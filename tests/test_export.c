@@ -71,7 +71,9 @@ START_TEST(arrays_and_submission)
     if (!loom_predictions_supported())
         return;
     train();
-    ck_ok(export(at("e.h5"), LOOM_EXPORT_H5, LOOM_EXPORT_RATES | LOOM_EXPORT_PREDICTIONS, 0, NULL), &error);
+    ck_ok(
+        export(at("e.h5"), LOOM_EXPORT_H5, LOOM_EXPORT_RATES | LOOM_EXPORT_LATENTS | LOOM_EXPORT_PREDICTIONS, 0, NULL),
+        &error);
     ck_ok(loom_arrays_read_h5(&a, at("e.h5"), &error), &error);
     snprintf(name, sizeof name, "%spredicted", stem);
     const double *rates = need(&a, name, 7, 25, 12)->data;
@@ -79,6 +81,13 @@ START_TEST(arrays_and_submission)
     const double *counts = need(&a, name, 7, 25, 12)->data;
     need(&a, "train/sim1_day1/handVel/target", 17, 50, 2);
     need(&a, "train/sim1_day1/spikes/predicted", 17, 25, 12);
+    const struct loom_array *latents = loom_arrays_find(&a, "valid/sim1_day1/latents/value");
+    const struct loom_array *times = loom_arrays_find(&a, "valid/sim1_day1/latents/time_s");
+    ck_assert(latents != NULL && latents->rank == 2 && latents->dim[0] == 7 * 25 && latents->dim[1] == 16);
+    ck_assert(times != NULL && times->dim[0] == 7 * 25);
+    /* Linear readout of the logarithm: latents of two bins say how the rates differ, so they cannot all be alike. */
+    ck_assert(((double *)latents->data)[0] != ((double *)latents->data)[16]);
+    ck_near(((double *)times->data)[1] - ((double *)times->data)[0], 0.02, 1e-9);
     double sum = 0;
     for (int i = 0; i < 7 * 25 * 12; i++) {
         ck_assert(rates[i] > 0 && rates[i] < 100);

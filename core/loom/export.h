@@ -9,6 +9,7 @@
 enum loom_export_what {
     LOOM_EXPORT_RATES = 1, /* expected spikes of every unit at every bin, held-out units and bins to come included */
     LOOM_EXPORT_PREDICTIONS = 2, /* what the evaluation stage asks: targets and answers of each modality */
+    LOOM_EXPORT_LATENTS = 4,     /* what the backbone answers for spikes at each bin, before it is read as rates */
 };
 enum loom_export_format { LOOM_EXPORT_H5, LOOM_EXPORT_NPZ, LOOM_EXPORT_SAFETENSORS };
 
@@ -36,6 +37,9 @@ struct loom_export_spec {
  *   SPLIT/RECORDING/MODALITY/{time_s,trial}     [trial, bin] or [bin]: seconds on the recording's clock, row of the
  *                                               table of trials
  *   SPLIT/RECORDING/rates/…                     the same of LOOM_EXPORT_RATES, where elements are all units
+ *
+ *   SPLIT/RECORDING/latents/{value,time_s}      [bin, latent] and [bin], window by window: where windows overlap, or
+ *                                               the stage has several draws, a time stands there again
  *
  * with axes and units at each array, and the run, the stage, names of recordings and elements in the metadata. A
  * submission holds group DATASET with {train,eval}_rates_{heldin,heldout}[_forward] [trial, bin, unit], trials in the

@@ -18,7 +18,7 @@ struct examinee {
     struct loom_model *model;
     struct loom_stepper *stepper;
     struct loom_predictions *predictions; /* [modalities] */
-    int64_t latents;                      /* points in time whose answers are kept */
+    int64_t latents;                      /* points in time whose answers are kept; < 0: all */
 };
 
 struct assessment {
@@ -56,14 +56,19 @@ static int select_recordings(const struct assessment *a, const struct loom_stage
 }
 
 /* How many of the windows to keep latents of: about as many as hold what is wanted. */
-static void want_latents(struct examinee *x, const struct loom_windows *w, double bin_s)
+static void want_latents(struct examinee *x, const struct loom_windows *w, double bin_s, int draws)
 {
     double bins = 0;
-    for (int32_t i = 0; i < w->n; i++)
+    int64_t all = 0;
+    for (int32_t i = 0; i < w->n; i++) {
         bins += (w->sample[i].end_s - w->sample[i].begin_s) / bin_s;
+        all += draws * (int64_t)ceil(w->sample[i].length_s / bin_s + 1);
+    }
     for (int i = 0; i < loom_model_modalities(x->model); i++) {
-        x->predictions[i].latents.most = x->latents;
-        x->predictions[i].latents.share = bins > (double)x->latents ? (double)x->latents / bins : 1.0;
+        x->predictions[i].latents.most = x->latents < 0 ? all : x->latents;
+        x->predictions[i].latents.share = 1.0;
+        if (x->latents >= 0)
+            x->predictions[i].latents.share = bins > (double)x->latents ? (double)x->latents / bins : 1.0;
     }
 }
 
@@ -83,7 +88,7 @@ static int examine(const struct assessment *a, struct examinee *x, double length
         if (code != LOOM_OK)
             break;
         if (d == 0)
-            want_latents(x, &w, loom_catalog_bin_s(a->r->catalog));
+            want_latents(x, &w, loom_catalog_bin_s(a->r->catalog), draws);
         code = loom_evaluate(x->stepper, w.sample, w.n, 1, batch, d, NULL, x->predictions, e);
         loom_windows_release(&w);
     }
@@ -397,12 +402,12 @@ static int open_model(const struct assessment *a, const struct loom_stage *of, c
     return code == LOOM_OK ? take_weights(a, of, x, e) : code;
 }
 
-int loom_assess_predict(struct loom_runner *r, const struct loom_stage *s, enum loom_split split,
+int loom_assess_predict(struct loom_runner *r, const struct loom_stage *s, enum loom_split split, int latents,
                         struct loom_predictions **out, int *modalities, struct loom_error *e)
 {
     const struct assessment a = {.r = r, .s = s, .split = split};
     const struct loom_stage *stages = r->pipeline->stage;
-    struct examinee x = {0};
+    struct examinee x = {.latents = latents ? -1 : 0};
     *out = NULL;
     int code = open_model(&a, &stages[s->from], &stages[s->asks], &x, e);
     if (code == LOOM_OK)

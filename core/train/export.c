@@ -166,13 +166,53 @@ static int is_spikes(const struct loom_predictions *p)
     return p->n > 0 && strcmp(p->likelihood, "poisson") == 0;
 }
 
+/* What the backbone answered at each bin of each window, before it was read. */
+static int add_latents(struct export *x, const struct loom_predictions *p, int split, struct loom_error *e)
+{
+    const struct loom_latents *l = &p->latents;
+    int code = LOOM_OK;
+    for (int r = 0; r < p->recordings && code == LOOM_OK; r++) {
+        int64_t n = 0;
+        char name[WORD * 2];
+        for (int64_t i = 0; i < l->n; i++)
+            n += l->recording[i] == r;
+        if (n == 0)
+            continue;
+        snprintf(name, sizeof name, "%s/%s/latents/time_s", split_names[split], p->recording[r]);
+        struct loom_array *a = loom_arrays_add(&x->arrays, name, LOOM_ARRAY_F64, 1, &n, NULL, e);
+        double *time_s = a ? a->data : NULL;
+        if (a)
+            loom_array_describe(a, "bin", "s");
+        snprintf(name, sizeof name, "%s/%s/latents/value", split_names[split], p->recording[r]);
+        a = a ? loom_arrays_add(&x->arrays, name, LOOM_ARRAY_F32, 2, (int64_t[]){n, l->width}, NULL, e) : NULL;
+        if (!a)
+            return LOOM_ENOMEM;
+        loom_array_describe(a, "bin,latent", "");
+        float *value = a->data;
+        for (int64_t i = 0; i < l->n; i++)
+            if (l->recording[i] == r) {
+                *time_s++ = 1e-9 * (double)l->time_ns[i];
+                memcpy(value, l->value + i * l->width, (size_t)l->width * sizeof *value);
+                value += l->width;
+            }
+    }
+    return code;
+}
+
 static int add_split(struct export *x, int split, int rates, struct loom_error *e)
 {
+    const int latents = rates && (x->spec->what & LOOM_EXPORT_LATENTS);
+    const int wanted = !rates || (x->spec->what & LOOM_EXPORT_RATES);
     struct loom_predictions *p;
-    int n = 0, code = loom_assess_predict(&x->running.runner, x->stage, (enum loom_split)split, &p, &n, e);
-    for (int i = 0; i < n && code == LOOM_OK; i++)
-        if (p[i].n > 0 && (!rates || is_spikes(&p[i])))
+    int n = 0, code = loom_assess_predict(&x->running.runner, x->stage, (enum loom_split)split, latents, &p, &n, e);
+    for (int i = 0; i < n && code == LOOM_OK; i++) {
+        if (p[i].n == 0 || (rates && !is_spikes(&p[i])))
+            continue;
+        if (wanted)
             code = add_modality(x, &p[i], split, rates ? "rates" : p[i].modality, e);
+        if (code == LOOM_OK && latents)
+            code = add_latents(x, &p[i], split, e);
+    }
     loom_predictions_free_all(p, n);
     return code;
 }
@@ -225,7 +265,8 @@ static int add_rates(struct export *x, const char *group, const char *prefix, in
 {
     struct loom_predictions *p;
     struct loom_grid g = {0};
-    int n = 0, found = 0, code = loom_assess_predict(&x->running.runner, x->stage, (enum loom_split)split, &p, &n, e);
+    int n = 0, found = 0,
+        code = loom_assess_predict(&x->running.runner, x->stage, (enum loom_split)split, 0, &p, &n, e);
     for (int i = 0; i < n && code == LOOM_OK; i++)
         for (int r = 0; is_spikes(&p[i]) && r < p[i].recordings && code == LOOM_OK; r++) {
             code = loom_grid_init(&g, &p[i], r, e);
@@ -348,7 +389,7 @@ int loom_export(const struct loom_export_spec *spec, struct loom_error *e)
     int code = LOOM_OK;
     if (spec->split && split_number(spec->split) < 0)
         code = loom_fail(e, LOOM_ECONFIG, NULL, 0, "there is no split '%s': write train, valid or test", spec->split);
-    if (code == LOOM_OK && (spec->nlb || (spec->what & LOOM_EXPORT_RATES)))
+    if (code == LOOM_OK && (spec->nlb || (spec->what & (LOOM_EXPORT_RATES | LOOM_EXPORT_LATENTS))))
         code = one_pass(&x, 1, e);
     if (code == LOOM_OK && !spec->nlb && (spec->what & LOOM_EXPORT_PREDICTIONS))
         code = one_pass(&x, 0, e);

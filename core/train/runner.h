@@ -80,9 +80,9 @@ int loom_runner_baseline(const struct loom_runner *r, const struct loom_stage *s
                          const char *id, struct loom_model **out, struct loom_error *e);
 /* Its metrics are known. LOOM_ECONFIG. */
 int loom_assess_check(const struct loom_stage *s, struct loom_error *e);
-/* What the model that evaluation stage s takes answers to what it asks, on one split, settled: *modalities of them. The
- * caller calls loom_predictions_free_all. */
-int loom_assess_predict(struct loom_runner *r, const struct loom_stage *s, enum loom_split split,
+/* What the model that evaluation stage s takes answers to what it asks, on one split, settled: *modalities of them,
+ * with the latents of every bin where `latents` is 1. The caller calls loom_predictions_free_all. */
+int loom_assess_predict(struct loom_runner *r, const struct loom_stage *s, enum loom_split split, int latents,
                         struct loom_predictions **out, int *modalities, struct loom_error *e);
 /* Adds object STAGE to `metrics`; writes predictions.h5 when the runner has a folder and `write` is set. split NULL:
  * the stage's own list. */
