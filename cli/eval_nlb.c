@@ -28,12 +28,15 @@ static int score(const char *submission, const char *targets, int as_json)
  * that, and stays to say so. */
 int loom_eval_nlb(const char *submission, const char *targets, int as_json)
 {
-    const struct rlimit none = {0, 0};
+    /* The largest dataset takes 3 GiB and a minute. */
+    const struct rlimit none = {0, 0}, memory = {(rlim_t)16 << 30, (rlim_t)16 << 30}, cpu = {1800, 1800};
     int status = 0;
     fflush(NULL);
     const pid_t child = fork();
     if (child == 0) {
         setrlimit(RLIMIT_CORE, &none);
+        setrlimit(RLIMIT_AS, &memory);
+        setrlimit(RLIMIT_CPU, &cpu);
         _exit(score(submission, targets, as_json));
     }
     while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)

@@ -33,7 +33,7 @@ quiet() { # WHAT COMMAND...
 }
 
 fast="stages.pretrain.steps=1 stages.decode.steps=1"
-echo 1..43
+echo 1..51
 try 2 usage run
 try 2 "did you mean .--dry." run "$tiny" --dri
 try 2 "from 1 to 1024, not .many." run "$tiny" --threads many
@@ -68,6 +68,14 @@ try 0 "bits_per_spike" eval "$dir/run"
 try 0 "train" eval "$dir/run" --split train
 try 2 "no evaluation stage" eval "$dir/run" --stage nothing
 try 2 "no split" eval "$dir/run" --split tests
+try 0 "poisson_nll" eval "$dir/run" --metrics poisson_nll --metrics r2
+try 2 "there is no metric" eval "$dir/run" --metrics r3
+try 2 "no evaluation stage" eval "$dir/run" --metrics r2 --stage nothing
+try 3 "nothing-there" eval "$dir/run" --on nothing-there
+try 2 "name two files" eval --nlb "$dir/run"
+try 2 "no folder of a run" export "$dir"
+try 2 "there is no format" export "$dir/run" --format pickle
+try 2 "which dataset" export "$dir/run" --targets
 number=$((number + 1))
 "$LOOM_PROGRAM" run "$tiny" $fast --seeds 1,2 --out "$dir/seeds" --quiet && cp "$dir/seeds/metrics.json" "$dir/joined.json" &&
     rm -r "$dir/seeds/seed-2" "$dir/seeds/metrics.json" && "$LOOM_PROGRAM" run --resume "$dir/seeds" --quiet &&

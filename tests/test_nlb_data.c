@@ -243,6 +243,19 @@ START_TEST(behaviour_at_the_benchmarks_step)
 }
 END_TEST
 
+/* A resolved pipeline writes every key out: a file without behaviour is read by it as it was before. */
+START_TEST(resolved_options)
+{
+    struct opened o;
+    if (!loom_predictions_supported())
+        return;
+    open_set(&o, "dmfc_rsg", 20,
+             "series = ( \"*\" ); tables = ( \"*\" ); held_out = 0.0; held_out_column = \"heldout\";");
+    ck_assert_ptr_nonnull(loom_catalog_held(o.catalog, 0));
+    close_data(&o);
+}
+END_TEST
+
 /* The benchmark's own test file of MC_Maze_Small: 100 trials, 107 units. */
 START_TEST(real_file)
 {
@@ -343,6 +356,7 @@ int main(void)
     tcase_add_loop_test(t, windows_of_nlb_tools, 0, 2 * SETS);
     tcase_add_test(t, behaviour_at_the_benchmarks_step);
     tcase_add_loop_test(t, real_file, 0, 2);
+    tcase_add_test(t, resolved_options);
     tcase_add_test(t, numpy_draws);
     tcase_add_test(t, decimation);
     SRunner *sr = srunner_create(s);

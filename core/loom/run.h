@@ -80,6 +80,11 @@ LOOM_API int loom_run_parameters(const struct loom_run_spec *spec, int json, cha
  * the caller frees it. What plugins take beside these: loom plugins describe. LOOM_ENOMEM. */
 LOOM_API int loom_run_keys(char **out, struct loom_error *e);
 
+/* The name of a run's evaluation stage: `stage` if it is one, or (NULL) the first. LOOM_ECONFIG where there is none. */
+enum { LOOM_EVALUATION_NAME = 64 };
+LOOM_API int loom_run_evaluation(const char *run, const char *stage, char out[LOOM_EVALUATION_NAME],
+                                 struct loom_error *e);
+
 /* Evaluate: all evaluation stages, or stage `stage` alone (NULL = all), on split `split` (NULL = the stage's).
  * spec->resume is the folder of a finished run, whose checkpoints are taken, or spec->pipeline a pipeline and
  * spec->weights its weights: parameters and states by name; states that the file lacks are fitted on the training

@@ -28,40 +28,9 @@ struct export
 
 /* ---- opening ---- */
 
-/* The first stage with metrics, or the one that is named. */
-static int find_stage(const struct loom_export_spec *spec, char out[LOOM_STAGE_NAME], struct loom_error *e)
-{
-    char path[LOOM_PATH], *text = NULL;
-    struct loom_config *config = NULL;
-    size_t size;
-    int found = 0;
-    if ((size_t)snprintf(path, sizeof path, "%s/pipeline.cfg", spec->run) >= sizeof path)
-        return loom_fail(e, LOOM_ECONFIG, spec->run, 0, "the path is too long: shorten it");
-    if (!loom_file_exists(path))
-        return loom_fail(e, LOOM_ECONFIG, spec->run, 0, "is no folder of a run: it has no pipeline.cfg");
-    int code = loom_file_read(&text, &size, path, (size_t)64 << 20, e);
-    if (code == LOOM_OK)
-        code = loom_config_parse(&config, text, path, 0, NULL, e);
-    for (size_t i = 0; code == LOOM_OK && i < loom_group_list_count(loom_config_root(config), "stages") && !found;
-         i++) {
-        const struct loom_group *g = loom_group_list(loom_config_root(config), "stages", i);
-        const char *name = loom_group_text(g, "name");
-        if (!name || (loom_group_list_count(g, "metrics") == 0 && !loom_group_text(g, "metrics")))
-            continue;
-        found = !spec->stage || strcmp(spec->stage, name) == 0;
-        snprintf(out, LOOM_STAGE_NAME, "%s", name);
-    }
-    if (code == LOOM_OK && !found)
-        code = loom_fail(e, LOOM_ECONFIG, path, 0, "it has no evaluation stage%s%s: name one that has metrics",
-                         spec->stage ? " called " : "", spec->stage ? spec->stage : "");
-    loom_config_free(config);
-    free(text);
-    return code;
-}
-
 static int open_run(struct export *x, int rates, struct loom_error *e)
 {
-    char stage[LOOM_STAGE_NAME], all[WORD], none[WORD];
+    char stage[LOOM_EVALUATION_NAME], all[WORD], none[WORD];
     const char *override[MOST_OVERRIDES + 2];
     const struct loom_export_spec *spec = x->spec;
     struct loom_run_spec run = {.size = sizeof run,
@@ -70,7 +39,7 @@ static int open_run(struct export *x, int rates, struct loom_error *e)
                                 .careful = 1,
                                 .threads = spec->threads,
                                 .override = override};
-    int code = find_stage(spec, stage, e);
+    int code = loom_run_evaluation(spec->run, spec->stage, stage, e);
     if (code == LOOM_OK && spec->overrides > MOST_OVERRIDES)
         code = loom_fail(e, LOOM_ECONFIG, NULL, 0, "more than %d KEY=VALUE: leave some out", MOST_OVERRIDES);
     for (int i = 0; code == LOOM_OK && i < spec->overrides; i++)

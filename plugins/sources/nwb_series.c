@@ -405,7 +405,7 @@ int nwb_series(struct nwb *w)
     for (size_t i = 0; i < patterns && status == LOOM_OK; i++) {
         const char *p = loom_opt_string_at(w->o, "series", i);
         char path[H5_PATH];
-        if (h.hits[i] > 0 || !loom_opt_given(w->o, "series"))
+        if (h.hits[i] > 0 || strcmp(p, "*") == 0) /* everything may be nothing, and resolved files write it out */
             continue;
         nwb_join(path, "/processing", p);
         status = h5_missing(&w->h, p[0] == '/' ? p : path);

@@ -188,7 +188,10 @@ int nwb_tables(struct nwb *w)
     int status = all_below(w, "/intervals", "start_time", &found);
     if (status == LOOM_OK)
         status = all_below(w, "/events", "timestamp", &found);
-    if (status == LOOM_OK && found == 0 && loom_opt_given(w->o, "tables") && loom_opt_count(w->o, "tables") > 0)
+    int named = 0;
+    for (size_t i = 0; i < loom_opt_count(w->o, "tables"); i++)
+        named |= strcmp(loom_opt_string_at(w->o, "tables", i), "*") != 0;
+    if (status == LOOM_OK && found == 0 && named)
         status = h5_missing(&w->h, "/intervals/(the tables named)");
     return status;
 }
