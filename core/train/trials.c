@@ -117,11 +117,8 @@ static int add_label(struct loom_predictions *p, const char *text)
     char **more = realloc(p->condition, (size_t)(p->conditions + 1) * sizeof *more), *copy;
     if (more)
         p->condition = more;
-    if (!more || !(copy = strndup(text, LABEL - 1)))
+    if (!more || !(copy = strdup(text)))
         return 0;
-    for (char *at = copy; *at; at++)
-        if (*at == '\n')
-            *at = ' ';
     p->condition[p->conditions++] = copy;
     return 1;
 }
@@ -165,11 +162,21 @@ static int by_number(struct loom_predictions *p, const struct loom_catalog *c, c
     return ok;
 }
 
+/* As one line that is not too long. */
+static void one_line(char out[LABEL], const char *text)
+{
+    snprintf(out, LABEL, "%s", text);
+    for (char *at = out; *at; at++)
+        if (*at == '\n' || *at == '\r')
+            *at = ' ';
+}
+
 static int by_text(struct loom_predictions *p, const struct loom_catalog *c, const char *name)
 {
     for (int32_t k = 0; k < p->trials; k++) {
-        const char *text = column_of(c, p->trial[k].recording, name)->text[p->trial[k].condition];
+        char text[LABEL];
         int at = 0;
+        one_line(text, column_of(c, p->trial[k].recording, name)->text[p->trial[k].condition]);
         while (at < p->conditions && strcmp(p->condition[at], text) != 0)
             at++;
         if (at == p->conditions && (!*text || p->conditions == MOST_CONDITIONS))
