@@ -281,6 +281,12 @@ START_TEST(lfads_refuses_rates)
     H5Fclose(f);
     ck_fails(read_by(&set, "lfads", "file_bin_ms = 5.0;", path, anew, &e), LOOM_EDATA, &e, "export spike counts");
     ck_fails(read_by(&set, "lfads", "", path, anew, &e), LOOM_ECONFIG, &e, "set file_bin_ms");
+    const hsize_t no_units[3] = {2, 3, 0};
+    path = scratch_path("bare.h5");
+    f = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    made_put(f, "/train_data", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, 3, no_units, NULL, H5P_DEFAULT);
+    H5Fclose(f);
+    ck_fails(read_by(&set, "lfads", "file_bin_ms = 5.0;", path, anew, &e), LOOM_EDATA, &e, "2 trials of 0 counts");
 }
 END_TEST
 

@@ -78,7 +78,11 @@ static int read_cube(struct lfads *w, const char *path, struct cube *c)
     int status = h5_data_open(&w->h, path, &d);
     if (status != LOOM_OK)
         return status;
-    if (d.rank != 3 || d.rows == 0 || d.row == 0 || d.rows > INT32_MAX || d.row > ((hsize_t)1 << 33) / d.rows)
+    if (d.rank == 3 && (d.rows == 0 || d.row == 0))
+        status = loom_fail(w->h.e, LOOM_EDATA, w->h.name, 0,
+                           "%s holds nothing: %llu trials of %llu counts (bins times units); export the file with both",
+                           path, (unsigned long long)d.rows, (unsigned long long)d.row);
+    else if (d.rank != 3 || d.rows > INT32_MAX || d.row > ((hsize_t)1 << 33) / d.rows)
         status = broken(w, path, "is no array [trial, bin, unit] that fits in memory");
     if (status == LOOM_OK) {
         *c = (struct cube){malloc((size_t)(d.rows * d.row) * sizeof *c->x), d.dims[0], d.dims[1], d.dims[2]};
