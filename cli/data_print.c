@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 enum { MOST_VALUES = 6, MOST_ROWS = 40, WORD = 48 };
 
@@ -143,6 +145,40 @@ static void print_units(FILE *out, const struct loom_recording *r)
     free(n);
 }
 
+struct summary {
+    float least, most;
+    double sum;
+    int64_t missing;
+};
+
+/* One pass over the samples, which are let go behind: series may be larger than memory, and stand in a mapped file. */
+static void summarize(const struct loom_series *s, struct summary *of, int32_t dims)
+{
+    const int64_t most = 1 + ((int64_t)2 << 20) / s->dims;
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    for (int32_t d = 0; d < dims; d++)
+        of[d] = (struct summary){INFINITY, -INFINITY, 0, 0};
+    for (int64_t done = 0; done < s->samples; done += most) {
+        int64_t n = s->samples - done < most ? s->samples - done : most;
+        const float *x = s->value + done * s->dims;
+        for (int64_t i = 0; i < n; i++)
+            for (int32_t d = 0; d < dims; d++) {
+                float v = x[i * s->dims + d];
+                if (v < of[d].least)
+                    of[d].least = v;
+                if (v > of[d].most)
+                    of[d].most = v;
+                if (v == v)
+                    of[d].sum += (double)v;
+                else
+                    of[d].missing++;
+            }
+        uintptr_t from = ((uintptr_t)x + page - 1) & ~(page - 1), to = (uintptr_t)(x + n * s->dims) & ~(page - 1);
+        if (to > from)
+            madvise((void *)from, to - from, MADV_DONTNEED);
+    }
+}
+
 static void print_one_series(FILE *out, const struct loom_series *s)
 {
     char rate[WORD];
@@ -157,22 +193,17 @@ static void print_one_series(FILE *out, const struct loom_series *s)
     if (s->unit[0] != '\0')
         fprintf(out, ", %s", s->unit);
     fprintf(out, "\n");
-    for (int32_t d = 0; d < s->dims && d < MOST_VALUES; d++) {
-        float least = INFINITY, most = -INFINITY;
-        double sum = 0;
-        int64_t missing = 0;
-        for (int64_t i = 0; i < s->samples; i++) {
-            float x = s->value[i * s->dims + d];
-            missing += isnan(x);
-            least = fminf(least, x);
-            most = fmaxf(most, x);
-            sum += isnan(x) ? 0 : (double)x;
-        }
+    struct summary of[MOST_VALUES];
+    int32_t dims = s->dims < MOST_VALUES ? s->dims : MOST_VALUES;
+    summarize(s, of, dims);
+    for (int32_t d = 0; d < dims; d++) {
+        int64_t there = s->samples - of[d].missing;
         fprintf(out, "              %-8s", s->dim_name[d]);
-        if (missing < s->samples)
-            fprintf(out, " %.4g to %.4g, mean %.4g", (double)least, (double)most, sum / (double)(s->samples - missing));
-        if (missing > 0)
-            fprintf(out, ", %.1f %% missing", 100.0 * (double)missing / (double)s->samples);
+        if (there > 0)
+            fprintf(out, " %.4g to %.4g, mean %.4g", (double)of[d].least, (double)of[d].most,
+                    of[d].sum / (double)there);
+        if (of[d].missing > 0)
+            fprintf(out, ", %.1f %% missing", 100.0 * (double)of[d].missing / (double)s->samples);
         fprintf(out, "\n");
     }
     if (s->dims > MOST_VALUES)

@@ -12,6 +12,7 @@ made=${top_srcdir:-.}/tests/golden
 words=()
 while read -r source file; do words+=(--data "$source=$made/$file"); done <<'MADE'
 brainset brainset.h5
+brainvision short.vhdr
 edf gaps.edf
 lfads recording_lfads.h5
 mat recording.mat

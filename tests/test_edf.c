@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The source `edf` on small files (tests/peers/eeg.py makes them and holds real ones to MNE and EDFlib), whole and
- * damaged. */
+/* The sources `edf` and `brainvision` on small files (tests/peers/eeg.py makes them and holds real ones to MNE and
+ * EDFlib), whole and damaged. */
 #include "suite.h"
 
 #include "reading.h"
@@ -16,18 +16,18 @@ static const char *golden(const char *name)
     return path;
 }
 
-static struct loom_recordings *sound(const char *options, const char *path)
+static struct loom_recordings *sound(const char *source, const char *options, const char *path)
 {
     struct loom_recordings *set;
     struct loom_error e = {0};
     warned[0] = '\0';
-    ck_ok(read_by(&set, "edf", options, path, anew, &e), &e);
+    ck_ok(read_by(&set, source, options, path, anew, &e), &e);
     return set;
 }
 
 START_TEST(gaps_are_kept)
 {
-    struct loom_recordings *set = sound("", golden("gaps.edf"));
+    struct loom_recordings *set = sound("edf", "", golden("gaps.edf"));
     const struct loom_recording *r = loom_recordings_at(set, 0);
     const struct loom_series *s = loom_recording_series(r, "eeg");
     ck_assert_str_eq(r->subject, "code7");
@@ -49,7 +49,7 @@ END_TEST
 
 START_TEST(annotations_are_tables)
 {
-    struct loom_recordings *set = sound("", golden("gaps.edf"));
+    struct loom_recordings *set = sound("edf", "", golden("gaps.edf"));
     const struct loom_recording *r = loom_recordings_at(set, 0);
     const struct loom_intervals *a = loom_recording_intervals(r, "annotations"),
                                 *t = loom_recording_intervals(r, "trials");
@@ -65,7 +65,7 @@ END_TEST
 
 START_TEST(rates_have_series_of_their_own)
 {
-    struct loom_recordings *set = sound("", golden("rates.edf"));
+    struct loom_recordings *set = sound("edf", "", golden("rates.edf"));
     const struct loom_recording *r = loom_recordings_at(set, 0);
     const struct loom_series *s = loom_recording_series(r, "eeg"), *t = loom_recording_series(r, "Temp rectal");
     ck_assert(s != NULL && t != NULL && s->dims == 2 && s->samples == 8 && t->samples == 2);
@@ -76,7 +76,7 @@ START_TEST(rates_have_series_of_their_own)
     ck_near(t->value[1], 40.2, 1e-5);
     ck_near(s->value[2 * 7 + 1], 14, 1e-5);
     loom_recordings_free(set);
-    set = sound("channels = ( \"C*\" ); series_name = \"one\";", golden("rates.edf"));
+    set = sound("edf", "channels = ( \"C*\" ); series_name = \"one\";", golden("rates.edf"));
     ck_assert_int_eq(loom_recordings_at(set, 0)->series_count, 1);
     ck_assert_str_eq(loom_recordings_at(set, 0)->series[0].name, "one");
     loom_recordings_free(set);
@@ -85,7 +85,7 @@ END_TEST
 
 START_TEST(samples_may_have_24_bits)
 {
-    struct loom_recordings *set = sound("", golden("short.bdf"));
+    struct loom_recordings *set = sound("edf", "", golden("short.bdf"));
     const struct loom_recording *r = loom_recordings_at(set, 0);
     const struct loom_series *s = loom_recording_series(r, "eeg");
     const struct loom_intervals *t = loom_recording_intervals(r, "status");
@@ -127,6 +127,66 @@ START_TEST(what_cannot_be_read_is_told)
 }
 END_TEST
 
+START_TEST(brainvision_is_read_in_either_order)
+{
+    static const double resolution[3] = {0.5, 2, 0.1};
+    struct loom_recordings *set = sound("brainvision", "", golden("short.vhdr"));
+    const struct loom_recording *r = loom_recordings_at(set, 0);
+    const struct loom_series *s = loom_recording_series(r, "eeg");
+    const struct loom_intervals *a = loom_recording_intervals(r, "annotations");
+    ck_assert(s != NULL && a != NULL && s->dims == 3 && s->samples == 6 && a->rows == 3);
+    ck_near(s->rate_hz, 250, 1e-9);
+    ck_assert_str_eq(s->unit, "µV");
+    ck_assert_str_eq(s->dim_name[1], "Cz,x");
+    for (int i = 0; i < 18; i++)
+        ck_near(s->value[i], (i - 5) * resolution[i % 3], 1e-6);
+    ck_assert_str_eq(loom_intervals_column(a, "label")->text[1], "S  1");
+    ck_assert_str_eq(loom_intervals_column(a, "type")->text[1], "Stimulus");
+    ck_assert_str_eq(loom_intervals_column(a, "label")->text[2], "left, then right");
+    ck_near(a->start_s[1], 2 * 0.004, 1e-12);
+    ck_near(a->stop_s[2], 6 * 0.004, 1e-12);
+    loom_recordings_free(set);
+    set = sound("brainvision", "", golden("across.vhdr"));
+    r = loom_recordings_at(set, 0);
+    s = loom_recording_series(r, "eeg");
+    ck_assert(s->dims == 2 && s->samples == 6);
+    ck_assert_ptr_nonnull(strstr(warned, "EMG is in mV, not in µV"));
+    for (int i = 0; i < 6; i++)
+        for (int d = 0; d < 2; d++)
+            ck_near(s->value[2 * i + d], (3 * i + d - 5) / 8.0, 1e-6);
+    loom_recordings_free(set);
+}
+END_TEST
+
+START_TEST(brainvision_names_files_beside_it)
+{
+    static const struct {
+        const char *was, *is, *words;
+    } wrong[] = {{"$b.eeg", "/etc/x", "a file beside it is due"},
+                 {"$b.eeg", "../abc", "a file beside it is due"},
+                 {"$b.eeg", "no.eeg", "no.eeg, which cannot be opened"},
+                 {"INT_16", "INT_24", "has BinaryFormat=INT_24"},
+                 {"BINARY", "ASCII ", "has its samples as text"},
+                 {"NumberOfChannels=3", "NumberOfChannels=0", "no number from 1 to 4096"},
+                 {"NumberOfChannels=3", "NumberOfChannels=5", "no whole samples of 5 channels"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct loom_recordings *set;
+        struct loom_error e = {0};
+        char *text, *data;
+        size_t n, size;
+        ck_ok(loom_file_read(&text, &n, golden("short.vhdr"), 1 << 20, &e), &e);
+        ck_ok(loom_file_read(&data, &size, golden("short.eeg"), 1 << 20, &e), &e);
+        memcpy(strstr(text, wrong[i].was), wrong[i].is, strlen(wrong[i].is));
+        ck_ok(loom_file_write(scratch_path("wrong.vhdr"), text, n, &e), &e);
+        ck_ok(loom_file_write(scratch_path("wrong.eeg"), data, size, &e), &e);
+        free(text);
+        free(data);
+        ck_fails(read_by(&set, "brainvision", "", scratch_path("wrong.vhdr"), anew, &e), LOOM_EDATA, &e,
+                 wrong[i].words);
+    }
+}
+END_TEST
+
 START_TEST(damaged_files_are_refused)
 {
     char path[512];
@@ -146,6 +206,8 @@ int main(void)
                                   rates_have_series_of_their_own,
                                   samples_may_have_24_bits,
                                   what_cannot_be_read_is_told,
+                                  brainvision_is_read_in_either_order,
+                                  brainvision_names_files_beside_it,
                                   damaged_files_are_refused};
     loom_log_set(keep_warning, NULL);
     scratch_make();

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """EEG files as MNE and pyEDFlib read them, beside what loom reads.
 
-    python3 tests/peers/eeg.py golden FOLDER      gaps.edf, rates.edf, short.bdf for tests/test_edf.c
+    python3 tests/peers/eeg.py golden FOLDER      gaps.edf, rates.edf, short.bdf, short.vhdr, across.vhdr for tests/test_edf.c
     python3 tests/peers/eeg.py check LOOM FILE…   every sample and annotation of real files
 
 Made with MNE 1.13.2, pyEDFlib 0.1.42 (EDFlib), h5py 3.16.0, NumPy 2.4.6. EDFlib opens no file with gaps (EDF+D), so those
@@ -65,6 +65,26 @@ def golden(folder):
     status = ("Status", "Boolean", -8388608, 8388607, -8388608, 8388607, 3)
     edf(f"{folder}/short.bdf", "24BIT", 1, [wide, status], [[[-8388608, 0, 8388607], [0, 0x10005, 0x10005]],
                                                         [[32, -32, 64], [0, 7, 7]]], bdf=True)
+    grid = np.arange(18).reshape(6, 3) - 5
+    brainvision(f"{folder}/short", "MULTIPLEXED", "INT_16", grid, ["Fp1,,0.5,µV", "Cz\\1x,,2", "Pz,,0.1,µV"])
+    brainvision(f"{folder}/across", "VECTORIZED", "IEEE_FLOAT_32", grid / 8, ["Fp1,,1,µV", "Cz,,1,µV", "EMG,,1,mV"])
+
+
+def brainvision(stem, orientation, kind, samples, channels):
+    """samples [sample, channel] as they are stored; channels: lines behind ChN=."""
+    name = os.path.basename(stem)
+    n = samples.shape[1]
+    stored = samples.astype({"INT_16": "<i2", "IEEE_FLOAT_32": "<f4"}[kind])
+    (stored if orientation == "MULTIPLEXED" else stored.T).tofile(stem + ".eeg")
+    with open(stem + ".vhdr", "w", encoding="utf-8", newline="\r\n") as f:
+        f.write("Brain Vision Data Exchange Header File Version 1.0\n; a comment\n\n[Common Infos]\nCodepage=UTF-8\n")
+        f.write(f"DataFile=$b.eeg\nMarkerFile={name}.vmrk\nDataFormat=BINARY\nDataOrientation={orientation}\n")
+        f.write(f"NumberOfChannels={n}\nSamplingInterval=4000\n\n[Binary Infos]\nBinaryFormat={kind}\n\n[Channel Infos]\n")
+        f.write("".join(f"Ch{i + 1}={c}\n" for i, c in enumerate(channels)) + "\n[Comment]\nCh1=not,this,one\n")
+    with open(stem + ".vmrk", "w", encoding="utf-8", newline="\r\n") as f:
+        f.write("Brain Vision Data Exchange Marker File, Version 1.0\n\n[Common Infos]\nCodepage=UTF-8\n")
+        f.write(f"DataFile={name}.eeg\n\n[Marker Infos]\nMk1=New Segment,,1,1,0,20210405102030000000\n")
+        f.write("Mk2=Stimulus,S  1,3,1,0\nMk3=Comment,left\\1 then right,5,2,0\n")
 
 
 def check(loom, path):
