@@ -237,6 +237,55 @@ START_TEST(the_benchmarks_bits)
 }
 END_TEST
 
+/* Two conditions of two trials, three bins. Unit 0 is met but for a constant, unit 1 exactly; unit 2 was not asked in
+ * one bin and counts for nothing, as do bins to come and the trial without a condition. */
+START_TEST(mean_responses)
+{
+    static const double mean[2][3] = {{1, 3, 2}, {4, 0, 2}};
+    static double shifted[200];
+    begin("poisson");
+    p.bin_s = 1;
+    for (int i = 0; i < 5; i++)
+        for (int k = 0; k < 4; k++)
+            for (int u = 0; u < 3; u++) {
+                int c = i % 2, later = k == 3;
+                double wobble = i < 2 ? 1 : -1, y = later || i == 4 ? 9 : mean[c][k] + wobble;
+                if (u == 2 && i == 1 && k == 1)
+                    continue;
+                shifted[p.n] = u == 0 ? 7 : later ? 0 : mean[c][k];
+                put(i, k, u, y, later || i == 4 ? 0 : mean[c][k] + (u == 0 ? 0.5 : 0), later ? LOOM_HELD_FORWARD : 0,
+                    NULL);
+                p.row[p.n - 1].trial = i;
+            }
+    static char one[] = "one", two[] = "two", *condition[] = {one, two};
+    struct loom_predicted_trial trial[5];
+    for (int i = 0; i < 5; i++)
+        trial[i] = (struct loom_predicted_trial){
+            .condition = i == 4 ? -1 : i % 2, .row = i, .start_s = i * BINS, .stop_s = i * BINS + 4};
+    p.trial = trial;
+    p.trials = 5;
+    p.condition = condition;
+    p.conditions = 2;
+    struct loom_trust t = how(100, 100);
+    json_t *a = measured("psth_r2", &t), *b;
+    /* Σ(y-ȳ)² of 1 3 2 4 0 2 is 10; six errors of 0.5. */
+    ck_near(in(a, "mean", 0), (1 - 1.5 / 10 + 1) / 2, 1e-12);
+    ck_assert_int_eq((int)in(a, "n", 0), 4);
+    ck_ok(loom_metric("psth_r2", &p, shifted, NULL, &b, &error), &error);
+    ck_near(in(b, "mean", 0), (1 - 6 * 25.0 / 10 - 10.0 / 10 + 1) / 2, 1e-12);
+    json_decref(a);
+    json_decref(b);
+    p.conditions = 0;
+    a = measured("psth_r2", &t);
+    ck_assert(json_is_null(json_object_get(a, "mean")));
+    json_decref(a);
+    p.trial = NULL;
+    p.condition = NULL;
+    p.trials = 0;
+    loom_predictions_release(&p);
+}
+END_TEST
+
 /* Trials reach to the next one's start; without a table, stretches of so many seconds. */
 START_TEST(groups)
 {
@@ -277,12 +326,8 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {trials_are_drawn_not_bins,
-                                  targets_of_other_trials,
-                                  targets_shifted_in_time,
-                                  classes,
-                                  a_baseline_has_no_probabilities,
-                                  the_benchmarks_bits,
-                                  groups};
+    const TTest *const tests[] = {
+        trials_are_drawn_not_bins,       targets_of_other_trials, targets_shifted_in_time, classes,
+        a_baseline_has_no_probabilities, the_benchmarks_bits,     mean_responses,          groups};
     return run_suite("trust", (int)(sizeof tests / sizeof *tests), tests, 60);
 }

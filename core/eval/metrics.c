@@ -2,6 +2,7 @@
 #include "eval/metrics.h"
 
 #include "eval/class_rows.h"
+#include "eval/psth_metric.h"
 #include "eval/tally.h"
 
 #include <math.h>
@@ -287,6 +288,7 @@ static const struct {
     {"co_bps", "poisson", 1, LOOM_HELD_UNIT, bits_per_spike},
     {"fp_bps", "poisson", 1, LOOM_HELD_FORWARD, bits_per_spike},
     {"poisson_nll", "poisson", 0, LOOM_HELD_ALL, poisson_nll},
+    {"psth_r2", "poisson", 1, LOOM_HELD_ALL, NULL},
     {"accuracy", "categorical", 1, LOOM_HELD_ALL, NULL},
     {"balanced_accuracy", "categorical", 1, LOOM_HELD_ALL, NULL},
     {"kappa", "categorical", 1, LOOM_HELD_ALL, NULL},
@@ -299,9 +301,10 @@ enum { METRICS = sizeof metrics / sizeof *metrics };
 
 const char *const *loom_metric_names(void)
 {
-    static const char *const names[] = {"r2",          "mse",         "correlation", "bits_per_spike",    "co_bps",
-                                        "fp_bps",      "poisson_nll", "accuracy",    "balanced_accuracy", "kappa",
-                                        "weighted_f1", "auroc",       "auprc",       "cross_entropy",     NULL};
+    static const char *const names[] = {"r2",     "mse",         "correlation", "bits_per_spike", "co_bps",
+                                        "fp_bps", "poisson_nll", "psth_r2",     "accuracy",       "balanced_accuracy",
+                                        "kappa",  "weighted_f1", "auroc",       "auprc",          "cross_entropy",
+                                        NULL};
     _Static_assert(sizeof names / sizeof *names == METRICS + 1, "every metric has its name here");
     return names;
 }
@@ -317,7 +320,13 @@ static int find(const char *name)
 int loom_metric_of_classes(const char *metric)
 {
     int i = find(metric);
-    return i >= 0 && metrics[i].of_sums == NULL;
+    return i >= 0 && strcmp(metrics[i].likelihoods, "categorical") == 0;
+}
+
+int loom_metric_has_sums(const char *metric)
+{
+    int i = find(metric);
+    return i >= 0 && metrics[i].of_sums != NULL;
 }
 
 int loom_metric_rows(const char *metric)
@@ -394,7 +403,9 @@ int loom_metric(const char *metric, const struct loom_predictions *p, const doub
     json_t *object = json_object();
     if (object == NULL)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for metric \"%s\"; free some", metric);
-    if (metrics[at].of_sums == NULL)
+    if (strcmp(metric, "psth_r2") == 0)
+        code = loom_psth_metric(&s, object, e);
+    else if (metrics[at].of_sums == NULL)
         code = loom_class_metric(metric, &s, object, e);
     else
         code = of_sums(metric, &s, object, e);

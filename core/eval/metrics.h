@@ -13,6 +13,7 @@
  * known. "held_out": the same over held-out elements alone co_bps, fp_bps     the benchmark's co-smoothing and forward
  * prediction: over held-out units inside windows, over all units in forward bins; the null is the split's own
  *   poisson_nll        mean over elements of rate - y ln rate + ln y!
+ *   psth_r2            of mean responses to conditions: eval/psth_metric.h
  *   accuracy, balanced_accuracy, kappa, weighted_f1, auroc, auprc, cross_entropy   of a categorical likelihood
  *
  * "chance" is what a model that knows the split's means or class frequencies and nothing else scores. */
@@ -35,8 +36,9 @@ int loom_rates_init(struct loom_rates *r, const struct loom_catalog *c, struct l
 void loom_rates_release(struct loom_rates *r);
 
 const char *const *loom_metric_names(void); /* NULL-ended */
-/* Is it made of sums over elements, which a struct loom_tally holds, or of classes? */
+/* What a metric is made of: sums over elements, which a struct loom_tally holds; classes; or neither. */
 int loom_metric_of_classes(const char *metric);
+int loom_metric_has_sums(const char *metric);
 /* Can it be computed for elements of this likelihood? 0 as well for a name that is no metric. */
 int loom_metric_fits(const char *metric, const char *likelihood);
 /* Is a larger value better? */

@@ -357,7 +357,7 @@ int loom_trust_add(const char *metric, const struct loom_predictions *p, const d
 {
     struct loom_scored s = {.p = p, .predicted = predicted, .train = train, .held = loom_metric_rows(metric)};
     double own = loom_metric_mean(out);
-    if (isnan(own))
+    if (isnan(own) || !(loom_metric_has_sums(metric) || loom_metric_of_classes(metric)))
         return LOOM_OK;
     int code = bootstrap(metric, &s, how, out, e);
     return code == LOOM_OK ? shuffle(metric, &s, how, own, out, e) : code;

@@ -93,8 +93,12 @@ static int examine(const struct assessment *a, struct examinee *x, double length
         loom_windows_release(&w);
     }
     loom_selection_release(&selection);
-    for (int i = 0; code == LOOM_OK && i < loom_model_modalities(x->model); i++)
+    for (int i = 0; code == LOOM_OK && i < loom_model_modalities(x->model); i++) {
         code = loom_predictions_settle(&x->predictions[i], e);
+        if (code == LOOM_OK)
+            code = loom_predictions_sort_trials(&x->predictions[i], a->r->catalog,
+                                                loom_opt_string(a->s->options, "condition"), e);
+    }
     return code;
 }
 
@@ -348,10 +352,6 @@ static int write_predictions(const struct assessment *a, const struct examinee *
     const char *out = a->r->spec->predictions;
     int code = out ? LOOM_OK : loom_rundir_path(a->r->dir, path, e, "predictions.h5");
     for (int i = 0; i < loom_model_modalities(x->model) && code == LOOM_OK; i++) {
-        code = loom_predictions_sort_trials(&x->predictions[i], a->r->catalog,
-                                            loom_opt_string(a->s->options, "condition"), e);
-        if (code != LOOM_OK)
-            break;
         struct loom_predictions_baseline column[MOST_BASELINES + 1];
         int n = 0;
         for (int k = 0; k < sets; k++)
