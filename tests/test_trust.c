@@ -237,6 +237,28 @@ START_TEST(the_benchmarks_bits)
 }
 END_TEST
 
+/* A model that is the null model neither gains nor loses in any resample: the null is that of all trials. Fitted to
+ * each resample anew it would know those trials better than the model does. */
+START_TEST(the_null_stays)
+{
+    enum { UNITS = 3 };
+    double y[12][UNITS], mean[UNITS] = {0};
+    begin("poisson");
+    for (int i = 0; i < 12; i++)
+        for (int u = 0; u < UNITS; u++)
+            mean[u] += (y[i][u] = (double)loom_rng_poisson(&noise, 0.5)) / 12;
+    for (int i = 0; i < 12; i++)
+        for (int u = 0; u < UNITS; u++)
+            put(i, 0, u, y[i][u], mean[u], LOOM_HELD_UNIT, NULL);
+    struct loom_trust t = how(200, 0);
+    json_t *a = measured("co_bps", &t);
+    ck_near(in(a, "interval", 0), 0, 1e-9);
+    ck_near(in(a, "interval", 1), 0, 1e-9);
+    json_decref(a);
+    loom_predictions_release(&p);
+}
+END_TEST
+
 /* Two conditions of two trials, three bins. Unit 0 is met but for a constant, unit 1 exactly; unit 2 was not asked in
  * one bin and counts for nothing, as do bins to come and the trial without a condition. */
 START_TEST(mean_responses)
@@ -326,8 +348,14 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        trials_are_drawn_not_bins,       targets_of_other_trials, targets_shifted_in_time, classes,
-        a_baseline_has_no_probabilities, the_benchmarks_bits,     mean_responses,          groups};
+    const TTest *const tests[] = {trials_are_drawn_not_bins,
+                                  targets_of_other_trials,
+                                  targets_shifted_in_time,
+                                  classes,
+                                  a_baseline_has_no_probabilities,
+                                  the_benchmarks_bits,
+                                  the_null_stays,
+                                  mean_responses,
+                                  groups};
     return run_suite("trust", (int)(sizeof tests / sizeof *tests), tests, 60);
 }
