@@ -100,6 +100,28 @@ START_TEST(recordings_are_scored_apart)
 }
 END_TEST
 
+/* A stage may ask of some recordings alone, here of the third: the others have no score, and none of theirs counts. */
+START_TEST(recordings_that_are_not_asked)
+{
+    static char one[] = "one", two[] = "two", three[] = "three", *ids[] = {one, two, three};
+    struct loom_predictions p = of("gaussian");
+    for (int t = 0; t < 4; t++)
+        put(&p, 2, 0, t, t, t, 1);
+    ck_ok(loom_predictions_settle(&p, &error), &error);
+    p.recordings = 3;
+    p.recording = ids;
+    json_t *r2 = compute("r2", &p, NULL), *recordings = json_object_get(r2, "recordings");
+    ck_near(member(r2, "mean"), 1.0, 1e-12);
+    ck_assert(json_is_null(json_object_get(recordings, "one")) && json_is_null(json_object_get(recordings, "two")));
+    ck_near(member(recordings, "three"), 1.0, 1e-12);
+    ck_assert_int_eq((int)member(r2, "n"), 4);
+    json_decref(r2);
+    p.recordings = 0;
+    p.recording = NULL;
+    loom_predictions_release(&p);
+}
+END_TEST
+
 /* Against sums written out: unit 0 fires 0 1 2 1, unit 1 fires 0 0 1 0. */
 START_TEST(bits_per_spike)
 {
@@ -226,9 +248,13 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {r2_of_dimensions, recordings_are_scored_apart,
-                                  bits_per_spike,   a_baseline_is_scored_where_it_answers,
-                                  classes,          metrics_by_name,
+    const TTest *const tests[] = {r2_of_dimensions,
+                                  recordings_are_scored_apart,
+                                  recordings_that_are_not_asked,
+                                  bits_per_spike,
+                                  a_baseline_is_scored_where_it_answers,
+                                  classes,
+                                  metrics_by_name,
                                   paired_statistics};
     return run_suite("eval", (int)(sizeof tests / sizeof *tests), tests, 20);
 }

@@ -46,8 +46,10 @@ int64_t *loom_tally_shape(const struct loom_predictions *p, const int32_t *group
         *elements = p->row[i].element >= *elements ? p->row[i].element + 1 : *elements;
     }
     int64_t *first = calloc((size_t)*recordings + 2, sizeof *first);
-    for (int64_t i = 0; i < p->n && first != NULL; i++) {
-        int64_t *groups = &first[p->row[i].recording + 1], here = group != NULL ? group[i] + 1 : 1;
+    for (int32_t r = 0; r < *recordings && first != NULL; r++)
+        first[r + 1] = group == NULL;
+    for (int64_t i = 0; i < p->n && first != NULL && group != NULL; i++) {
+        int64_t *groups = &first[p->row[i].recording + 1], here = group[i] + 1;
         *groups = here > *groups ? here : *groups;
     }
     for (int32_t r = 0; r < *recordings && first != NULL; r++)
