@@ -9,9 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
-enum { PATH = 512, PIECE = 1 << 16 };
+enum { PATH = 512, PIECE = 1 << 16, LET_GO = 1 << 22 /* spikes */ };
 
 struct book {
     struct out o;
@@ -34,6 +35,16 @@ static void join(char out[PATH], const char *group, const char *key)
     char clean[PATH];
     path_of(clean, key, 0);
     snprintf(out, PATH, "%.250s/%.250s", group, clean + 1);
+}
+
+/* Recordings are mapped from the cache and may be larger than memory: what has been written is let go. Its pages come
+ * back from the file if anybody asks again. */
+static void let_go(const void *at, size_t bytes)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t from = ((uintptr_t)at + page - 1) & ~(page - 1), to = ((uintptr_t)at + bytes) & ~(page - 1);
+    if (to > from)
+        madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
 /* ---- identity ---- */
@@ -231,6 +242,8 @@ static void write_spikes(struct book *b)
         out_rows(&b->o, times, H5T_NATIVE_DOUBLE, (hsize_t)done, n, 0, time);
         out_rows(&b->o, units, H5T_NATIVE_INT64, (hsize_t)done, n, 0, unit);
         done += (int64_t)n;
+        if (done / LET_GO != (done - (int64_t)n) / LET_GO)
+            let_go(r->spike_s, (size_t)all * sizeof *r->spike_s);
     }
     out_end(&b->o, times);
     out_end(&b->o, units);
@@ -265,6 +278,7 @@ static void write_counts(struct book *b)
     for (int64_t done = 0; done < bins; done += PIECE) {
         hsize_t n = bins - done < PIECE ? (hsize_t)(bins - done) : PIECE;
         out_rows(&b->o, set, H5T_NATIVE_UINT16, (hsize_t)done, n, (hsize_t)r->units, c->count + done * r->units);
+        let_go(c->count + done * r->units, (size_t)n * (size_t)r->units * sizeof *c->count);
     }
     out_end(&b->o, set);
     seconds_write(&s, b, "/binned_spikes", bins);
@@ -352,6 +366,7 @@ static void write_series(struct book *b, int32_t i)
     for (hsize_t done = 0; done < (hsize_t)s->samples; done += most) {
         hsize_t n = (hsize_t)s->samples - done < most ? (hsize_t)s->samples - done : most;
         out_rows(&b->o, set, H5T_NATIVE_FLOAT, done, n, row > 1 ? row : 0, s->value + done * row);
+        let_go(s->value + done * row, (size_t)(n * row) * sizeof *s->value);
     }
     out_end(&b->o, set);
     if (s->unit[0] != '\0')
