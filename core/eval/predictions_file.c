@@ -164,21 +164,37 @@ static int write_group(hid_t group, const struct loom_predictions *p, const stru
     return ok;
 }
 
-/* A file that cannot be opened any more (a run died while writing it) is made anew. */
-static hid_t open_or_make(const char *path)
+static int copy_file(const char *from, const char *to)
 {
-    hid_t file = access(path, F_OK) == 0 ? H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT) : -1;
-    return file >= 0 ? file : H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    char block[65536];
+    FILE *in = fopen(from, "rb"), *out = in != NULL ? fopen(to, "wb") : NULL;
+    size_t n = 1;
+    while (out != NULL && n > 0 && (n = fread(block, 1, sizeof block, in)) > 0)
+        n = fwrite(block, 1, n, out) == n ? n : 0;
+    int ok = out != NULL && feof(in) && !ferror(in) && !ferror(out);
+    if (in != NULL)
+        fclose(in);
+    return out != NULL && fclose(out) == 0 && ok;
+}
+
+/* A copy of the file, to take its place once it is whole: a run may die while it writes. One that cannot be opened is
+ * made anew. */
+static hid_t open_copy(const char *path, const char *temp)
+{
+    hid_t file = access(path, F_OK) == 0 && copy_file(path, temp) ? H5Fopen(temp, H5F_ACC_RDWR, H5P_DEFAULT) : -1;
+    return file >= 0 ? file : H5Fcreate(temp, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
 }
 
 int loom_predictions_write(const struct loom_predictions *p, const char *path, const char *stage, const char *split,
                            const struct loom_predictions_baseline *baseline, int baselines, struct loom_error *e)
 {
-    char name[NAME];
+    char name[NAME], temp[4096];
     int ok = 0;
+    if ((size_t)snprintf(temp, sizeof temp, "%s.part", path) >= sizeof temp)
+        return loom_fail(e, LOOM_EIO, path, 0, "the path is too long: shorten it");
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     snprintf(name, sizeof name, "/%s/%s/%s", stage, split, p->modality);
-    hid_t file = open_or_make(path), links = H5Pcreate(H5P_LINK_CREATE), group = -1;
+    hid_t file = open_copy(path, temp), links = H5Pcreate(H5P_LINK_CREATE), group = -1;
     H5Pset_create_intermediate_group(links, 1);
     if (file >= 0) {
         H5Ldelete(file, name, H5P_DEFAULT);
@@ -186,11 +202,13 @@ int loom_predictions_write(const struct loom_predictions *p, const char *path, c
         ok = group >= 0 && write_group(group, p, baseline, baselines);
         if (group >= 0)
             H5Gclose(group);
-        ok = H5Fclose(file) >= 0 && ok;
+        ok = H5Fclose(file) >= 0 && ok && rename(temp, path) == 0;
     }
     H5Pclose(links);
-    return ok ? LOOM_OK
-              : loom_fail(e, LOOM_EIO, path, 0, "predictions cannot be written: make room, or set predictions = false");
+    if (ok)
+        return LOOM_OK;
+    unlink(temp);
+    return loom_fail(e, LOOM_EIO, path, 0, "predictions cannot be written: make room, or set predictions = false");
 }
 
 /* ---- reading ---- */
