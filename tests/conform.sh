@@ -4,8 +4,6 @@
 : "${LOOM_PROGRAM:?}"
 mapfile -t plugins < <("$LOOM_PROGRAM" plugins list --json | sed -nE 's/.*"id": *"([^"]*)", *"kind": *"([^"]*)".*/\2\/\1/p')
 [ ${#plugins[@]} -gt 0 ] || { echo "Bail out! no plugins are listed"; exit 1; }
-# A sanitizer makes everything slow; TEST_PATIENCE says so. Hundreds of steps and differences of
-# losses show it nothing new.
 # Files that file sources read twice, and beginnings of which they refuse: small made ones, and real ones where they are
 # at hand. The last one of a source is what it gets.
 made=${top_srcdir:-.}/tests/golden
@@ -29,6 +27,8 @@ lfads lorenz/lfads_lorenz.h5
 EOF
     words+=(--set lfads.file_bin_ms=10.0)
 fi
+# A sanitizer makes everything slow; TEST_PATIENCE says so. Hundreds of steps and differences of
+# losses show it nothing new.
 [ "${CK_TIMEOUT_MULTIPLIER:-4}" -le 4 ] || words+=(--timeout 240 --skip learn-overfit,grad-fd-dir)
 [ -z "$CONFORM_ONLY" ] || words+=(--only "$CONFORM_ONLY")
 exec "$LOOM_PROGRAM" conform --tap "${words[@]}" "${plugins[@]}"

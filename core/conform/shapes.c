@@ -35,6 +35,7 @@ static int passes(struct loom_trial *t, struct loom_probe *p, int n, const char 
     struct loom_said said = {0};
     char place[160];
     int outcome = LOOM_PASSED;
+    loom_trial_doing(t, "fitting, training and evaluation, %s", what);
     for (int mode = LOOM_FIT; mode <= LOOM_EVALUATE && outcome == LOOM_PASSED; mode++) {
         if (loom_probe_pass(p, p->sample, n, (enum loom_mode)mode, 1, NULL, NULL, &said, &t->e) != LOOM_OK)
             outcome = loom_trial_fail_error(t, what);
@@ -253,7 +254,7 @@ static int bare_of(struct loom_trial *t, const struct loom_probe *like, const st
     int outcome = LOOM_PASSED;
     for (size_t i = 0; i < sizeof grid / sizeof *grid && outcome == LOOM_PASSED; i++) {
         struct loom_probe p;
-        loom_trial_doing(t, "%s", what);
+        loom_trial_doing(t, "making a model, %s", what);
         if (loom_probe_like(&p, like, how, 1, &t->e) != LOOM_OK)
             return refused_well(t, what, "unit");
         outcome = passes(t, &p, lengths(&p, grid[i]), what);

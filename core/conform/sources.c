@@ -41,9 +41,10 @@ static int must_refuse(struct loom_trial *t, const struct loom_lone *l, const ch
     if (code == LOOM_OK)
         return loom_trial_fail(t, "'%s' was read as if it were a recording; LOOM_EDATA is due", name);
     if (code > 0 || code < LOOM_ESTOP || e.code != code || (!strstr(e.message, name) && !strstr(e.file, name)))
-        return loom_trial_fail(
-            t, "'%s' was refused with status %d, \"%.80s: %.300s\"; an error that names the file is due", name, code,
-            e.file, e.message);
+        return loom_trial_fail(t,
+                               "'%s' was refused with status %d, \"%.80s: %.300s\"; an error that names the file is "
+                               "due: hand `file` to loom_fail",
+                               name, code, e.file, e.message);
     return LOOM_PASSED;
 }
 

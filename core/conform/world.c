@@ -206,6 +206,8 @@ static int open_any(struct loom_world *w, struct loom_trial *t, int small, const
         t->behavior = k == BEHAVIOR && t->plugin->kind == LOOM_TOKENIZER;
         memset(w, 0, sizeof *w);
         snprintf(w->pipeline, sizeof w->pipeline, "%s/world.cfg", t->folder);
+        if (!t->doing[0])
+            loom_trial_doing(t, "making a model: create, describe, then one plan and build that names its memory");
         code = try_partners(w, t, k, small, lines, list_lines(t, line, lines, extra, n), &e);
         w->partners = k;
         if (code != LOOM_OK) {
