@@ -189,6 +189,26 @@ START_TEST(seeds_and_comparisons)
 }
 END_TEST
 
+/* Of one run the interval is over trials, and below the models stand chance and what targets of others give. */
+START_TEST(what_metrics_are_worth)
+{
+    put("metrics.json",
+        "{\"evaluate\": {\"test\": {\"r2\": {\"mean\": 0.8, \"chance\": 0.125, \"n\": 900, \"interval\": [0.7, 0.9],"
+        " \"resampled\": {\"of\": \"trials\", \"groups\": 37, \"draws\": 1000},"
+        " \"shuffle\": {\"mean\": -0.25, \"interval\": [-0.5, 0.1], \"p\": 0.01, \"n\": 100}},"
+        " \"baselines\": {\"wiener\": {\"r2\": {\"mean\": 0.5, \"chance\": 0.125, \"n\": 900}}}}}}");
+    ck_ok(report(), &error);
+    char *html = get("report.html");
+    page_sound(html);
+    ck_assert_ptr_nonnull(strstr(html, "95 % interval [0.700, 0.900], 37 trials"));
+    ck_assert_ptr_nonnull(strstr(html, "<td>chance</td><td>0.125</td>"));
+    ck_assert_ptr_nonnull(strstr(html, "<td>targets of others</td><td>-0.250 <small>[-0.500, 0.100]</small></td>"));
+    ck_assert_ptr_nonnull(strstr(html, "95 % over 37 resampled trials"));
+    ck_assert_ptr_null(strstr(html, "900 seeds"));
+    free(html);
+}
+END_TEST
+
 /* A perplexity beside losses: each can be read. */
 START_TEST(terms_of_other_size)
 {
@@ -274,8 +294,13 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {whole_run,    seeds_and_comparisons,      terms_of_other_size,
-                                  several_runs, what_is_missing_or_damaged, odd_lines};
+    const TTest *const tests[] = {whole_run,
+                                  seeds_and_comparisons,
+                                  what_metrics_are_worth,
+                                  terms_of_other_size,
+                                  several_runs,
+                                  what_is_missing_or_damaged,
+                                  odd_lines};
     Suite *s = suite_create("report");
     TCase *t = tcase_create("report");
     tcase_add_checked_fixture(t, setup, teardown);
