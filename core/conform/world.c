@@ -195,6 +195,7 @@ static int open_any(struct loom_world *w, struct loom_trial *t, int small, const
     char(*line)[256] = calloc(LINES, sizeof *line);
     const char *lines[LINES];
     int code = LOOM_ECONFIG;
+    const int silent = !t->doing[0]; /* the check has nothing better to say of what it is at */
     if (!line)
         return loom_fail(&t->e, LOOM_ENOMEM, NULL, 0, "no memory for a world: free some");
     for (int k = 0; k < PARTNERS && code != LOOM_OK && code != LOOM_EPLUGIN && code != LOOM_ESHAPE; k++) {
@@ -206,7 +207,7 @@ static int open_any(struct loom_world *w, struct loom_trial *t, int small, const
         t->behavior = k == BEHAVIOR && t->plugin->kind == LOOM_TOKENIZER;
         memset(w, 0, sizeof *w);
         snprintf(w->pipeline, sizeof w->pipeline, "%s/world.cfg", t->folder);
-        if (!t->doing[0])
+        if (silent)
             loom_trial_doing(t, "making a model: create, describe, then one plan and build that names its memory");
         code = try_partners(w, t, k, small, lines, list_lines(t, line, lines, extra, n), &e);
         w->partners = k;
@@ -215,6 +216,8 @@ static int open_any(struct loom_world *w, struct loom_trial *t, int small, const
             loom_fail(&t->e, code, e.file, e.line, "%s", e.message);
         }
     }
+    if (silent)
+        loom_trial_doing(t, "passes of a model that was made");
     free(line);
     return code;
 }
