@@ -314,25 +314,43 @@ void loom_figure_cells(struct loom_str *s, const struct loom_figure *f, const st
 
 /* ---- rows: means with intervals, one below the other ---- */
 
-enum { ROW = 26, NAME = 112, LETTER = 6 };
+enum { ROW = 26, NAME = 112, MOST_NAME = 178, LETTER = 6 };
 
-static void row_name(struct loom_str *s, const struct loom_figure_row *r, double y)
+static size_t letters(const char *name)
 {
-    size_t most = NAME / LETTER, n = strlen(r->name);
+    size_t n = 0;
+    for (; *name; name++)
+        n += ((unsigned char)*name & 0xc0) != 0x80;
+    return n;
+}
+
+/* Names of cells differ in their last words, so that these are not cut as long as the means keep half the width. */
+static int name_width(const struct loom_figure_row *list, int rows)
+{
+    size_t most = 0;
+    for (int i = 0; i < rows; i++)
+        most = letters(list[i].name) > most ? letters(list[i].name) : most;
+    most = most * LETTER + 8;
+    return most < NAME ? NAME : most > MOST_NAME ? MOST_NAME : (int)most;
+}
+
+static void row_name(struct loom_str *s, const struct loom_figure_row *r, int width, double y)
+{
+    size_t most = (size_t)(width / LETTER), n = strlen(r->name);
     char name[64];
     if (n > most) /* not within a letter of several bytes */
         for (n = most - 1; n > 0 && ((unsigned char)r->name[n] & 0xc0) == 0x80;)
             n--;
     snprintf(name, sizeof name, "%.*s%s", (int)(n < 56 ? n : 56), r->name, r->name[n < 56 ? n : 56] ? "…" : "");
-    loom_str_printf(s, "<text class=\"l%s\" x=\"%d\" y=\"%.1f\" text-anchor=end>", r->strong ? " own" : "", NAME - 8,
+    loom_str_printf(s, "<text class=\"l%s\" x=\"%d\" y=\"%.1f\" text-anchor=end>", r->strong ? " own" : "", width - 8,
                     y + 3.5);
     loom_str_html(s, name);
     loom_str_add(s, "</text>");
 }
 
-static void row(struct loom_str *s, const struct loom_figure_row *r, const struct scale *x, double y)
+static void row(struct loom_str *s, const struct loom_figure_row *r, const struct scale *x, int width, double y)
 {
-    row_name(s, r, y);
+    row_name(s, r, width, y);
     for (int i = 0; i < r->points; i++)
         if (isfinite(r->point[i]))
             loom_str_printf(s, "<circle class=\"dot faint c%d\" cx=\"%.1f\" cy=\"%.1f\" r=2.6 />", r->colour,
@@ -348,8 +366,8 @@ static void row(struct loom_str *s, const struct loom_figure_row *r, const struc
 void loom_figure_rows(struct loom_str *s, const struct loom_figure *f, const struct loom_figure_row *list, int rows,
                       double mark)
 {
-    struct scale x = {INFINITY, -INFINITY, NAME, WIDTH - NAME - RIGHT};
-    int height = TOP + rows * ROW + BOTTOM;
+    const int names = name_width(list, rows), height = TOP + rows * ROW + BOTTOM;
+    struct scale x = {INFINITY, -INFINITY, names, WIDTH - names - RIGHT};
     take_in(&x, mark);
     for (int i = 0; i < rows; i++) {
         const double ends[] = {list[i].mean, list[i].low, list[i].high};
@@ -365,11 +383,11 @@ void loom_figure_rows(struct loom_str *s, const struct loom_figure *f, const str
     open_figure(s, f);
     open_svg(s, f, *f->x_label ? height : height - 18);
     for (int i = 0; i < rows; i++)
-        loom_str_printf(s, "<path class=g d=\"M%d %.1fH%d\"/>", NAME, TOP + (i + 0.5) * ROW, WIDTH - RIGHT);
+        loom_str_printf(s, "<path class=g d=\"M%d %.1fH%d\"/>", names, TOP + (i + 0.5) * ROW, WIDTH - RIGHT);
     if (isfinite(mark))
         loom_str_printf(s, "<path class=\"p dash true\" d=\"M%.1f %dV%d\"/>", place(&x, mark), TOP, height - BOTTOM);
     for (int i = 0; i < rows; i++)
-        row(s, &list[i], &x, TOP + (i + 0.5) * ROW);
+        row(s, &list[i], &x, names, TOP + (i + 0.5) * ROW);
     x_axis(s, &x, f->x_label, height);
     loom_str_add(s, "</svg></figure>\n");
 }
