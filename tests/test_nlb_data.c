@@ -243,6 +243,65 @@ START_TEST(behaviour_at_the_benchmarks_step)
 }
 END_TEST
 
+/* One trial around 0.5 s of a recording that was observed from 1.2 to 1003.3 ms: on the clock a bin of 5 ms is there
+ * where its first millisecond is, and no spike from beyond what was observed is read into it. */
+START_TEST(bins_at_the_edges)
+{
+    static const struct loom_unit unit = {.name = "a"};
+    static const double spike_s[] = {0.0061, 1.0010, 1.0032, 1.0040}, start = 0.0001, stop = 1.2, event = 0.5;
+    static const double observed[] = {0.0012, 1.0033};
+    static const int64_t first_spike[] = {0, 4};
+    static const char *const split = "train";
+    static const struct loom_column column[] = {{"event", &event, NULL}, {"split", NULL, &split}};
+    static const struct loom_intervals table = {"trials", 1, 2, &start, &stop, column};
+    static const struct loom_recording r = {.id = "r",
+                                            .subject = "",
+                                            .session = "",
+                                            .task = "",
+                                            .date = "",
+                                            .file = "",
+                                            .stop_s = 1.2,
+                                            .units = 1,
+                                            .unit = &unit,
+                                            .first_spike = first_spike,
+                                            .spike_s = spike_s,
+                                            .intervals_count = 1,
+                                            .intervals = &table,
+                                            .observed_count = 1,
+                                            .observed_s = observed};
+    for (int clock = 0; clock < 2; clock++) {
+        struct loom_data_spec spec = LOOM_DATA_SPEC;
+        struct loom_catalog *c;
+        struct loom_selection s;
+        struct loom_windows w;
+        struct loom_window seen;
+        struct loom_arena arena = {0};
+        spec.bin_s = 0.005;
+        spec.window = LOOM_WINDOW_TRIAL;
+        spec.align = "event";
+        spec.pre_s = 0.5;
+        spec.post_s = 0.6;
+        spec.clock = clock;
+        spec.split.by = LOOM_BY_COLUMN;
+        spec.split.value[LOOM_TRAIN] = (struct loom_words){1, &split};
+        ck_ok(loom_catalog_new(&c, (const struct loom_recording *const[]){&r}, 1, &spec, &error), &error);
+        ck_ok(loom_selection_init(&s, c, LOOM_TRAIN, (struct loom_words){0, NULL}, &error), &error);
+        ck_ok(loom_windows_init(&w, &s, &(struct loom_tiling){0}, &error), &error);
+        ck_ok(loom_arena_init(&arena, 1 << 20, &error), &error);
+        ck_ok(loom_window_fill(c, w.sample, &(struct loom_window_ask){0}, &arena, &seen, NULL, &error), &error);
+        ck_assert(seen.bins == 220 && seen.origin_ns == 0);
+        ck_assert(seen.held[0] == 2 && seen.held[1] == 0 && seen.count[1] == 1 && seen.held[199] == 0);
+        ck_assert_int_eq(seen.held[200], clock ? 0 : 2);
+        ck_assert_int_eq(seen.count[200], clock ? 2 : 0);
+        ck_assert(seen.held[201] == 2);
+        loom_arena_release(&arena);
+        loom_windows_release(&w);
+        loom_selection_release(&s);
+        loom_catalog_free(c);
+    }
+}
+END_TEST
+
 /* A resolved pipeline writes every key out: a file without behaviour is read by it as it was before. */
 START_TEST(resolved_options)
 {
@@ -356,6 +415,7 @@ int main(void)
     tcase_add_loop_test(t, windows_of_nlb_tools, 0, 2 * SETS);
     tcase_add_test(t, behaviour_at_the_benchmarks_step);
     tcase_add_loop_test(t, real_file, 0, 2);
+    tcase_add_test(t, bins_at_the_edges);
     tcase_add_test(t, resolved_options);
     tcase_add_test(t, numpy_draws);
     tcase_add_test(t, decimation);
