@@ -224,9 +224,16 @@ static int list_tasks(struct suite *s, struct loom_error *e)
 
 /* ---- running ---- */
 
+/* Limits are those of a machine that does nothing else: where more wants to run than there are processors, each gets
+ * its share. What the user gave stands. */
 static double limit_of(const struct suite *s, const struct task *t)
 {
-    return s->spec->timeout_s > 0 ? s->spec->timeout_s : t->check->seconds > 0 ? t->check->seconds : LOOM_CHECK_SECONDS;
+    double load = 0, usual = t->check->seconds > 0 ? t->check->seconds : LOOM_CHECK_SECONDS;
+    if (s->spec->timeout_s > 0)
+        return s->spec->timeout_s;
+    if (getloadavg(&load, 1) == 1 && load > loom_cpu_count())
+        usual *= load / loom_cpu_count();
+    return usual;
 }
 
 /* What `text` says to plugin `id`: all of it, what stands behind its id and `mark`, or NULL: it is for another one. */
