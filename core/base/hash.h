@@ -7,6 +7,8 @@
 
 /* CRC-32C (Castagnoli), as in iSCSI and ext4. Begin with crc = 0; feed the result back to go on. */
 uint32_t loom_crc32c(uint32_t crc, const void *bytes, size_t n);
+/* The same without the instruction that some processors have for it: its reference. */
+uint32_t loom_crc32c_portable(uint32_t crc, const void *bytes, size_t n);
 /* CRC-32 as in ZIP, PNG and Ethernet. */
 uint32_t loom_crc32(uint32_t crc, const void *bytes, size_t n);
 

@@ -416,7 +416,7 @@ int loom_recorder_take(struct loom_recorder *r, const struct loom_frame *f, cons
         f->tag != LOOM_MSG_SAMPLES && (r->described += 256 + (int64_t)f->bytes) > MOST_DESCRIBED)
         return refuse(r, e, "more than %d GiB of names and tables; is the file damaged?", (int)(MOST_DESCRIBED >> 30));
     if (r->state != LOOM_RECORDER_RUNNING || f->number != r->number++ || f->tag < LOOM_MSG_OBJECT ||
-        f->tag >= LOOM_MSG_KINDS || f->crc != loom_frame_crc(f, payload))
+        f->tag >= LOOM_MSG_KINDS || f->crc != loom_frame_crc(f, payload, f->bytes))
         return refuse(r, e, "the reading process sent a damaged message; the file may be damaged too");
     struct loom_view_bytes v = {payload, (const unsigned char *)payload + f->bytes, 0};
     int status = LOOM_OK;

@@ -9,9 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
-enum { PIECE = 1 << 20 }; /* bytes of an array in one frame */
+/* Bytes of an array in one frame: what the parent looks through again is still in the processor's own cache. */
+enum { PIECE = 1 << 18 };
 
 struct sink_series {
     int32_t dims;
@@ -29,10 +31,10 @@ struct loom_sink {
     int64_t infinite; /* values turned into NaN */
 };
 
-uint32_t loom_frame_crc(const struct loom_frame *f, const void *payload)
+uint32_t loom_frame_crc(const struct loom_frame *f, const void *payload, size_t bytes)
 {
     uint32_t crc = loom_crc32c(0, f, offsetof(struct loom_frame, crc));
-    return loom_crc32c(crc, payload, f->bytes);
+    return loom_crc32c(crc, payload, bytes);
 }
 
 struct loom_sink *loom_sink_new(int fd)
@@ -52,33 +54,49 @@ static int fail(struct loom_sink *s, int code)
     return s->status;
 }
 
-static int write_all(int fd, const void *bytes, size_t n)
+/* All of the n parts, which it moves on. */
+static int write_all(int fd, struct iovec *part, int n)
 {
-    const char *at = bytes;
     while (n > 0) {
-        ssize_t done = write(fd, at, n);
+        ssize_t done = writev(fd, part, n);
         if (done < 0 && errno == EINTR)
             continue;
-        if (done <= 0)
+        if (done < 0)
             return LOOM_EIO;
-        at += done;
-        n -= (size_t)done;
+        for (; n > 0 && (size_t)done >= part->iov_len; part++, n--)
+            done -= (ssize_t)part->iov_len;
+        if (n > 0) {
+            part->iov_base = (char *)part->iov_base + done;
+            part->iov_len -= (size_t)done;
+        }
     }
     return LOOM_OK;
 }
 
-/* Sends what stands in s->frame behind the room left for the header. */
-static int send_frame(struct loom_sink *s, enum loom_message tag)
+/* Sends what stands in s->frame behind the room left for the header, then two arrays from where they are. */
+static int send_arrays(struct loom_sink *s, enum loom_message tag, const void *first, size_t first_bytes,
+                       const void *second, size_t second_bytes)
 {
     if (s->status != LOOM_OK)
         return s->status;
-    if (s->frame.failed || s->frame.size - sizeof(struct loom_frame) > LOOM_FRAME_MOST)
+    size_t bytes = s->frame.size - sizeof(struct loom_frame) + first_bytes + second_bytes;
+    if (s->frame.failed || bytes > LOOM_FRAME_MOST)
         return fail(s, LOOM_ENOMEM);
-    struct loom_frame f = {(uint32_t)tag, (uint32_t)(s->frame.size - sizeof f), s->number++, 0};
-    f.crc = loom_frame_crc(&f, s->frame.data + sizeof f);
+    struct loom_frame f = {(uint32_t)tag, (uint32_t)bytes, s->number++, 0};
+    struct iovec part[] = {{s->frame.data, s->frame.size},
+                           {(void *)(uintptr_t)first, first_bytes},
+                           {(void *)(uintptr_t)second, second_bytes}};
+    f.crc = loom_frame_crc(&f, s->frame.data + sizeof f, s->frame.size - sizeof f);
+    f.crc = loom_crc32c(f.crc, first, first_bytes);
+    f.crc = loom_crc32c(f.crc, second, second_bytes);
     memcpy(s->frame.data, &f, sizeof f);
-    int status = write_all(s->fd, s->frame.data, s->frame.size);
+    int status = write_all(s->fd, part, 3);
     return status == LOOM_OK ? LOOM_OK : fail(s, status);
+}
+
+static int send_frame(struct loom_sink *s, enum loom_message tag)
+{
+    return send_arrays(s, tag, NULL, 0, NULL, 0);
 }
 
 static struct loom_wire *begin(struct loom_sink *s)
@@ -148,8 +166,7 @@ int loom_sink_spikes(struct loom_sink *s, int32_t unit, const double *time_s, si
         size_t piece = n - done < PIECE / sizeof *time_s ? n - done : PIECE / sizeof *time_s;
         struct loom_wire *w = begin(s);
         loom_wire_i32(w, unit);
-        loom_wire_bytes(w, time_s + done, piece * sizeof *time_s);
-        if (send_frame(s, LOOM_MSG_SPIKES) != LOOM_OK)
+        if (send_arrays(s, LOOM_MSG_SPIKES, time_s + done, piece * sizeof *time_s, NULL, 0) != LOOM_OK)
             break;
         done += piece;
     }
@@ -169,9 +186,8 @@ int loom_sink_counts(struct loom_sink *s, double start_s, double bin_s, int64_t 
     int64_t most = PIECE / bin_bytes > 0 ? (int64_t)(PIECE / bin_bytes) : 1;
     for (int64_t done = 0; done < bins && s->status == LOOM_OK;) {
         int64_t piece = bins - done < most ? bins - done : most;
-        w = begin(s);
-        loom_wire_bytes(w, count + done * s->units, (size_t)piece * bin_bytes);
-        send_frame(s, LOOM_MSG_BINS);
+        begin(s);
+        send_arrays(s, LOOM_MSG_BINS, count + done * s->units, (size_t)piece * bin_bytes, NULL, 0);
         done += piece;
     }
     return s->status;
@@ -209,6 +225,17 @@ int loom_sink_series(struct loom_sink *s, const char *name, const char *unit, in
     return series_add(s, dims, rate_hz == 0);
 }
 
+static int any_infinite(const float *value, size_t n)
+{
+    uint32_t any = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &value[i], sizeof bits);
+        any |= bits << 1 == 0xff000000u;
+    }
+    return any != 0;
+}
+
 /* Infinity is no measurement: it becomes missing here, so that what stands behind the sink is finite or NaN. */
 static void add_values(struct loom_sink *s, struct loom_wire *w, const float *value, size_t n)
 {
@@ -235,10 +262,16 @@ int loom_sink_samples(struct loom_sink *s, int32_t series, int64_t n, const doub
         struct loom_wire *w = begin(s);
         loom_wire_i32(w, series);
         loom_wire_i32(w, (int32_t)piece);
-        if (s->series[series].timed)
-            loom_wire_bytes(w, time_s + done, (size_t)piece * sizeof *time_s);
-        add_values(s, w, value + done * dims, (size_t)piece * (size_t)dims);
-        send_frame(s, LOOM_MSG_SAMPLES);
+        const double *times = s->series[series].timed ? time_s + done : NULL;
+        const float *values = value + done * dims;
+        size_t time_bytes = times != NULL ? (size_t)piece * sizeof *times : 0, n_values = (size_t)piece * (size_t)dims;
+        if (any_infinite(values, n_values)) {
+            loom_wire_bytes(w, times, time_bytes);
+            add_values(s, w, values, n_values);
+            send_frame(s, LOOM_MSG_SAMPLES);
+        } else {
+            send_arrays(s, LOOM_MSG_SAMPLES, times, time_bytes, values, n_values * sizeof *values);
+        }
         done += piece;
     }
     return s->status;

@@ -32,7 +32,8 @@ struct loom_frame {
 
 #define LOOM_FRAME_MOST (64u << 20) /* bytes; a longer frame is a broken child */
 
-uint32_t loom_frame_crc(const struct loom_frame *f, const void *payload);
+/* The frame's checksum, where the payload is whole; else of its first `bytes`, to be gone on with. */
+uint32_t loom_frame_crc(const struct loom_frame *f, const void *payload, size_t bytes);
 
 /* A sink that writes to `fd`, which stays the caller's. NULL if out of memory. */
 struct loom_sink *loom_sink_new(int fd);

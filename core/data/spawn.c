@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { KEPT_OUTPUT = 2048 };
+enum { KEPT_OUTPUT = 2048, SINK_HOLDS = 1 << 20 };
 
 struct child {
     pid_t pid;
@@ -126,6 +126,9 @@ static int start(struct child *c, const char *folder, const struct loom_wire *re
         if (code != 0)
             status = loom_fail(e, LOOM_EIO, program, 0, "cannot start the program: %s", strerror(code));
     }
+    if (sink[0] >= 0)
+        fcntl(sink[0], F_SETPIPE_SZ,
+              SINK_HOLDS); /* as far as the system allows; a smaller one only wakes both oftener */
     c->sink = sink[0];
     c->output = output[0];
     if (sink[1] >= 0)
