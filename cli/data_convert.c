@@ -2,7 +2,6 @@
 /* `loom data convert`: any recording that a source reads, as a file of another format. */
 #include "data.h"
 
-#include <loom/config.h>
 #include <loom/plugin.h>
 
 #include "plugin/registry.h"
@@ -39,9 +38,10 @@ static int find_writer(struct loom_registry *registry, const char *file, const s
         if (source->write != NULL)
             return LOOM_OK;
     }
-    return loom_fail(
-        e, LOOM_ECONFIG, file, 0,
-        "its ending names no format that is written; name it .h5 for a brainset (temporaldata, torch_brain)");
+    return loom_fail(e, LOOM_ECONFIG, file, 0,
+                     "its ending names no format that is written; name it .h5 for a brainset (temporaldata, "
+                     "torch_brain) or .npz for a "
+                     "NumPy archive");
 }
 
 /* What is dangerous is to parse what others wrote. To write parses nothing: the recording stands in our own cache,
@@ -50,8 +50,6 @@ int loom_data_convert(const struct loom_recordings *set, const char *file, const
                       struct loom_error *e)
 {
     struct loom_registry *registry = NULL;
-    struct loom_config *config = NULL;
-    struct loom_options *options = NULL;
     const struct loom_plugin *plugin = NULL;
     char path[PATH_MAX];
     int status = loom_registry_new(&registry, plugin_path, e);
@@ -64,8 +62,6 @@ int loom_data_convert(const struct loom_recordings *set, const char *file, const
         else if ((status = source->write(loom_recordings_at(set, i), path, e)) == LOOM_OK)
             printf("%s: %s\n", path, plugin->summary);
     }
-    loom_options_free(options);
-    loom_config_free(config);
     loom_registry_free(registry);
     return status;
 }

@@ -6,6 +6,8 @@
 
 #include "fuzzing.h"
 
+#include <loom/plugin.h>
+
 static const struct loom_ingest anew = {.refresh = 1};
 
 static const char *golden(const char *name)
@@ -112,6 +114,121 @@ START_TEST(sizes_may_have_64_bits)
 }
 END_TEST
 
+/* ---- what is written is read again ---- */
+
+static void write_out(const struct loom_recording *r, const char *path)
+{
+    struct loom_registry *registry;
+    struct loom_error e = {0};
+    const struct loom_plugin *p;
+    ck_ok(loom_registry_new(&registry, NULL, &e), &e);
+    ck_ok(loom_registry_find(registry, LOOM_SOURCE, "npz", &p, &e), &e);
+    const struct loom_source *source = p->table;
+    ck_ok(source->write(r, path, &e), &e);
+    ck_fails(source->write(r, "/nowhere/x.npz", &e), LOOM_EIO, &e, "cannot create");
+    loom_registry_free(registry);
+}
+
+/* Bits, so that a missing value is one again. */
+static void same_bits(const void *a, const void *b, int64_t n, size_t width)
+{
+    ck_assert(n == 0 || memcmp(a, b, (size_t)n * width) == 0);
+}
+
+static void same_units(const struct loom_recording *a, const struct loom_recording *b)
+{
+    ck_assert_int_eq(a->units, b->units);
+    for (int32_t i = 0; i < a->units; i++) {
+        const struct loom_unit *u = &a->unit[i], *v = &b->unit[i];
+        ck_assert_str_eq(u->name, v->name);
+        ck_assert_str_eq(u->group, v->group);
+        ck_assert_str_eq(u->region, v->region);
+        ck_assert(u->electrode == v->electrode && u->held_out == v->held_out);
+        same_bits(&u->x, &v->x, 1, sizeof u->x);
+        same_bits(&u->z, &v->z, 1, sizeof u->z);
+    }
+    ck_assert((a->counts == NULL) == (b->counts == NULL));
+    if (a->counts != NULL) {
+        const struct loom_counts *c = a->counts, *d = b->counts;
+        ck_near(d->bin_s, c->bin_s, 0);
+        ck_assert_int_eq(c->blocks, d->blocks);
+        same_bits(c->block_start_s, d->block_start_s, c->blocks, sizeof *c->block_start_s);
+        same_bits(c->first_bin, d->first_bin, c->blocks + 1, sizeof *c->first_bin);
+        same_bits(c->count, d->count, c->first_bin[c->blocks] * a->units, sizeof *c->count);
+    } else if (a->units > 0) {
+        same_bits(a->first_spike, b->first_spike, a->units + 1, sizeof *a->first_spike);
+        same_bits(a->spike_s, b->spike_s, a->first_spike[a->units], sizeof *a->spike_s);
+    }
+}
+
+static void same_table(const struct loom_intervals *t, const struct loom_intervals *u)
+{
+    ck_assert(u != NULL && t->rows == u->rows && t->columns == u->columns);
+    same_bits(t->start_s, u->start_s, t->rows, sizeof *t->start_s);
+    same_bits(t->stop_s, u->stop_s, t->rows, sizeof *t->stop_s);
+    for (int32_t k = 0; k < t->columns; k++) {
+        const struct loom_column *c = &t->column[k], *d = loom_intervals_column(u, c->name);
+        ck_assert(d != NULL && (c->text == NULL) == (d->text == NULL));
+        if (c->number != NULL)
+            same_bits(c->number, d->number, t->rows, sizeof *c->number);
+        for (int32_t i = 0; c->text != NULL && i < t->rows; i++)
+            ck_assert_str_eq(c->text[i], d->text[i]);
+    }
+}
+
+static void same_series(const struct loom_series *s, const struct loom_series *t)
+{
+    ck_assert(t != NULL && s->dims == t->dims && s->samples == t->samples);
+    ck_assert_str_eq(s->unit, t->unit);
+    ck_near(t->rate_hz, s->rate_hz, 0);
+    if (s->rate_hz > 0)
+        ck_near(t->start_s, s->start_s, 0);
+    else
+        same_bits(s->time_s, t->time_s, s->samples, sizeof *s->time_s);
+    for (int32_t d = 0; d < s->dims; d++)
+        ck_assert_str_eq(s->dim_name[d], t->dim_name[d]);
+    same_bits(s->value, t->value, s->samples * s->dims, sizeof *s->value);
+}
+
+/* Read `options` of `file` by `source`, written and read again without options. Returns the numbers of its units. */
+static int32_t there_and_back(const char *source, const char *options, const char *file)
+{
+    struct loom_recordings *one, *other;
+    struct loom_error e = {0};
+    const char *path = scratch_path("again.npz");
+    ck_ok(read_by(&one, source, options, file, anew, &e), &e);
+    const struct loom_recording *a = loom_recordings_at(one, 0);
+    write_out(a, path);
+    ck_ok(read_by(&other, "npz", "", path, anew, &e), &e);
+    const struct loom_recording *b = loom_recordings_at(other, 0);
+    int32_t units = a->units;
+    ck_assert_str_eq(a->id, b->id);
+    ck_assert_str_eq(a->subject, b->subject);
+    ck_assert_str_eq(a->session, b->session);
+    ck_assert_str_eq(a->task, b->task);
+    ck_assert_str_eq(a->date, b->date);
+    same_units(a, b);
+    ck_assert(a->intervals_count == b->intervals_count && a->series_count == b->series_count);
+    for (int32_t i = 0; i < a->intervals_count; i++)
+        same_table(&a->intervals[i], loom_recording_intervals(b, a->intervals[i].name));
+    for (int32_t i = 0; i < a->series_count; i++)
+        same_series(&a->series[i], loom_recording_series(b, a->series[i].name));
+    ck_assert_int_eq(a->observed_count, b->observed_count);
+    same_bits(a->observed_s, b->observed_s, 2 * a->observed_count, sizeof *a->observed_s);
+    loom_recordings_free(one);
+    loom_recordings_free(other);
+    return units;
+}
+
+START_TEST(a_recording_goes_there_and_back)
+{
+    ck_assert_int_eq(there_and_back("sim", "sessions = 1; subjects = 1; trials = 5; units = 70; truth = true;", NULL),
+                     70);
+    ck_assert_int_eq(there_and_back("npz", "", golden("arrays.npz")), 3);
+    ck_assert_int_eq(there_and_back("edf", "", golden("gaps.edf")), 0);
+}
+END_TEST
+
 START_TEST(what_cannot_be_read_is_told)
 {
     static const struct {
@@ -158,8 +275,10 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {types_and_orders_are_read, series_may_have_clocks,      spike_times_go_to_their_units,
-                                  sizes_may_have_64_bits,    what_cannot_be_read_is_told, damaged_archives_are_refused};
+    const TTest *const tests[] = {types_and_orders_are_read,       series_may_have_clocks,
+                                  spike_times_go_to_their_units,   sizes_may_have_64_bits,
+                                  a_recording_goes_there_and_back, what_cannot_be_read_is_told,
+                                  damaged_archives_are_refused};
     loom_log_set(keep_warning, NULL);
     scratch_make();
     int code = run_suite("npz", (int)(sizeof tests / sizeof *tests), tests, 60);

@@ -7,28 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bytes of the UTF-8 character at `s`, 0 if it is malformed, overlong, a surrogate or beyond U+10FFFF. */
-static size_t character(const unsigned char *s)
-{
-    if (s[0] < 0x80)
-        return 1;
-    size_t n = s[0] >= 0xC2 && s[0] <= 0xDF ? 2 : (s[0] & 0xF0) == 0xE0 ? 3 : s[0] >= 0xF0 && s[0] <= 0xF4 ? 4 : 0;
-    for (size_t i = 1; i < n; i++)
-        if ((s[i] & 0xC0) != 0x80)
-            return 0;
-    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) || (s[0] == 0xF0 && s[1] < 0x90) ||
-        (s[0] == 0xF4 && s[1] > 0x8F))
-        return 0;
-    return n;
-}
-
 void loom_json_string(struct loom_str *s, const char *text)
 {
     loom_str_addn(s, "\"", 1);
     while (*text != '\0') {
         unsigned char bytes[5] = {0};
         strncpy((char *)bytes, text, 4);
-        size_t n = character(bytes);
+        size_t n = loom_utf8_bytes(bytes);
         if (n == 0)
             loom_str_add(s, "\xEF\xBF\xBD");
         else if (*text == '"' || *text == '\\')

@@ -29,6 +29,10 @@ void loom_str_real(struct loom_str *s, double x);
 /* Text with & < > " ' made safe for HTML and XML, attributes included. */
 void loom_str_html(struct loom_str *s, const char *text);
 
+/* Bytes of the UTF-8 character at `s`, which NUL ends: 0 if it is malformed, overlong, a surrogate or beyond U+10FFFF.
+ */
+size_t loom_utf8_bytes(const unsigned char *s);
+
 /* Read a whole text as a number, decimal point whatever the locale; 1 on success, 0 if anything else stands there. */
 int loom_text_real(const char *text, double *x); /* "1e-3", "inf", "nan" */
 int loom_text_int(const char *text, int64_t *x); /* "64", "0x40"; no overflow */

@@ -6,7 +6,9 @@
  *     spikes [bin, unit] + bin_ms or time [bin]   or   spike_times [spike] + spike_units [spike], from 0
  *     units.name, .region, .group, .electrode, .held_out [unit], .position [unit, 3]
  *     X [sample, dim] + X.time_s [sample], or X.rate_hz and X.start_s, or neither where it goes by the bins; X.unit,
- * X.dims T.start_s, T.stop_s [row] + T.column [row] observed_s [n, 2]; id, subject, session, task, date
+ *     X.dims
+ *     T.start_s, T.stop_s [row] + T.column [row]
+ *     observed_s [n, 2]; id, subject, session, task, date
  */
 #include "npz_job.h"
 
@@ -392,6 +394,7 @@ static int npz_read(const void *self, const char *file, struct loom_sink *sink, 
     if (file == NULL)
         return loom_fail(e, LOOM_ECONFIG, NULL, 0, "source npz reads a file; name it in files");
     int status = open_arrays(&j, file);
+    npz_use(&j, npz_find(&j, "observed_s"));
     if (status == LOOM_OK)
         status = begin(&j);
     if (status == LOOM_OK)
@@ -415,6 +418,7 @@ static int npz_read(const void *self, const char *file, struct loom_sink *sink, 
 static const struct loom_source npz_source = {
     .part = {.size = sizeof npz_source, .create = npz_create},
     .read = npz_read,
+    .write = npz_write,
 };
 
 static const struct loom_plugin npz_plugin = {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the parts of the source `npz` share while they read one archive. */
+/* What the parts of the source `npz` share. */
 #ifndef LOOM_NPZ_JOB_H
 #define LOOM_NPZ_JOB_H
 
@@ -44,5 +44,8 @@ int npz_counts(struct npz_job *j, const struct npy *counts);
 int npz_send_units(struct npz_job *j);
 int npz_tables(struct npz_job *j);
 int npz_series(struct npz_job *j);
+
+/* What `loom data convert` calls: a whole recording as an archive that needs no options. */
+int npz_write(const struct loom_recording *r, const char *file, struct loom_error *e);
 
 #endif

@@ -8,6 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A signal of its own, whatever its length. */
+static int has_its_clock(struct npz_job *j, const struct npy *a)
+{
+    return npz_find(j, "%s.time_s", a->name) != NULL || npz_find(j, "%s.rate_hz", a->name) != NULL;
+}
+
 /* ---- tables ---- */
 
 /* One value a row, or a few: column, column_0 … */
@@ -67,7 +73,8 @@ static int send_columns(struct npz_job *j, const char *table, size_t rows, int t
     for (size_t i = 0; i < j->arrays && named == 0 && status == LOOM_OK; i++) {
         const struct npy *a = &j->array[i];
         int mine = strncmp(a->name, table, n) == 0 && a->name[n] == '.';
-        if (!j->used[i] && fits_table(a, rows) && (mine || (trials && rows != j->bins && strchr(a->name, '.') == NULL)))
+        if (!j->used[i] && fits_table(a, rows) && !has_its_clock(j, a) &&
+            (mine || (trials && rows != j->bins && strchr(a->name, '.') == NULL)))
             status = send_column(j, a, mine ? a->name + n + 1 : a->name, rows);
     }
     return status;
@@ -290,11 +297,12 @@ static int take_found(struct npz_job *j, size_t i)
     int status = LOOM_OK;
     const char *dot = strrchr(s.a->name, '.');
     measure(j, &s);
-    if (!npy_is_number(s.a) || s.samples < 2 || s.dims < 1 || s.dims > MOST_DIMS_FOUND ||
+    int has_clock = has_its_clock(j, s.a);
+    if (!npy_is_number(s.a) || s.samples < (has_clock ? 1 : 2) || s.dims < 1 ||
+        s.dims > (has_clock ? MOST_DIMS : MOST_DIMS_FOUND) ||
         (dot != NULL && (strcmp(dot, ".time_s") == 0 || strcmp(dot, ".rate_hz") == 0 || strcmp(dot, ".start_s") == 0)))
         return LOOM_OK;
     /* A rate for all is for arrays that were named: here it would make a signal of any list of numbers. */
-    int has_clock = npz_find(j, "%s.time_s", s.a->name) != NULL || npz_find(j, "%s.rate_hz", s.a->name) != NULL;
     const struct npy *times = npz_find(j, "%s", loom_opt_string(j->o, "series_times"));
     if (!has_clock && s.samples != j->bins && (times == NULL || times == s.a || times->rows != s.samples))
         return LOOM_OK;
