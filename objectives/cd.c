@@ -98,9 +98,7 @@ static void draw(const struct cd *c, const struct loom_rows *full, struct loom_p
             const struct loom_layout *l = &full->layout_of[full->layout[r]];
             for (int32_t i = full->first_elem[r], k = 0; full->modality[r] == modality && k < l->n; i++, k++) {
                 int hidden = loom_rng_uniform(&rng) < rate;
-                if (full->held[i] == 1)
-                    ask[i] = 1;
-                else
+                if (full->held[i] != 1)
                     decide(c, training, sampled(c, full, r, l->index[k]), hidden, &how[i], &ask[i]);
             }
         }
@@ -131,6 +129,7 @@ static int cd_plan(const void *self, const struct loom_rows *full, struct loom_p
     /* An evaluation that scores what is hidden hides the samples, or, without any, what training would. */
     kept->rate = training || (!c->evaluate_seen && c->sample <= 0.0) ? loom_opt_real(c->options, "rate") : 0.0;
     draw(c, full, p, modality, kept->rate, how, ask);
+    loom_plan_held_out(full, modality, ask);
     spec.how = how;
     spec.ask = ask;
     spec.scale = 1.0 / ((1.0 - kept->rate) * (1.0 - c->sample));

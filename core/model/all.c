@@ -50,10 +50,8 @@ static int all_plan(const void *self, const struct loom_rows *full, struct loom_
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory to plan; use a smaller batch");
     for (int32_t r = 0; r < full->rows; r++)
         for (int32_t i = full->first_elem[r]; i < full->first_elem[r + 1]; i++)
-            if (!loom_plan_visible(p, full->modality[r]) || full->held[i] == 1)
-                ask[i] = 1;
-            else
-                ask[i] = all->shown && full->held[i] == 0 ? 3 : 0;
+            ask[i] = !loom_plan_visible(p, full->modality[r]) ? 1 : all->shown && full->held[i] == 0 ? 3 : 0;
+    loom_plan_held_out(full, -1, ask);
     spec.ask = ask;
     return loom_plan_view(p, full, &spec, e);
 }

@@ -359,10 +359,7 @@ int loom_mask_view(const struct loom_options *o, struct loom_plan *p, const stru
     if (!how || !ask)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory to plan; use a smaller batch");
     loom_mask_draw(o, p, full, modality, purpose, how, ask);
-    for (int32_t r = 0; r < full->rows; r++)
-        for (int32_t i = full->first_elem[r]; full->modality[r] == modality && i < full->first_elem[r + 1]; i++)
-            if (full->held[i] == 1)
-                ask[i] = 1;
+    loom_plan_held_out(full, modality, ask);
     spec.how = how;
     spec.ask = ask;
     spec.causal = scheme == CAUSAL;

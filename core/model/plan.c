@@ -206,6 +206,14 @@ int loom_plan_whole(struct loom_plan *p, const struct loom_rows *full, int modal
     return loom_plan_view(p, full, &spec, e);
 }
 
+void loom_plan_held_out(const struct loom_rows *full, int modality, uint8_t *ask)
+{
+    for (int32_t r = 0; r < full->rows; r++)
+        for (int32_t i = full->first_elem[r]; i < full->first_elem[r + 1]; i++)
+            if (full->held[i] == 1 && (modality < 0 || full->modality[r] == modality))
+                ask[i] = 1;
+}
+
 int loom_plan_view(struct loom_plan *p, const struct loom_rows *full, const struct loom_view_spec *spec,
                    struct loom_error *e)
 {
