@@ -73,7 +73,23 @@ static void atomic_clear(struct loom_atomic *a)
     *a = (struct loom_atomic){.fd = -1};
 }
 
-int loom_atomic_open(struct loom_atomic *a, const char *path, struct loom_error *e)
+/* A new file called `name`, or that name for the nameless one. */
+static int make_file(const char *name, int nameless)
+{
+    char link[64];
+    if (nameless < 0)
+        return open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", nameless);
+    int fd = fcntl(nameless, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0 || linkat(AT_FDCWD, link, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0)
+        return fd;
+    int why = errno;
+    close(fd);
+    errno = why;
+    return -1;
+}
+
+static int open_as(struct loom_atomic *a, const char *path, int nameless, struct loom_error *e)
 {
     static atomic_uint ordinal;
     *a = (struct loom_atomic){.fd = -1};
@@ -87,7 +103,7 @@ int loom_atomic_open(struct loom_atomic *a, const char *path, struct loom_error 
             atomic_clear(a);
             return loom_fail(e, LOOM_ENOMEM, path, 0, "out of memory for the name of a file");
         }
-        a->fd = open(a->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        a->fd = make_file(a->temp, nameless);
     } while (a->fd < 0 && errno == EEXIST);
     if (a->fd < 0) {
         int status = loom_fail(e, LOOM_EIO, path, 0, "cannot create: %s", strerror(errno));
@@ -95,6 +111,16 @@ int loom_atomic_open(struct loom_atomic *a, const char *path, struct loom_error 
         return status;
     }
     return LOOM_OK;
+}
+
+int loom_atomic_open(struct loom_atomic *a, const char *path, struct loom_error *e)
+{
+    return open_as(a, path, -1, e);
+}
+
+int loom_atomic_adopt(struct loom_atomic *a, int nameless, const char *path, struct loom_error *e)
+{
+    return open_as(a, path, nameless, e);
 }
 
 int loom_atomic_write(struct loom_atomic *a, const void *bytes, size_t n, struct loom_error *e)

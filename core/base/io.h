@@ -17,6 +17,9 @@ struct loom_atomic {
 };
 
 int loom_atomic_open(struct loom_atomic *a, const char *path, struct loom_error *e);
+/* The same over what stands in a file without a name (O_TMPFILE, in the folder of `path`); `nameless` stays the
+ * caller's. LOOM_EIO where the system gives it no name; nothing has happened then. */
+int loom_atomic_adopt(struct loom_atomic *a, int nameless, const char *path, struct loom_error *e);
 int loom_atomic_write(struct loom_atomic *a, const void *bytes, size_t n, struct loom_error *e);
 int loom_atomic_commit(struct loom_atomic *a, struct loom_error *e); /* releases `a`, on failure too */
 void loom_atomic_abort(struct loom_atomic *a);                       /* removes the temporary; no-op once released */

@@ -36,6 +36,13 @@ struct loom_cache_writer {
 };
 
 int loom_cache_create(struct loom_cache_writer *w, const char *path, struct loom_error *e);
+/* Goes on in a file without a name (loom_atomic_adopt) that holds room for the header and arrays behind it. LOOM_EIO
+ * where the system gives it none: then they have to be copied. */
+int loom_cache_adopt(struct loom_cache_writer *w, int nameless, const char *path, struct loom_error *e);
+/* A section that stands in the adopted file already, behind all before it; zeros pad it. What lies between is covered
+ * by a section that nothing names. bytes = 0: up to `at`, where writing goes on. */
+int loom_cache_keep(struct loom_cache_writer *w, uint64_t at, uint64_t bytes, uint32_t crc, int32_t *number,
+                    struct loom_error *e);
 int loom_cache_begin(struct loom_cache_writer *w, struct loom_error *e); /* starts a section */
 int loom_cache_add(struct loom_cache_writer *w, const void *bytes, size_t n, struct loom_error *e);
 int loom_cache_end(struct loom_cache_writer *w, int32_t *number, struct loom_error *e); /* its number */

@@ -24,6 +24,51 @@ int loom_cache_create(struct loom_cache_writer *w, const char *path, struct loom
     return status == LOOM_OK ? put(w, &blank, sizeof blank, e) : status;
 }
 
+int loom_cache_adopt(struct loom_cache_writer *w, int nameless, const char *path, struct loom_error *e)
+{
+    memset(w, 0, sizeof *w);
+    w->at = sizeof(struct loom_cache_header);
+    return loom_atomic_adopt(&w->file, nameless, path, e);
+}
+
+static int crc_between(struct loom_cache_writer *w, uint64_t to, struct loom_error *e)
+{
+    struct loom_section *s = &w->section[w->sections - 1];
+    char piece[4096];
+    while (w->at < to) {
+        size_t n = to - w->at < sizeof piece ? (size_t)(to - w->at) : sizeof piece;
+        ssize_t got = pread(w->file.fd, piece, n, (off_t)w->at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return loom_fail(e, LOOM_EIO, w->file.path, 0, "cannot read back: %s; try again",
+                             got < 0 ? strerror(errno) : "it is shorter than what was written");
+        s->crc = loom_crc32c(s->crc, piece, (size_t)got);
+        s->bytes += (uint64_t)got;
+        w->at += (uint64_t)got;
+    }
+    return LOOM_OK;
+}
+
+int loom_cache_keep(struct loom_cache_writer *w, uint64_t at, uint64_t bytes, uint32_t crc, int32_t *number,
+                    struct loom_error *e)
+{
+    static const char zeros[LOOM_CACHE_ALIGN];
+    int status = LOOM_OK;
+    if (at > w->at && (status = loom_cache_begin(w, e)) == LOOM_OK)
+        status = crc_between(w, at, e);
+    if (bytes == 0 && status == LOOM_OK && lseek(w->file.fd, (off_t)at, SEEK_SET) != (off_t)at)
+        status = loom_fail(e, LOOM_EIO, w->file.path, 0, "cannot write: %s", strerror(errno));
+    if (bytes == 0 || status != LOOM_OK || (status = loom_cache_begin(w, e)) != LOOM_OK)
+        return status;
+    uint64_t padded = loom_cache_padded(bytes);
+    w->section[w->sections - 1].bytes = bytes;
+    w->section[w->sections - 1].crc = loom_crc32c(crc, zeros, (size_t)(padded - bytes));
+    w->at += padded;
+    *number = w->sections - 1;
+    return LOOM_OK;
+}
+
 int loom_cache_begin(struct loom_cache_writer *w, struct loom_error *e)
 {
     if (w->sections == w->room) {

@@ -2,6 +2,7 @@
 #include "data/recorder.h"
 
 #include "base/hash.h"
+#include "data/cache_format.h"
 #include "data/recorder_parts.h"
 #include "data/spool.h"
 #include "data/wire.h"
@@ -56,10 +57,34 @@ static void *grow(void *array, int32_t count, int32_t *room, int32_t most, size_
     return moved;
 }
 
+static int follows(const struct loom_recorder *r, const struct loom_pieces *p)
+{
+    return p->count > 0 && p->piece[p->count - 1].at + p->piece[p->count - 1].bytes == r->spooled;
+}
+
+/* The n bytes spooled next belong to p. */
+static int note(const struct loom_recorder *r, struct loom_pieces *p, size_t n, struct loom_error *e)
+{
+    if (follows(r, p)) {
+        p->piece[p->count - 1].bytes += (int64_t)n;
+    } else {
+        struct loom_piece *piece = grow(p->piece, p->count, &p->room, MOST_PIECES, sizeof *piece);
+        if (piece == NULL)
+            return starved(r, e);
+        p->piece = piece;
+        p->piece[p->count++] = (struct loom_piece){r->spooled, (int64_t)n};
+    }
+    p->bytes += (int64_t)n;
+    return LOOM_OK;
+}
+
+/* What does not go on with `p` begins where a section of a cache may. */
 static int spool(struct loom_recorder *r, struct loom_pieces *p, const void *bytes, size_t n, struct loom_error *e)
 {
     if (n == 0)
         return LOOM_OK;
+    if (!follows(r, p))
+        r->spooled = (int64_t)loom_cache_padded((uint64_t)r->spooled);
     if ((int64_t)n > r->limit - r->spooled)
         return refuse(r, e, "more than %lld MiB of data; is the file what it says? Raise the limit if so",
                       (long long)(r->limit >> 20));
@@ -73,18 +98,12 @@ static int spool(struct loom_recorder *r, struct loom_pieces *p, const void *byt
                              strerror(errno));
         done += (size_t)put;
     }
-    if (p->count > 0 && p->piece[p->count - 1].at + p->piece[p->count - 1].bytes == r->spooled) {
-        p->piece[p->count - 1].bytes += (int64_t)n;
-    } else {
-        struct loom_piece *piece = grow(p->piece, p->count, &p->room, MOST_PIECES, sizeof *piece);
-        if (piece == NULL)
-            return starved(r, e);
-        p->piece = piece;
-        p->piece[p->count++] = (struct loom_piece){r->spooled, (int64_t)n};
+    int status = note(r, p, n, e);
+    if (status == LOOM_OK) {
+        p->crc = loom_crc32c(p->crc, bytes, n);
+        r->spooled += (int64_t)n;
     }
-    r->spooled += (int64_t)n;
-    p->bytes += (int64_t)n;
-    return LOOM_OK;
+    return status;
 }
 
 static struct loom_taken *current(struct loom_recorder *r, struct loom_error *e)
@@ -119,6 +138,7 @@ static int take_unit(struct loom_recorder *r, struct loom_taken *t, struct loom_
         return starved(r, e);
     t->unit = unit;
     struct loom_taken_unit *u = &t->unit[t->units++];
+    u->last_s = -INFINITY;
     u->name = strdup(loom_take_text(v));
     u->group = strdup(loom_take_text(v));
     u->region = strdup(loom_take_text(v));
@@ -148,15 +168,26 @@ static int take_spikes(struct loom_recorder *r, struct loom_taken *t, struct loo
     if (t->blocks > 0)
         return refuse(r, e, "spike times beside counts; a recording has one or the other");
     const unsigned char *at = loom_take_bytes(v, bytes);
+    struct loom_taken_unit *u = &t->unit[unit];
+    t->disordered |= unit < t->last_unit;
+    t->last_unit = unit;
     for (size_t i = 0; i < bytes / sizeof(double); i++) {
         double s;
         memcpy(&s, at + i * sizeof s, sizeof s);
         if (!isfinite(s))
             return refuse(r, e, "spike %zu of unit %d has no finite time; clean the file", i, unit);
         widen(&t->first_s, &t->last_s, s);
+        t->disordered |= s < u->last_s;
+        u->last_s = s;
     }
     t->spikes += (int64_t)(bytes / sizeof(double));
-    return spool(r, &t->unit[unit].spikes, at, bytes, e);
+    int status = spool(r, &t->trains, at, bytes, e);
+    if (status == LOOM_OK && bytes > 0) {
+        r->spooled -= (int64_t)bytes;
+        status = note(r, &u->spikes, bytes, e);
+        r->spooled += (int64_t)bytes;
+    }
+    return status;
 }
 
 /* Blocks follow one another: a start that rounding puts up to a thousandth of a bin early is not an overlap. */
@@ -458,7 +489,8 @@ int loom_recorder_new(struct loom_recorder **out, const char *folder, uint64_t l
     if (r == NULL)
         return loom_fail(e, LOOM_ENOMEM, file, 0, "out of memory; close other programs");
     snprintf(r->file, sizeof r->file, "%s", file);
-    r->limit = limit > INT64_MAX / 2 ? INT64_MAX / 2 : (int64_t)limit;
+    r->spooled = sizeof(struct loom_cache_header);
+    r->limit = (limit > INT64_MAX / 2 ? INT64_MAX / 2 : (int64_t)limit) + r->spooled;
     r->spool = (r->folder = strdup(folder)) != NULL ? loom_spool_open(folder) : -1;
     if (r->spool < 0) {
         int status = loom_fail(e, LOOM_EIO, folder, 0,
@@ -511,6 +543,7 @@ static void free_taken(struct loom_taken *t)
     free(t->series);
     free(t->observed);
     free(t->bins.piece);
+    free(t->trains.piece);
 }
 
 void loom_recorder_free(struct loom_recorder *r)

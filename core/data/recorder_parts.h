@@ -15,12 +15,14 @@ struct loom_pieces {
     struct loom_piece *piece;
     int32_t count, room;
     int64_t bytes;
+    uint32_t crc;    /* of all its bytes */
+    int32_t section; /* of the cache, where it stays in its place; -1 = it is copied */
 };
 
 struct loom_taken_unit {
     char *name, *group, *region;
     int32_t electrode, held_out;
-    double position[3];
+    double position[3], last_s;
     struct loom_pieces spikes;
 };
 
@@ -65,11 +67,14 @@ struct loom_taken {
     double bin_s;
     double first_s, last_s; /* span of the spikes */
     int64_t spikes;
+    int32_t last_unit;         /* whose spikes came last */
+    int disordered;            /* spikes came in another order than that of the cache: units, then times */
+    struct loom_pieces trains; /* the spikes of all units, as they came */
     struct loom_pieces bins;
 };
 
 struct loom_recorder {
-    int spool; /* file descriptor without a name */
+    int spool; /* file descriptor without a name; arrays stand in it as in a cache, behind room for its header */
     char *folder;
     int64_t spooled, limit, described; /* bytes */
     int state;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/recorder.h"
 
+#include "data/cache_format.h"
 #include "data/recorder_parts.h"
 
 #include <errno.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Descriptions and copies are written behind what stays in the spool. */
 struct save {
     struct loom_recorder *r;
     struct loom_cache_writer cache;
@@ -62,6 +64,10 @@ static int section_end(struct save *s, int status)
 
 static int section_pieces(struct save *s, const struct loom_pieces *p)
 {
+    if (p->section >= 0) {
+        loom_wire_i32(&s->about, p->section);
+        return LOOM_OK;
+    }
     int status = loom_cache_begin(&s->cache, s->e);
     return section_end(s, status == LOOM_OK ? copy(s, p) : status);
 }
@@ -111,8 +117,9 @@ static int save_spikes(struct save *s, const struct loom_taken *t)
         first[i + 1] = first[i] + t->unit[i].spikes.bytes / (int64_t)sizeof(double);
     int status = section_bytes(s, first, ((size_t)t->units + 1) * sizeof *first);
     free(first);
-    if (status == LOOM_OK)
-        status = loom_cache_begin(&s->cache, s->e);
+    if (status != LOOM_OK || t->trains.section >= 0)
+        return status == LOOM_OK ? section_pieces(s, &t->trains) : status;
+    status = loom_cache_begin(&s->cache, s->e);
     for (int32_t i = 0; i < t->units && status == LOOM_OK; i++)
         status = add_sorted(s, &t->unit[i].spikes);
     return section_end(s, status);
@@ -366,11 +373,93 @@ static int64_t text_bytes(const struct loom_recorder *r)
     return bytes;
 }
 
+/* ---- the spool becomes the cache ---- */
+
+struct places {
+    struct loom_pieces **stay; /* in the order of the spool */
+    size_t n, room;
+    int64_t copied; /* bytes of arrays that came in several pieces, or in another order */
+    int starved;
+};
+
+static void place(struct places *l, struct loom_pieces *p, int in_order)
+{
+    p->section = -1;
+    if (p->count != 1 || !in_order) {
+        l->copied += p->bytes;
+        return;
+    }
+    if (l->n == l->room) {
+        size_t room = l->room ? 2 * l->room : 64;
+        struct loom_pieces **stay = reallocarray(l->stay, room, sizeof(struct loom_pieces *));
+        if (stay == NULL) {
+            l->starved = 1;
+            return;
+        }
+        l->stay = stay;
+        l->room = room;
+    }
+    l->stay[l->n++] = p;
+}
+
+static void place_all(struct places *l, struct loom_recorder *r)
+{
+    for (int32_t i = 0; i < r->count; i++) {
+        struct loom_taken *t = &r->taken[i];
+        place(l, &t->bins, 1);
+        place(l, &t->trains, !t->disordered);
+        for (int32_t k = 0; k < t->series_count; k++) {
+            place(l, &t->series[k].times, 1);
+            place(l, &t->series[k].values, 1);
+        }
+        for (int32_t k = 0; k < t->intervals_count; k++) {
+            place(l, &t->intervals[k].start, 1);
+            place(l, &t->intervals[k].stop, 1);
+            for (int32_t c = 0; c < t->intervals[k].columns; c++)
+                place(l, &t->intervals[k].column[c].values, 1);
+        }
+    }
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct loom_pieces *x = *(struct loom_pieces *const *)a, *y = *(struct loom_pieces *const *)b;
+    return (x->piece->at > y->piece->at) - (x->piece->at < y->piece->at);
+}
+
+/* Most arrays come as the cache wants them, so what has been written stays, and is neither read back nor written again.
+ * A spool of which more than an eighth would be dead weight is copied, and so is one that the system gives no name. */
+static int begin_cache(struct save *s, const char *path)
+{
+    struct places l = {0};
+    struct loom_error why = {0};
+    uint64_t end = loom_cache_padded((uint64_t)s->r->spooled);
+    place_all(&l, s->r);
+    if (l.n > 1)
+        qsort(l.stay, l.n, sizeof(struct loom_pieces *), by_place);
+    int status = LOOM_OK;
+    if (l.starved || l.n == 0 || l.copied > s->r->spooled / 8 || ftruncate(s->r->spool, (off_t)end) != 0 ||
+        loom_cache_adopt(&s->cache, s->r->spool, path, &why) != LOOM_OK) {
+        status = loom_cache_create(&s->cache, path, s->e);
+        l.n = 0;
+    }
+    for (size_t i = 0; i < l.n && status == LOOM_OK; i++) {
+        struct loom_pieces *p = l.stay[i];
+        status = loom_cache_keep(&s->cache, (uint64_t)p->piece->at, (uint64_t)p->bytes, p->crc, &p->section, s->e);
+    }
+    if (l.n > 0 && status == LOOM_OK)
+        status = loom_cache_keep(&s->cache, end, 0, 0, NULL, s->e);
+    if (status != LOOM_OK)
+        loom_cache_abort(&s->cache);
+    free(l.stay);
+    return status;
+}
+
 int loom_recorder_save(struct loom_recorder *r, const char *path, const struct loom_origin *origin,
                        struct loom_error *e)
 {
     struct save s = {.r = r, .e = e};
-    int status = loom_cache_create(&s.cache, path, e);
+    int status = begin_cache(&s, path);
     if (status != LOOM_OK)
         return status;
     loom_wire_i64(&s.about, text_bytes(r));

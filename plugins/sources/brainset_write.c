@@ -162,56 +162,80 @@ static void begin_irregular(struct book *b, const char *group)
 
 /* ---- spikes: those of all units in one order of time ---- */
 
-struct heap {
-    const struct loom_recording *r;
-    int64_t *next; /* [units] the unit's first spike that is not written */
-    int32_t *unit, n;
+/* A tournament among the units' next spikes (Knuth, The Art of Computer Programming 3, 5.4.1): a node keeps who lost
+ * there, so the place of a spike that was taken is refilled by one comparison a level, along a path that is known
+ * before. Bits of doubles, turned so that they ascend with them, compare in one step; who is at its end has the
+ * largest. */
+struct player {
+    uint64_t bits;
+    int64_t unit;
 };
 
-static int before(const struct heap *h, int32_t a, int32_t b)
-{
-    double x = h->r->spike_s[h->next[a]], y = h->r->spike_s[h->next[b]];
-    return x != y ? x < y : a < b;
-}
+struct merge {
+    const struct loom_recording *r;
+    int64_t *next;        /* [units] the unit's first spike that is not written */
+    struct player *loser; /* [leaves] from 1, the root */
+    struct player first;
+    size_t leaves;
+};
 
-static void sink_down(struct heap *h, int32_t at)
+static struct player player_of(const struct merge *m, int64_t unit)
 {
-    for (int32_t child; (child = 2 * at + 1) < h->n; at = child) {
-        if (child + 1 < h->n && before(h, h->unit[child + 1], h->unit[child]))
-            child++;
-        if (!before(h, h->unit[child], h->unit[at]))
-            return;
-        int32_t moved = h->unit[at];
-        h->unit[at] = h->unit[child];
-        h->unit[child] = moved;
+    struct player p = {UINT64_MAX, unit};
+    if (unit < m->r->units && m->next[unit] < m->r->first_spike[unit + 1]) {
+        double t = m->r->spike_s[m->next[unit]] + 0.0; /* no -0 */
+        memcpy(&p.bits, &t, sizeof t);
+        p.bits ^= p.bits >> 63 ? UINT64_MAX : (uint64_t)1 << 63;
     }
+    return p;
 }
 
-static int heap_init(struct heap *h, const struct loom_recording *r)
+static int before(struct player a, struct player b)
 {
-    *h = (struct heap){.r = r,
-                       .next = calloc((size_t)r->units + 1, sizeof *h->next),
-                       .unit = calloc((size_t)r->units + 1, sizeof *h->unit)};
-    if (h->next == NULL || h->unit == NULL)
-        return 0;
-    for (int32_t u = 0; u < r->units; u++) {
-        h->next[u] = r->first_spike[u];
-        if (r->first_spike[u] < r->first_spike[u + 1])
-            h->unit[h->n++] = u;
+    return (a.bits < b.bits) | ((a.bits == b.bits) & (a.unit < b.unit));
+}
+
+static int merge_init(struct merge *m, const struct loom_recording *r)
+{
+    size_t leaves = 1;
+    while (leaves < (size_t)r->units)
+        leaves *= 2;
+    struct player *winner = calloc(2 * leaves, sizeof *winner);
+    *m = (struct merge){.r = r,
+                        .next = calloc((size_t)r->units + 1, sizeof *m->next),
+                        .loser = calloc(leaves, sizeof *m->loser),
+                        .leaves = leaves};
+    if (winner != NULL && m->next != NULL && m->loser != NULL) {
+        memcpy(m->next, r->first_spike, (size_t)r->units * sizeof *m->next);
+        for (size_t i = 0; i < leaves; i++)
+            winner[leaves + i] = player_of(m, (int64_t)i);
+        for (size_t i = leaves; i-- > 1;) {
+            int second = before(winner[2 * i + 1], winner[2 * i]);
+            winner[i] = winner[2 * i + (size_t)second];
+            m->loser[i] = winner[2 * i + (size_t)!second];
+        }
+        m->first = winner[1];
     }
-    for (int32_t i = h->n / 2; i-- > 0;)
-        sink_down(h, i);
-    return 1;
+    int ok = winner != NULL && m->next != NULL && m->loser != NULL;
+    free(winner);
+    return ok;
 }
 
-static int32_t heap_take(struct heap *h, double *time)
+static int64_t merge_take(struct merge *m, double *time)
 {
-    int32_t u = h->unit[0];
-    *time = h->r->spike_s[h->next[u]];
-    if (++h->next[u] == h->r->first_spike[u + 1])
-        h->unit[0] = h->unit[--h->n];
-    sink_down(h, 0);
-    return u;
+    int64_t unit = m->first.unit;
+    *time = m->r->spike_s[m->next[unit]++];
+    struct player p = player_of(m, unit);
+    for (size_t i = ((size_t)unit + m->leaves) / 2; i > 0; i /= 2) {
+        const struct player l = m->loser[i];
+        const int lost = before(l, p);
+        m->loser[i].bits = lost ? p.bits : l.bits;
+        m->loser[i].unit = lost ? p.unit : l.unit;
+        p.bits = lost ? l.bits : p.bits;
+        p.unit = lost ? l.unit : p.unit;
+    }
+    m->first = p;
+    return unit;
 }
 
 static void domain_of(const struct loom_recording *r, double span[2])
@@ -224,19 +248,19 @@ static void write_spikes(struct book *b)
 {
     const struct loom_recording *r = b->r;
     int64_t all = r->first_spike[r->units];
-    struct heap h = {0};
+    struct merge m = {0};
     struct seconds s = {0};
     double span[2], *time = malloc(PIECE * sizeof *time);
     int64_t *unit = malloc(PIECE * sizeof *unit);
     domain_of(r, span);
-    b->o.failed |= !heap_init(&h, r) || !seconds_init(&s, span[0], span[1]) || time == NULL || unit == NULL;
+    b->o.failed |= !merge_init(&m, r) || !seconds_init(&s, span[0], span[1]) || time == NULL || unit == NULL;
     begin_irregular(b, "/spikes");
     hid_t times = out_begin(&b->o, "/spikes/timestamps", H5T_IEEE_F64LE, (hsize_t)all, 0);
     hid_t units = out_begin(&b->o, "/spikes/unit_index", H5T_STD_I64LE, (hsize_t)all, 0);
     for (int64_t done = 0; done < all && !b->o.failed;) {
         size_t n = 0;
-        for (; n < PIECE && h.n > 0; n++) {
-            unit[n] = heap_take(&h, &time[n]);
+        for (; n < PIECE && done + (int64_t)n < all; n++) {
+            unit[n] = merge_take(&m, &time[n]);
             seconds_take(&s, time[n], done + (int64_t)n);
         }
         out_rows(&b->o, times, H5T_NATIVE_DOUBLE, (hsize_t)done, n, 0, time);
@@ -249,8 +273,8 @@ static void write_spikes(struct book *b)
     out_end(&b->o, units);
     seconds_write(&s, b, "/spikes", all);
     out_interval(&b->o, "/spikes/domain", (hsize_t)r->observed_count, r->observed_s);
-    free(h.next);
-    free(h.unit);
+    free(m.next);
+    free(m.loser);
     free(time);
     free(unit);
 }

@@ -36,6 +36,23 @@ with NWBHDF5IO(sys.argv[1], "r") as io:
     print(spikes, last, data.shape, least, most)
 """
 
+# What a conversion is: the spikes of all units in one order of time with their units, and the signal beside.
+PEER_CONVERT = """
+import sys, h5py, numpy as np
+from pynwb import NWBHDF5IO
+with NWBHDF5IO(sys.argv[1], "r") as io, h5py.File(sys.argv[2], "w") as out:
+    nwb = io.read()
+    times = [nwb.units["spike_times"][i] for i in range(len(nwb.units))]
+    unit = np.repeat(np.arange(len(times)), [len(t) for t in times])
+    times = np.concatenate(times)
+    order = np.argsort(times, kind="stable")
+    out["timestamps"], out["unit_index"] = times[order], unit[order]
+    data = nwb.acquisition["lfp"].data
+    value = out.create_dataset("value", data.shape, np.float32)
+    for i in range(0, data.shape[0], 1 << 16):
+        value[i : i + (1 << 16)] = data[i : i + (1 << 16)]
+"""
+
 
 def make(path, gigabytes):
     import numpy as np
@@ -86,11 +103,12 @@ def main():
         size = os.path.getsize(path) / 1e6
         env = dict(os.environ, LOOM_CACHE=f"{folder}/cache")
         rows = []
-        for _ in range(2):
+        for _ in range(3):
             rows.append(("pynwb + NumPy", *timed([sys.executable, "-c", PEER, path])))
             rows.append(("loom data info --fresh", *timed([loom, "data", "info", path, "--fresh"], env=env)))
             rows.append(("loom data info, from the cache", *timed([loom, "data", "info", path], env=env)))
-        rows.append(("loom data convert to .h5", *timed([loom, "data", "convert", path, f"{folder}/out.h5"], env=env)))
+            rows.append(("pynwb + NumPy + h5py, convert", *timed([sys.executable, "-c", PEER_CONVERT, path, f"{folder}/peer.h5"])))
+            rows.append(("loom data convert to .h5", *timed([loom, "data", "convert", path, f"{folder}/out.h5"], env=env)))
         for name, wall, cpu, peak in rows:
             print(f"{name:32} {wall:6.1f} s wall {cpu:6.1f} s processor {size / wall:6.0f} MB/s  peak {peak:5.0f} MB")
 
