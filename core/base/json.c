@@ -11,15 +11,13 @@ void loom_json_string(struct loom_str *s, const char *text)
 {
     loom_str_addn(s, "\"", 1);
     while (*text != '\0') {
-        unsigned char bytes[5] = {0};
-        strncpy((char *)bytes, text, 4);
-        size_t n = loom_utf8_bytes(bytes);
+        size_t n = loom_utf8_bytes((const unsigned char *)text);
         if (n == 0)
-            loom_str_add(s, "\xEF\xBF\xBD");
+            loom_str_utf8(s, (const char[]){*text, '\0'});
         else if (*text == '"' || *text == '\\')
             loom_str_printf(s, "\\%c", *text);
-        else if (bytes[0] < 0x20)
-            loom_str_printf(s, "\\u%04x", bytes[0]);
+        else if ((unsigned char)*text < 0x20)
+            loom_str_printf(s, "\\u%04x", (unsigned char)*text);
         else
             loom_str_addn(s, text, n);
         text += n == 0 ? 1 : n;

@@ -173,3 +173,12 @@ size_t loom_utf8_bytes(const unsigned char *s)
         return 0;
     return n;
 }
+
+void loom_str_utf8(struct loom_str *s, const char *text)
+{
+    while (*text != '\0') {
+        size_t n = loom_utf8_bytes((const unsigned char *)text);
+        loom_str_addn(s, n > 0 ? text : "\xEF\xBF\xBD", n > 0 ? n : 3);
+        text += n > 0 ? n : 1;
+    }
+}

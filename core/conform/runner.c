@@ -6,6 +6,7 @@
 
 #include "base/io.h"
 #include "base/process.h"
+#include "base/str.h"
 #include "base/threads.h"
 
 #include <fnmatch.h>
@@ -314,18 +315,23 @@ static void tell(struct suite *s, const struct task *t, int outcome, const char 
         outcome = bad ? LOOM_EXPECTED : outcome == LOOM_PASSED ? LOOM_UNEXPECTED : outcome;
     snprintf(command, sizeof command, "loom conform --in-process --seed %llu --only %s %s",
              (unsigned long long)s->spec->seed, t->check->id, x->file[0] ? x->file : x->id);
+    struct loom_str why = LOOM_STR_INIT, wrote = LOOM_STR_INIT; /* plugins write any bytes */
+    loom_str_utf8(&why, reason);
+    loom_str_utf8(&wrote, output);
     const struct loom_verdict v = {.file = x->file,
                                    .kind = x->kind,
                                    .plugin = x->id,
                                    .check = t->check,
                                    .outcome = outcome,
-                                   .reason = reason,
-                                   .output = output,
+                                   .reason = why.text ? why.text : "",
+                                   .output = wrote.text ? wrote.text : "",
                                    .command = command,
                                    .seconds = took};
     s->counts->of[outcome]++;
     if (s->spec->each)
         s->spec->each(s->spec->payload, &v);
+    loom_str_release(&why);
+    loom_str_release(&wrote);
 }
 
 /* Verdicts come out in the order of the list, whichever child ends first. */
