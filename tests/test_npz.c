@@ -225,7 +225,11 @@ START_TEST(a_recording_goes_there_and_back)
     ck_assert_int_eq(there_and_back("sim", "sessions = 1; subjects = 1; trials = 5; units = 70; truth = true;", NULL),
                      70);
     ck_assert_int_eq(there_and_back("npz", "", golden("arrays.npz")), 3);
+    warned[0] = '\0';
     ck_assert_int_eq(there_and_back("edf", "", golden("gaps.edf")), 0);
+    ck_assert_ptr_null(strstr(warned, "neither counts"));
+    loom_recordings_free(sound("counts = \"\"; spike_times = \"\";", "spikes.npz"));
+    ck_assert_ptr_nonnull(strstr(warned, "has neither counts nor spike times"));
 }
 END_TEST
 

@@ -377,8 +377,20 @@ static int read_activity(struct npz_job *j)
         return npz_counts(j, counts);
     if (times != NULL)
         return send_spikes(j, times);
-    loom_sink_warn(j->sink, "has neither counts nor spike times: behaviour and tables alone are read");
     return LOOM_OK;
+}
+
+/* Of an archive without spikes that is read whole, EEG for instance, there is nothing to say. */
+static void warn_of_rest(struct npz_job *j)
+{
+    for (size_t i = 0; i < j->arrays && j->units == 0; i++)
+        if (!j->used[i] && npy_is_number(&j->array[i])) {
+            loom_sink_warn(j->sink,
+                           "has neither counts nor spike times: behaviour and tables alone are read, and %s is not; "
+                           "name what it holds with counts or spike_times",
+                           j->array[i].name);
+            return;
+        }
 }
 
 static int npz_create(const struct loom_setup *s, void **self, struct loom_error *e)
@@ -405,6 +417,8 @@ static int npz_read(const void *self, const char *file, struct loom_sink *sink, 
         status = npz_series(&j);
     if (status == LOOM_OK)
         status = send_observed(&j);
+    if (status == LOOM_OK)
+        warn_of_rest(&j);
     free(j.array);
     free(j.used);
     free(j.start_s);
