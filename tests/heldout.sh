@@ -7,7 +7,7 @@ dir=$(mktemp -d) || exit 99
 trap 'rm -rf "$dir"' EXIT
 LOOM_CACHE=$dir/cache
 export LOOM_CACHE
-echo 1..6
+echo 1..9
 
 pipeline() { # objective, backbone
     cat <<END
@@ -49,3 +49,44 @@ for pair in mae:vit cd:vit cae:cae; do
         echo "not ok $number - $objective sees none of it"
     fi
 done
+
+# Velocity decoded from rates: of the model with an interval and shuffles, of a baseline and of the true rates; refused
+# where no behaviour is asked for, and as what training watches.
+velocity() { # objectives, option of the training stage
+    cat <<END
+name = "velocity";
+data: { source = "sim"; kind = "reach"; truth = true; trials = 30; units = 12; turnover = 0.0; bin_ms = 20.0;
+        window = "trial"; align = "go"; post_ms = 400.0; forward_ms = 100.0; held_out = 0.25;
+        split: { by = "trial"; train = 0.6; valid = 0.1; test = 0.3; }; };
+tokenizer: { plugin = "bins"; };
+backbone: { plugin = "vit"; width = 8; depth = 1; heads = 2; };
+stages: ( { name = "learn"; objectives: ( $1 ); steps = 2; batch = 4; $2 },
+          { name = "evaluate"; from = "learn"; truth = "rates"; metrics = ( "vel_r2" ); against = ( "glm" ); bootstrap = 50; shuffles = 20; } );
+END
+}
+spikes='{ plugin = "cd"; over = "hidden"; evaluate = "seen"; }'
+velocity "$spikes, { plugin = \"decode\"; target = \"handVel\"; view = \"own\"; }" "" >"$dir/velocity.cfg"
+velocity "$spikes" "" >"$dir/blind.cfg"
+velocity "$spikes" 'monitor = "vel_r2";' >"$dir/watch.cfg"
+"$LOOM_PROGRAM" run "$dir/velocity.cfg" --quiet --threads 1 --out "$dir/velocity" >"$dir/said" 2>&1
+if grep -c '"variance_weighted"' "$dir/velocity/metrics.json" | grep -qx 3 &&
+    grep -c '"interval"' "$dir/velocity/metrics.json" | grep -qx 4 &&
+    grep -c '"units": 12' "$dir/velocity/metrics.json" | grep -qx 3; then
+    echo "ok 7 - velocity is decoded from rates"
+else
+    sed 's/^/# /' "$dir/said" "$dir/velocity/metrics.json"
+    echo "not ok 7 - velocity is decoded from rates"
+fi
+"$LOOM_PROGRAM" run "$dir/blind.cfg" --quiet --threads 1 --out "$dir/blind" >"$dir/said" 2>&1 || refused=yes
+if [ "$refused" ] && grep -q 'vel_r2 decodes a behaviour from rates' "$dir/said"; then
+    echo "ok 8 - without a behaviour there is nothing to decode"
+else
+    sed 's/^/# /' "$dir/said"
+    echo "not ok 8 - without a behaviour there is nothing to decode"
+fi
+if ! "$LOOM_PROGRAM" check "$dir/watch.cfg" >"$dir/said" 2>&1 && grep -q 'an evaluation stage alone' "$dir/said"; then
+    echo "ok 9 - training does not watch it"
+else
+    sed 's/^/# /' "$dir/said"
+    echo "not ok 9 - training does not watch it"
+fi

@@ -204,7 +204,7 @@ START_TEST(velocity_refuses)
 {
     double x[24], y[24], r2;
     struct loom_nlb_array rates = {x, 12, 1, 2}, behavior = {y, 12, 1, 2};
-    struct loom_nlb_decoding d = {rates, behavior, rates, behavior, NULL, NULL, 0, 0.0};
+    struct loom_nlb_decoding d = {rates, behavior, rates, behavior, NULL, NULL, 0, 0.0, NULL};
     for (int i = 0; i < 24; i++) {
         x[i] = (i * 7) % 5;
         y[i] = (i * 3) % 7;

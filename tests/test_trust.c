@@ -5,6 +5,7 @@
 #include "eval/nlb.h"
 #include "eval/tally.h"
 #include "eval/trust.h"
+#include "train/velocity.h"
 
 #include <loom/rng.h>
 
@@ -308,6 +309,112 @@ START_TEST(mean_responses)
 }
 END_TEST
 
+/* Rates of units, and a behaviour of two dimensions sampled twice a bin, of trials from `first` on. */
+static void answers(struct loom_predictions *rates, struct loom_predictions *behavior, int first, int trials,
+                    double *rate, double *velocity)
+{
+    enum { UNITS = 5, SEEN = 6, STEP = 20000000 };
+    static char id[] = "a", *ids[] = {id};
+    loom_predictions_init(rates);
+    loom_predictions_init(behavior);
+    rates->bin_s = 0.02;
+    rates->recording = behavior->recording = ids;
+    rates->recordings = behavior->recordings = 1;
+    snprintf(behavior->likelihood, sizeof behavior->likelihood, "gaussian");
+    for (int i = first; i < first + trials; i++)
+        for (int k = 0; k < SEEN + 1; k++) {
+            int64_t time = (int64_t)(i * 2 * SEEN + k) * STEP;
+            for (int u = 0; u < UNITS; u++) {
+                struct loom_predicted row = {.trial = i,
+                                             .time_ns = time,
+                                             .element = u,
+                                             .weight = 1,
+                                             .predicted = exp(loom_rng_normal(&noise)),
+                                             .held = k == SEEN ? LOOM_HELD_FORWARD : 0};
+                /* Unit 3 was not asked in one bin and counts nowhere. */
+                if (u == 3 && i == first + 1 && k == 2)
+                    continue;
+                if (k < SEEN && u != 3)
+                    *rate++ = row.predicted;
+                ck_ok(loom_predictions_add(rates, &row, NULL, &error), &error);
+            }
+            for (int d = 0; d < 2; d++) {
+                const double *x = rate - 4;
+                double y = k == SEEN ? 1e6 : x[0] - 2 * x[1 + d] + loom_rng_normal(&noise);
+                if (k < SEEN)
+                    *velocity++ = i == first && k == 1 ? NAN : y;
+                for (int half = 0; half < 2; half++) {
+                    struct loom_predicted row = {.trial = i,
+                                                 .time_ns = time - STEP / 2 + half * STEP / 2,
+                                                 .element = d,
+                                                 .target = half ? y + 3 : y - 3,
+                                                 .weight = i != first || k != 1};
+                    ck_ok(loom_predictions_add(behavior, &row, NULL, &error), &error);
+                }
+            }
+        }
+    ck_ok(loom_predictions_settle(rates, &error), &error);
+    ck_ok(loom_predictions_settle(behavior, &error), &error);
+}
+
+static void forget(struct loom_predictions *x)
+{
+    x->recording = NULL;
+    x->recordings = 0;
+    loom_predictions_release(x);
+}
+
+/* The benchmark's decoder of the same arrays: whole units, bins that are no bins to come and have a behaviour, which is
+ * the mean of its samples in the bin. What it says is scored as any behaviour. */
+START_TEST(velocity_from_rates)
+{
+    enum { TRAIN = 30, EVAL = 12, PER = 6, KEPT = 4 };
+    static double rate[2][TRAIN * PER * KEPT], velocity[2][TRAIN * PER * 2], said[EVAL * PER * 2];
+    struct loom_predictions r[2], b[2], out;
+    loom_rng_init(&noise, 4, "velocity", 0, 0);
+    answers(&r[0], &b[0], 0, TRAIN, rate[0], velocity[0]);
+    answers(&r[1], &b[1], 100, EVAL, rate[1], velocity[1]);
+    const struct loom_nlb_decoding due = {.train_rates = {rate[0], TRAIN, PER, KEPT},
+                                          .train_behavior = {velocity[0], TRAIN, PER, 2},
+                                          .eval_rates = {rate[1], EVAL, PER, KEPT},
+                                          .eval_behavior = {velocity[1], EVAL, PER, 2},
+                                          .predicted = said};
+    const struct loom_velocity_part train = {&r[0], &b[0], NULL}, eval = {&r[1], &b[1], NULL};
+    double r2;
+    int64_t units;
+    json_t *value;
+    ck_ok(loom_nlb_velocity(&due, &r2, NULL, &error), &error);
+    ck_assert(r2 > 0.5 && r2 < 0.99 && isnan(said[2]) && !isnan(said[0]));
+    ck_ok(loom_velocity(&train, &eval, &out, &units, &error), &error);
+    ck_assert_int_eq((int)units, KEPT);
+    ck_assert_int_eq((int)out.n, (EVAL * PER - 1) * 2);
+    for (int64_t i = 0, k = 0; i < out.n; i++, k++) {
+        k += isnan(said[k]) ? 2 : 0;
+        ck_near(out.row[i].predicted, said[k], 1e-9);
+        ck_near(out.row[i].target, velocity[1][k], 1e-9);
+        ck_assert_int_eq(out.row[i].trial, 100 + (int)(k / (PER * 2)));
+    }
+    ck_ok(loom_metric("r2", &out, NULL, NULL, &value, &error), &error);
+    ck_near(in(value, "mean", 0), r2, 1e-9);
+    json_decref(value);
+    loom_predictions_release(&out);
+    /* A baseline that answered nothing has no unit. */
+    double *none = malloc((size_t)r[1].n * sizeof *none);
+    for (int64_t i = 0; i < r[1].n; i++)
+        none[i] = NAN;
+    ck_ok(loom_velocity(&train, &(struct loom_velocity_part){&r[1], &b[1], none}, &out, &units, &error), &error);
+    ck_assert_int_eq((int)out.n, 0);
+    free(none);
+    loom_predictions_release(&out);
+    begin("poisson");
+    ck_fails(loom_metric("vel_r2", &p, NULL, NULL, &value, &error), LOOM_ECONFIG, &error, "evaluation stage");
+    for (int i = 0; i < 2; i++) {
+        forget(&r[i]);
+        forget(&b[i]);
+    }
+}
+END_TEST
+
 /* Trials reach to the next one's start; without a table, stretches of so many seconds. */
 START_TEST(groups)
 {
@@ -356,6 +463,7 @@ int main(void)
                                   the_benchmarks_bits,
                                   the_null_stays,
                                   mean_responses,
+                                  velocity_from_rates,
                                   groups};
     return run_suite("trust", (int)(sizeof tests / sizeof *tests), tests, 60);
 }

@@ -289,6 +289,7 @@ static const struct {
     {"fp_bps", "poisson", 1, LOOM_HELD_FORWARD, bits_per_spike},
     {"poisson_nll", "poisson", 0, LOOM_HELD_ALL, poisson_nll},
     {"psth_r2", "poisson", 1, LOOM_HELD_ALL, NULL},
+    {"vel_r2", "poisson", 1, LOOM_HELD_ALL, NULL},
     {"accuracy", "categorical", 1, LOOM_HELD_ALL, NULL},
     {"balanced_accuracy", "categorical", 1, LOOM_HELD_ALL, NULL},
     {"kappa", "categorical", 1, LOOM_HELD_ALL, NULL},
@@ -301,10 +302,10 @@ enum { METRICS = sizeof metrics / sizeof *metrics };
 
 const char *const *loom_metric_names(void)
 {
-    static const char *const names[] = {"r2",     "mse",         "correlation", "bits_per_spike", "co_bps",
-                                        "fp_bps", "poisson_nll", "psth_r2",     "accuracy",       "balanced_accuracy",
-                                        "kappa",  "weighted_f1", "auroc",       "auprc",          "cross_entropy",
-                                        NULL};
+    static const char *const names[] = {
+        "r2",      "mse",           "correlation", "bits_per_spike",    "co_bps", "fp_bps",      "poisson_nll",
+        "psth_r2", "vel_r2",        "accuracy",    "balanced_accuracy", "kappa",  "weighted_f1", "auroc",
+        "auprc",   "cross_entropy", NULL};
     _Static_assert(sizeof names / sizeof *names == METRICS + 1, "every metric has its name here");
     return names;
 }
@@ -321,6 +322,11 @@ int loom_metric_of_classes(const char *metric)
 {
     int i = find(metric);
     return i >= 0 && strcmp(metrics[i].likelihoods, "categorical") == 0;
+}
+
+int loom_metric_of_decoder(const char *metric)
+{
+    return strcmp(metric, "vel_r2") == 0;
 }
 
 int loom_metric_has_sums(const char *metric)
@@ -400,6 +406,10 @@ int loom_metric(const char *metric, const struct loom_predictions *p, const doub
         return loom_fail(e, LOOM_ECONFIG, NULL, 0,
                          "metric \"%s\" is for %s elements, and those of %s are %s; choose another", metric,
                          metrics[at].likelihoods, p->modality, p->likelihood);
+    if (loom_metric_of_decoder(metric))
+        return loom_fail(e, LOOM_ECONFIG, NULL, 0,
+                         "metric \"%s\" fits a decoder on the train split: an evaluation stage alone measures it",
+                         metric);
     json_t *object = json_object();
     if (object == NULL)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for metric \"%s\"; free some", metric);

@@ -14,6 +14,7 @@
  * prediction: over held-out units inside windows, over all units in forward bins; the null is the split's own
  *   poisson_nll        mean over elements of rate - y ln rate + ln y!
  *   psth_r2            of mean responses to conditions: eval/psth_metric.h
+ *   vel_r2             r2 of a behaviour that is decoded from rates, which takes the train split too: train/velocity.h
  *   accuracy, balanced_accuracy, kappa, weighted_f1, auroc, auprc, cross_entropy   of a categorical likelihood
  *
  * "chance" is what a model that knows the split's means or class frequencies and nothing else scores. */
@@ -39,6 +40,8 @@ const char *const *loom_metric_names(void); /* NULL-ended */
 /* What a metric is made of: sums over elements, which a struct loom_tally holds; classes; or neither. */
 int loom_metric_of_classes(const char *metric);
 int loom_metric_has_sums(const char *metric);
+/* Is it of what a decoder of the rates says (train/velocity.h)? loom_metric refuses it. */
+int loom_metric_of_decoder(const char *metric);
 /* Can it be computed for elements of this likelihood? 0 as well for a name that is no metric. */
 int loom_metric_fits(const char *metric, const char *likelihood);
 /* Is a larger value better? */

@@ -48,6 +48,8 @@ struct loom_nlb_decoding {
     const uint8_t *train_mask, *eval_mask;
     int32_t masks;
     double alpha; /* 0: by cross-validation; else this one (1e-2 is what training monitors use) */
+    /* [as eval_behavior] what the decoders say, NaN where nothing was scored; NULL: not wanted. */
+    double *predicted;
 };
 /* *r2: over the dimensions of the behaviour, then over decoders, all alike. chosen [max(masks, 1)] may be NULL. */
 int loom_nlb_velocity(const struct loom_nlb_decoding *d, double *r2, double *chosen, struct loom_error *e);

@@ -168,9 +168,10 @@ static double choose(struct decoder *d, const struct rows *r)
     return alpha;
 }
 
-static int fit_and_score(const struct rows *train, const struct rows *eval, int64_t units, int64_t dims, double *alpha,
-                         double *r2, struct loom_error *e)
+static int fit_and_score(const struct rows *train, const struct rows *eval, const struct loom_nlb_decoding *of,
+                         double *alpha, double *r2, struct loom_error *e)
 {
+    const int64_t units = of->train_rates.units, dims = of->train_behavior.units;
     struct decoder d = {.units = units, .dims = dims};
     int64_t width = width_of(&d), rows = train->n > eval->n ? train->n : eval->n;
     if (train->n < 2 * FOLDS || eval->n < 2)
@@ -194,6 +195,9 @@ static int fit_and_score(const struct rows *train, const struct rows *eval, int6
     sum_without(&d, -1);
     solve(&d, *alpha);
     *r2 = score(&d, eval, 0, eval->n);
+    for (int64_t i = 0; i < eval->n && of->predicted; i++)
+        memcpy(of->predicted + (eval->x[i] - of->eval_rates.at) / units * dims, d.predicted + i * dims,
+               (size_t)dims * sizeof *d.predicted);
     free(memory);
     return LOOM_OK;
 }
@@ -218,6 +222,9 @@ int loom_nlb_velocity(const struct loom_nlb_decoding *d, double *r2, double *cho
 {
     int decoders = d->masks > 0 ? d->masks : 1, code = check(d, e);
     double sum = 0.0;
+    int64_t cells = d->eval_behavior.trials * d->eval_behavior.bins * d->eval_behavior.units;
+    for (int64_t i = 0; i < cells && code == LOOM_OK && d->predicted; i++)
+        d->predicted[i] = NAN;
     for (int i = 0; i < decoders && code == LOOM_OK; i++) {
         struct rows train = {0}, eval = {0};
         double one = NAN, alpha = d->alpha;
@@ -225,7 +232,7 @@ int loom_nlb_velocity(const struct loom_nlb_decoding *d, double *r2, double *cho
         if (code == LOOM_OK)
             code = gather(d->eval_rates, d->eval_behavior, d->eval_mask, d->masks, i, &eval, e);
         if (code == LOOM_OK)
-            code = fit_and_score(&train, &eval, d->train_rates.units, d->train_behavior.units, &alpha, &one, e);
+            code = fit_and_score(&train, &eval, d, &alpha, &one, e);
         if (chosen != NULL)
             chosen[i] = alpha;
         sum += one / decoders;

@@ -2,6 +2,7 @@
 #include "eval/trust.h"
 #include "train/runner.h"
 #include "train/truth.h"
+#include "train/velocity.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@ struct examinee {
     struct loom_model *model;
     struct loom_stepper *stepper;
     struct loom_predictions *predictions; /* [modalities] */
+    struct loom_predictions *train;       /* [modalities] on the train split, where a decoder is fitted on them */
     int64_t latents;                      /* points in time whose answers are kept; < 0: all */
 };
 
@@ -34,7 +36,8 @@ struct assessment {
 static void forget(struct examinee *x)
 {
     loom_predictions_free_all(x->predictions, x->predictions ? loom_model_modalities(x->model) : 0);
-    x->predictions = NULL;
+    loom_predictions_free_all(x->train, x->train ? loom_model_modalities(x->model) : 0);
+    x->predictions = x->train = NULL;
 }
 
 static void dismiss(struct examinee *x)
@@ -102,17 +105,32 @@ static int examine(const struct assessment *a, struct examinee *x, double length
     return code;
 }
 
+/* The train split too, if a metric fits a decoder on its rates. */
+static int examine_train(const struct assessment *a, struct examinee *x, double length_s, struct loom_error *e)
+{
+    struct assessment train = *a;
+    struct examinee again = {.model = x->model, .stepper = x->stepper};
+    int wanted = 0, code = LOOM_OK;
+    for (size_t k = 0; k < loom_opt_count(a->s->options, "metrics") && k < MOST_METRICS; k++)
+        wanted |= loom_metric_of_decoder(loom_opt_string_at(a->s->options, "metrics", k));
+    train.split = LOOM_TRAIN;
+    if (wanted)
+        code = examine(&train, &again, length_s, e);
+    x->train = again.predictions;
+    return code;
+}
+
 /* ---- metrics ---- */
 
-/* Interval, and for the model's own predictions what shuffled targets give. */
+/* Interval, and for a model's own predictions what shuffled targets give. */
 static int trust(const struct assessment *a, const char *metric, const struct loom_predictions *p, const double *column,
-                 json_t *value, struct loom_error *e)
+                 int own, json_t *value, struct loom_error *e)
 {
     const struct loom_options *o = a->s->options;
     const struct loom_catalog *c = a->r->catalog;
     int n = loom_catalog_count(c), code = LOOM_OK;
     struct loom_trust how = {.bootstrap = (int32_t)loom_opt_int(o, "bootstrap"),
-                             .shuffles = column ? 0 : (int32_t)loom_opt_int(o, "shuffles"),
+                             .shuffles = own ? (int32_t)loom_opt_int(o, "shuffles") : 0,
                              .seed = a->r->pipeline->seed};
     const struct loom_recording **recording = calloc((size_t)n + 1, sizeof(*recording));
     int32_t *group = calloc((size_t)p->n + 1, sizeof *group);
@@ -147,12 +165,55 @@ static int measure(struct assessment *a, const char *metric, const struct loom_p
     }
     int code = loom_metric(metric, p, column, a->rates_known ? &a->rates : NULL, &value, e);
     if (code == LOOM_OK)
-        code = trust(a, metric, p, column, value, e);
+        code = trust(a, metric, p, column, !column, value, e);
     snprintf(key, sizeof key, taken ? "%s.%s" : "%s", metric, p->modality);
     if (code == LOOM_OK)
         json_object_set_new(into, key, value);
     else
         json_decref(value);
+    return code;
+}
+
+/* What baselines said to the questions that the model answered, by modality; NULL: nothing. */
+struct column_set {
+    const char *name;
+    double *column[LOOM_MODALITIES], *train[LOOM_MODALITIES];
+};
+
+/* R² of the behaviour that a ridge regression from the rates of modality i says; set NULL: the model's own rates.
+ * Shuffles give targets of other trials to what one decoder said: nothing is fitted again. */
+static int measure_decoder(const struct assessment *a, const char *metric, const struct examinee *x, int i,
+                           const struct column_set *set, json_t *into, struct loom_error *e)
+{
+    int n = loom_model_modalities(x->model);
+    struct loom_predictions said = {0};
+    const struct loom_velocity_part train = {&x->train[i], loom_predictions_first(x->train, n, "gaussian"),
+                                             set ? set->train[i] : NULL},
+                                    eval = {&x->predictions[i], loom_predictions_first(x->predictions, n, "gaussian"),
+                                            set ? set->column[i] : NULL};
+    int64_t units = 0;
+    json_t *value = NULL;
+    if (!train.behavior || !eval.behavior)
+        return loom_opt_fail(a->s->options, "metrics", e,
+                             "%s decodes a behaviour from rates, and the stage that is asked for rates is asked for "
+                             "none: add an objective such as decode to its objectives, or give this stage some",
+                             metric);
+    int code = loom_velocity(&train, &eval, &said, &units, e);
+    if (code == LOOM_OK && said.n == 0 && !set)
+        code = loom_opt_fail(a->s->options, "metrics", e,
+                             "%s needs the rates of units in every bin that has a behaviour, on this split and on "
+                             "train, and no unit has them: have them asked, by the objective all with shown = true",
+                             metric);
+    if (code == LOOM_OK)
+        code = loom_metric("r2", &said, NULL, NULL, &value, e);
+    if (code == LOOM_OK && said.n > 0)
+        code = trust(a, "r2", &said, NULL, !set, value, e);
+    if (code == LOOM_OK) {
+        json_object_set_new(value, "units", json_integer(units));
+        json_object_set(into, metric, value);
+    }
+    json_decref(value);
+    loom_predictions_release(&said);
     return code;
 }
 
@@ -167,7 +228,8 @@ static int measure_model(struct assessment *a, const struct examinee *x, const s
             const struct loom_predictions *p = &x->predictions[i];
             if (!loom_predictions_suit(x->predictions, loom_model_modalities(x->model), i, metric))
                 continue;
-            code = measure(a, metric, p, NULL, a->into, e);
+            code = loom_metric_of_decoder(metric) ? measure_decoder(a, metric, x, i, NULL, a->into, e)
+                                                  : measure(a, metric, p, NULL, a->into, e);
             if (code != LOOM_OK)
                 return code;
             found = 1;
@@ -260,28 +322,32 @@ static int open_baseline(const struct assessment *a, const struct loom_stage *as
     return code == LOOM_OK ? fit(a, x, a->s, baseline_length(a), e) : code;
 }
 
-/* What baselines said to the questions that the model answered, by modality; NULL: nothing. */
-struct column_set {
-    const char *name;
-    double *column[LOOM_MODALITIES];
-};
+static int align_all(const struct loom_predictions *model, int modalities, const struct loom_predictions *baseline,
+                     int others, double **column, struct loom_error *e)
+{
+    for (int i = 0; i < modalities; i++) {
+        const struct loom_predictions *p = &model[i], *q = NULL;
+        for (int k = 0; k < others; k++)
+            if (strcmp(baseline[k].modality, p->modality) == 0)
+                q = &baseline[k];
+        if (!q || q->n == 0 || p->n == 0)
+            continue;
+        column[i] = calloc((size_t)p->n, sizeof *column[i]);
+        if (!column[i])
+            return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for predictions: evaluate fewer recordings");
+        loom_predictions_align(p, q, column[i]);
+    }
+    return LOOM_OK;
+}
 
 static int align(const struct examinee *model, const struct examinee *baseline, struct column_set *set,
                  struct loom_error *e)
 {
-    for (int i = 0; i < loom_model_modalities(model->model); i++) {
-        const struct loom_predictions *p = &model->predictions[i], *q = NULL;
-        for (int k = 0; k < loom_model_modalities(baseline->model); k++)
-            if (strcmp(baseline->predictions[k].modality, p->modality) == 0)
-                q = &baseline->predictions[k];
-        if (!q || q->n == 0 || p->n == 0)
-            continue;
-        set->column[i] = calloc((size_t)p->n, sizeof *set->column[i]);
-        if (!set->column[i])
-            return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for predictions: evaluate fewer recordings");
-        loom_predictions_align(p, q, set->column[i]);
-    }
-    return LOOM_OK;
+    int n = loom_model_modalities(model->model), others = loom_model_modalities(baseline->model);
+    int code = align_all(model->predictions, n, baseline->predictions, others, set->column, e);
+    if (code == LOOM_OK && model->train && baseline->train)
+        code = align_all(model->train, n, baseline->train, others, set->train, e);
+    return code;
 }
 
 static int measure_baseline(struct assessment *a, const struct examinee *x, const struct column_set *set, json_t *into,
@@ -292,7 +358,9 @@ static int measure_baseline(struct assessment *a, const struct examinee *x, cons
         const char *metric = loom_opt_string_at(a->s->options, "metrics", k);
         for (int i = 0; i < loom_model_modalities(x->model) && code == LOOM_OK; i++)
             if (set->column[i] && loom_predictions_suit(x->predictions, loom_model_modalities(x->model), i, metric))
-                code = measure(a, metric, &x->predictions[i], set->column[i], into, e);
+                code = !loom_metric_of_decoder(metric) ? measure(a, metric, &x->predictions[i], set->column[i], into, e)
+                       : set->train[i]                 ? measure_decoder(a, metric, x, i, set, into, e)
+                                                       : LOOM_OK;
     }
     return code;
 }
@@ -307,6 +375,8 @@ static int one_baseline(struct assessment *a, const struct loom_stage *asks, con
     int code = open_baseline(a, asks, id, &baseline, e);
     if (code == LOOM_OK)
         code = examine(a, &baseline, baseline_length(a), e);
+    if (code == LOOM_OK && x->train)
+        code = examine_train(a, &baseline, baseline_length(a), e);
     if (code == LOOM_OK)
         code = align(x, &baseline, set, e);
     if (code == LOOM_OK)
@@ -316,6 +386,16 @@ static int one_baseline(struct assessment *a, const struct loom_stage *asks, con
         json_object_set_new(a->into, "baselines", list = json_object());
     json_object_set_new(list, id, metrics);
     return code;
+}
+
+static int true_rates(const struct assessment *a, const char *series, const struct loom_predictions *p, double **column,
+                      struct loom_error *e)
+{
+    *column = calloc((size_t)p->n + 1, sizeof **column);
+    if (!*column)
+        return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for true rates: evaluate fewer recordings");
+    loom_truth_column(a->r->catalog, series, p, *column);
+    return LOOM_OK;
 }
 
 /* The true rates stand beside the baselines, as one that nothing can beat but luck. */
@@ -329,11 +409,9 @@ static int truth(struct assessment *a, const struct examinee *x, struct column_s
         const struct loom_predictions *p = &x->predictions[i];
         if (p->n == 0 || strcmp(p->likelihood, "poisson") != 0)
             continue;
-        set->column[i] = calloc((size_t)p->n, sizeof *set->column[i]);
-        if (set->column[i])
-            loom_truth_column(a->r->catalog, series, p, set->column[i]);
-        else
-            code = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for true rates: evaluate fewer recordings");
+        code = true_rates(a, series, p, &set->column[i], e);
+        if (code == LOOM_OK && x->train)
+            code = true_rates(a, series, &x->train[i], &set->train[i], e);
     }
     if (code == LOOM_OK)
         code = measure_baseline(a, x, set, metrics, e);
@@ -433,6 +511,8 @@ static int assess_model(struct assessment *a, const struct loom_stage *of, const
     int code = open_model(a, of, asks, &x, e);
     if (code == LOOM_OK)
         code = examine(a, &x, 0.0, e);
+    if (code == LOOM_OK && loom_predictions_first(x.predictions, loom_model_modalities(x.model), "poisson"))
+        code = examine_train(a, &x, 0.0, e);
     if (code == LOOM_OK)
         code = measure_model(a, &x, of, e);
     for (int i = 0; i < sets && code == LOOM_OK; i++)
@@ -442,8 +522,10 @@ static int assess_model(struct assessment *a, const struct loom_stage *of, const
     if (code == LOOM_OK && writes)
         code = write_predictions(a, &x, set, sets, e);
     for (int i = 0; i < sets; i++)
-        for (int k = 0; k < LOOM_MODALITIES; k++)
+        for (int k = 0; k < LOOM_MODALITIES; k++) {
             free(set[i].column[k]);
+            free(set[i].train[k]);
+        }
     dismiss(&x);
     return code;
 }

@@ -53,6 +53,14 @@ void loom_predictions_free_all(struct loom_predictions *p, int n)
     free(p);
 }
 
+const struct loom_predictions *loom_predictions_first(const struct loom_predictions *p, int n, const char *likelihood)
+{
+    for (int i = 0; i < n; i++)
+        if (p[i].n > 0 && strcmp(p[i].likelihood, likelihood) == 0)
+            return &p[i];
+    return NULL;
+}
+
 int loom_predictions_suit(const struct loom_predictions *p, int n, int i, const char *metric)
 {
     int behavior = 0;

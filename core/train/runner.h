@@ -61,6 +61,8 @@ int loom_evaluate(struct loom_stepper *stepper, const struct loom_sample *sample
 int loom_predictions_of(struct loom_predictions **out, const struct loom_model *m, const struct loom_catalog *c,
                         struct loom_error *e);
 void loom_predictions_free_all(struct loom_predictions *p, int n);
+/* The first of n modalities that has this likelihood and was asked; NULL: none. */
+const struct loom_predictions *loom_predictions_first(const struct loom_predictions *p, int n, const char *likelihood);
 /* Modality i of n was asked and the metric is for it: where a metric fits several, as r2 does, behaviour goes before
  * spikes. */
 int loom_predictions_suit(const struct loom_predictions *p, int n, int i, const char *metric);

@@ -59,6 +59,11 @@ int loom_validation_check(const struct loom_stage *s, struct loom_error *e)
     const char *near = loom_nearest(monitor, names);
     while (*names && strcmp(*names, monitor) != 0)
         names++;
+    if (loom_metric_of_decoder(monitor))
+        return loom_opt_fail(s->options, "monitor", e,
+                             "'%s' fits a decoder on the train split, so that an evaluation stage alone measures it: "
+                             "monitor loss, r2 or co_bps",
+                             monitor);
     if (*names || strcmp(monitor, "loss") == 0)
         return LOOM_OK;
     return loom_opt_fail(s->options, "monitor", e, "'%s' is neither loss nor a metric: write %s", monitor,
