@@ -6,6 +6,7 @@
 
 #include "fuzzing.h"
 
+#include <loom/npz.h>
 #include <loom/plugin.h>
 
 static const struct loom_ingest anew = {.refresh = 1};
@@ -233,6 +234,36 @@ START_TEST(a_recording_goes_there_and_back)
 }
 END_TEST
 
+/* As many samples as there are trials, but a clock of its own: no column. An array that lacks bytes is no archive. */
+START_TEST(what_has_a_clock_is_no_column)
+{
+    const char *path = scratch_path("clock.npz");
+    const double start[2] = {0, 1}, stop[2] = {0.5, 1.5}, rate = 4;
+    struct loom_npz *z;
+    struct loom_error e = {0};
+    for (int n = 2; n > 0; n--) {
+        ck_ok(loom_npz_open(&z, path, &e), &e);
+        loom_npz_begin(z, "trials.start_s", "<f8", 1, (const int64_t[]){2});
+        loom_npz_put(z, start, sizeof start);
+        loom_npz_begin(z, "trials.stop_s", "<f8", 1, (const int64_t[]){2});
+        loom_npz_put(z, stop, (size_t)n * sizeof *stop);
+        loom_npz_begin(z, "x", "<f8", 1, (const int64_t[]){2});
+        loom_npz_put(z, start, sizeof start);
+        loom_npz_begin(z, "x.rate_hz", "<f8", 0, NULL);
+        loom_npz_put(z, &rate, sizeof rate);
+        if (n == 2)
+            ck_ok(loom_npz_close(z, &e), &e);
+        else
+            ck_fails(loom_npz_close(z, &e), LOOM_EINVAL, &e, "trials.stop_s.npy lacks 8 of its bytes");
+    }
+    struct loom_recordings *set;
+    ck_ok(read_by(&set, "npz", "", path, anew, &e), &e);
+    ck_assert_ptr_nonnull(loom_recording_series(loom_recordings_at(set, 0), "x"));
+    ck_assert_int_eq(loom_recording_intervals(loom_recordings_at(set, 0), "trials")->columns, 0);
+    loom_recordings_free(set);
+}
+END_TEST
+
 START_TEST(what_cannot_be_read_is_told)
 {
     static const struct {
@@ -281,8 +312,8 @@ int main(void)
 {
     const TTest *const tests[] = {types_and_orders_are_read,       series_may_have_clocks,
                                   spike_times_go_to_their_units,   sizes_may_have_64_bits,
-                                  a_recording_goes_there_and_back, what_cannot_be_read_is_told,
-                                  damaged_archives_are_refused};
+                                  a_recording_goes_there_and_back, what_has_a_clock_is_no_column,
+                                  what_cannot_be_read_is_told,     damaged_archives_are_refused};
     loom_log_set(keep_warning, NULL);
     scratch_make();
     int code = run_suite("npz", (int)(sizeof tests / sizeof *tests), tests, 60);
