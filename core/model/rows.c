@@ -136,7 +136,8 @@ static int append_target(struct loom_rows_builder *b, int32_t layout, const loom
     int32_t r = b->target_row++;
     if (r >= b->rows || b->layout[r] != layout || b->modality[r] != b->now_modality)
         return LOOM_EPLUGIN;
-    memcpy(b->target + b->first_elem[r], value, (size_t)b->layout_of[layout].n * sizeof(*value));
+    if (b->layout_of[layout].n > 0)
+        memcpy(b->target + b->first_elem[r], value, (size_t)b->layout_of[layout].n * sizeof(*value));
     return LOOM_OK;
 }
 
@@ -162,13 +163,15 @@ int loom_rows_append(struct loom_rows_builder *b, double time_s, const double *c
     for (int a = 0; a < b->now_axes; a++)
         if (b->now_axis[a] > 0)
             b->axis[b->now_axis[a]][r] = coordinates[a];
-    memcpy(b->value + at, value, (size_t)n * sizeof(*value));
-    if (held)
-        memcpy(b->held + at, held, (size_t)n);
-    else
-        memset(b->held + at, 0, (size_t)n);
-    if (b->target)
-        memcpy(b->target + at, value, (size_t)n * sizeof(*value));
+    if (n > 0) { /* a row of a recording without units has nothing, and nowhere to put it */
+        memcpy(b->value + at, value, (size_t)n * sizeof(*value));
+        if (held)
+            memcpy(b->held + at, held, (size_t)n);
+        else
+            memset(b->held + at, 0, (size_t)n);
+        if (b->target)
+            memcpy(b->target + at, value, (size_t)n * sizeof(*value));
+    }
     b->rows = r + 1;
     b->elems = at + n;
     b->first_elem[b->rows] = b->elems;
