@@ -55,7 +55,6 @@ void loom_report_metric_name(struct loom_str *s, const char *key)
                                            {"cross_entropy", "cross-entropy"},
                                            {"co_bps", "co-smoothing bits/spike"},
                                            {"fp_bps", "forward bits/spike"},
-                                           {"velocity_r2", "R² decoded from rates"},
                                            {"vel_r2", "R² decoded from rates"},
                                            {"psth_r2", "R² of PSTHs"},
                                            {"kappa", "Cohen's κ"},
