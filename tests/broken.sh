@@ -67,7 +67,6 @@ look() {
 missing() { # CHECK FILE
     case "$1 $BREAKS$NAMED_ALONE" in
     "leak-asan ") [ -n "$(conform --only "$1" "$2")" ] || echo "needs a build with --enable-sanitizers=address" ;;
-    "denormal-time 1") echo "a sanitizer is slow with every number" ;;
     "grad-fd-elem "*) [ -n "$BREAKS$(conform --only "$1" "$2")" ] || echo "needs a build with --enable-double" ;;
     esac
 }
@@ -90,6 +89,8 @@ for name in "${broken[@]}"; do
     lacks=$(missing "$check" "$built/$name.so")
     due=${outcome:-failed}
     [ -z "$lacks" ] || due=nothing # and no other check sees it
+    # A sanitizer is slow with every number.
+    [ "$check ${NAMED_ALONE:-0}" != "denormal-time 1" ] || due+=" passed"
     verdict "$name: $check ${outcome:-failed}" "$(look "$built/$name.so" "$check" "$due" "$others")" "$lacks"
 done
 [ -z "$BREAKS" ] || exit 0
