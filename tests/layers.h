@@ -7,7 +7,7 @@
 
 #include <loom/nn.h>
 
-#include <check.h>
+#include "suite.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

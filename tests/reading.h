@@ -3,6 +3,8 @@
 #ifndef LOOM_TESTS_READING_H
 #define LOOM_TESTS_READING_H
 
+#include "suite.h"
+
 #include <loom/config.h>
 #include <loom/data.h>
 
@@ -87,6 +89,27 @@ static inline void keep_warning(void *payload, int level, const char *message)
     (void)payload;
     if (level == LOOM_WARN && strlen(warned) + strlen(message) + 2 < sizeof warned)
         strcat(strcat(warned, message), "\n");
+}
+
+/* Path of tests/golden/NAME; valid for three more calls. */
+static inline const char *golden(const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof path, "tests/golden/%s", name);
+    return in_sources(path);
+}
+
+/* Past the cache. */
+static const struct loom_ingest anew = {.refresh = 1};
+
+/* What must be read, with what it warned of in `warned`; the caller frees it. */
+static inline struct loom_recordings *sound(const char *source, const char *options, const char *path)
+{
+    struct loom_recordings *set;
+    struct loom_error e = {0};
+    warned[0] = '\0';
+    ck_ok(read_by(&set, source, options, path, anew, &e), &e);
+    return set;
 }
 
 #endif

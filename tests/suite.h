@@ -6,6 +6,7 @@
 #include <loom/types.h>
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* |a - b| <= tol, false for NaN on either side. */
@@ -37,21 +38,46 @@
         loom_error_clear(e);                                                                                           \
     } while (0)
 
-/* One test case made of functions, run and reported on standard output; the exit status of main. */
-static inline int run_suite(const char *name, int ntests, const TTest *const *tests, double seconds)
+/* A suite, reported as TAP on standard output; the exit status of main. */
+static inline int run_tap(Suite *s)
 {
-    Suite *s = suite_create(name);
-    TCase *t = tcase_create(name);
-    tcase_set_timeout(t, seconds);
-    for (int i = 0; i < ntests; i++)
-        tcase_add_test(t, tests[i]);
-    suite_add_tcase(s, t);
     SRunner *sr = srunner_create(s);
     srunner_set_tap(sr, "-");
     srunner_run_all(sr, CK_SILENT);
     int failed = srunner_ntests_failed(sr);
     srunner_free(sr);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* One test case made of functions, each between `setup` and `teardown` (both NULL: alone). */
+static inline int run_between(const char *name, int ntests, const TTest *const *tests, double seconds, SFun setup,
+                              SFun teardown)
+{
+    Suite *s = suite_create(name);
+    TCase *t = tcase_create(name);
+    if (setup != NULL)
+        tcase_add_checked_fixture(t, setup, teardown);
+    tcase_set_timeout(t, seconds);
+    for (int i = 0; i < ntests; i++)
+        tcase_add_test(t, tests[i]);
+    suite_add_tcase(s, t);
+    return run_tap(s);
+}
+
+static inline int run_suite(const char *name, int ntests, const TTest *const *tests, double seconds)
+{
+    return run_between(name, ntests, tests, seconds, NULL, NULL);
+}
+
+/* Path of a file of the sources, "tests/tiny.cfg"; valid for three more calls. */
+static inline const char *in_sources(const char *file)
+{
+    static char path[4][4096];
+    static int next;
+    const char *top = getenv("top_srcdir");
+    char *p = path[next++ % 4];
+    snprintf(p, sizeof path[0], "%s/%s", top != NULL ? top : ".", file);
+    return p;
 }
 
 #endif

@@ -21,11 +21,6 @@ static char *temporary(void)
     return path;
 }
 
-static void golden(char out[4096], const char *name)
-{
-    snprintf(out, 4096, "%s/tests/golden/%s", getenv("top_srcdir") != NULL ? getenv("top_srcdir") : ".", name);
-}
-
 static struct loom_arrays some(void)
 {
     static const float rates[6] = {0.5f, 1, 2, 3, 4, -5};
@@ -134,24 +129,20 @@ END_TEST
 
 static void load(struct loom_arrays *sent, struct loom_arrays *truth)
 {
-    char path[4096];
-    golden(path, "nlb_submission.h5");
-    ck_ok(loom_arrays_read_h5(sent, path, &error), &error);
-    golden(path, "nlb_targets.h5");
-    ck_ok(loom_arrays_read_h5(truth, path, &error), &error);
+    ck_ok(loom_arrays_read_h5(sent, in_sources("tests/golden/nlb_submission.h5"), &error), &error);
+    ck_ok(loom_arrays_read_h5(truth, in_sources("tests/golden/nlb_targets.h5"), &error), &error);
 }
 
 /* Every score that nlb_tools gave, no more and no fewer. */
 START_TEST(scores_of_nlb_tools)
 {
     struct loom_arrays sent = {0}, truth = {0};
-    char path[4096];
     json_t *ours, *their;
     if (!loom_predictions_supported())
         return;
     load(&sent, &truth);
-    golden(path, "nlb_scores.json");
-    json_t *file = json_load_file(path, 0, NULL), *theirs = json_object_get(file, "scores");
+    json_t *file = json_load_file(in_sources("tests/golden/nlb_scores.json"), 0, NULL),
+           *theirs = json_object_get(file, "scores");
     ck_assert_ptr_nonnull(theirs);
     ck_ok(loom_nlb_score(&sent, &truth, &ours, &error), &error);
     ck_assert_uint_eq(json_array_size(ours), json_array_size(theirs));

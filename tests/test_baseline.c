@@ -184,10 +184,5 @@ int main(void)
     else
         puts("# m1_hand_velocity is left out: LOOM_DATA does not name a folder of recordings");
     suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_set_tap(sr, "-");
-    srunner_run_all(sr, CK_SILENT);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_tap(s);
 }

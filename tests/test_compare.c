@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A page that compares runs: it warns where they were not tested alike, and says what differs. */
+#include "folder.h"
 #include "page.h"
-#include "suite.h"
 
 #include "base/io.h"
 #include "base/str.h"
@@ -11,36 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-static char folder[] = "/tmp/loom-compare-XXXXXX";
-static struct loom_error error;
-
-static const char *in_folder(const char *name)
-{
-    static char path[256];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
-
-static void put(const char *name, const char *text)
-{
-    ck_ok(loom_file_write(in_folder(name), text, strlen(text), &error), &error);
-}
-
-static void setup(void)
-{
-    strcpy(folder + strlen(folder) - 6, "XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    loom_error_clear(&error);
-}
-
-static void teardown(void)
-{
-    char command[96];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    if (getenv("LOOM_KEEP") == NULL)
-        ck_assert_int_eq(system(command), 0);
-}
 
 /* A run: its width, what it hides, the seed of its split, its score. */
 static void make(const char *name, int width, double hide, int split_seed, double r2, int identity)
@@ -196,16 +166,5 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {alike, other_splits_warn, unknown_is_not_alike, seeds_are_paired};
-    Suite *s = suite_create("compare");
-    TCase *t = tcase_create("compare");
-    tcase_add_checked_fixture(t, setup, teardown);
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        tcase_add_test(t, tests[i]);
-    suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_set_tap(sr, "-");
-    srunner_run_all(sr, CK_SILENT);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_between("compare", (int)(sizeof tests / sizeof *tests), tests, 60, folder_make, folder_remove);
 }

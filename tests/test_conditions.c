@@ -162,15 +162,14 @@ START_TEST(of_a_run)
                                            "stages.evaluate.latents=40", "stages.evaluate.splits=(\"valid\")",
                                            "stages.evaluate.against=()"};
     struct loom_predictions p[2];
-    char pipeline[4096], out[64], file[96], command[128];
+    char out[64], file[96], command[128];
     if (!loom_predictions_supported())
         return;
     ck_assert_ptr_nonnull(mkdtemp(folder));
-    snprintf(pipeline, sizeof pipeline, "%s/tests/tiny.cfg", getenv("top_srcdir") != NULL ? getenv("top_srcdir") : ".");
     for (int i = 0; i < 2; i++) {
         snprintf(out, sizeof out, "%s/%d", folder, i);
         const struct loom_run_spec spec = {.size = sizeof spec,
-                                           .pipeline = pipeline,
+                                           .pipeline = in_sources("tests/tiny.cfg"),
                                            .out = out,
                                            .threads = 1 + i,
                                            .overrides = 5,
@@ -201,10 +200,8 @@ END_TEST
 START_TEST(unknown_column)
 {
     static const char *const override[] = {"stages.evaluate.condition=\"nothing\""};
-    char pipeline[4096];
-    snprintf(pipeline, sizeof pipeline, "%s/tests/tiny.cfg", getenv("top_srcdir") != NULL ? getenv("top_srcdir") : ".");
     const struct loom_run_spec spec = {.size = sizeof spec,
-                                       .pipeline = pipeline,
+                                       .pipeline = in_sources("tests/tiny.cfg"),
                                        .out = "/tmp/loom-conditions-never",
                                        .threads = 1,
                                        .overrides = 1,
@@ -216,17 +213,5 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {numbers, ranges, texts_and_none, of_a_run, unknown_column};
-    Suite *s = suite_create("conditions");
-    TCase *t = tcase_create("conditions");
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_set_timeout(t, 240);
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        tcase_add_test(t, tests[i]);
-    suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_set_tap(sr, "-");
-    srunner_run_all(sr, CK_SILENT);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_between("conditions", (int)(sizeof tests / sizeof *tests), tests, 240, setup, teardown);
 }

@@ -7,24 +7,6 @@
 
 #include "fuzzing.h"
 
-static const struct loom_ingest anew = {.refresh = 1};
-
-static const char *golden(const char *name)
-{
-    static char path[512];
-    snprintf(path, sizeof path, "%s/tests/golden/%s", getenv("top_srcdir"), name);
-    return path;
-}
-
-static struct loom_recordings *sound(const char *source, const char *options, const char *path)
-{
-    struct loom_recordings *set;
-    struct loom_error e = {0};
-    warned[0] = '\0';
-    ck_ok(read_by(&set, source, options, path, anew, &e), &e);
-    return set;
-}
-
 START_TEST(gaps_are_kept)
 {
     struct loom_recordings *set = sound("edf", "", golden("gaps.edf"));

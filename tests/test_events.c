@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Events as TensorBoard frames them: known bytes, read back, cut back. */
-#include "suite.h"
+#include "folder.h"
 
 #include "base/io.h"
 #include "train/events.h"
@@ -9,27 +9,22 @@
 #include <string.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/loom-events-XXXXXX", path[64];
+static char path[256];
 static struct loom_rundir dir;
-static struct loom_error error;
 
 static void setup(void)
 {
-    strcpy(folder + strlen(folder) - 6, "XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    folder_make();
     dir = (struct loom_rundir)LOOM_RUNDIR;
     dir.events = 1;
     snprintf(dir.path, sizeof dir.path, "%s", folder);
-    snprintf(path, sizeof path, "%s/events.out.tfevents.loom", folder);
-    loom_error_clear(&error);
+    snprintf(path, sizeof path, "%s", in_folder("events.out.tfevents.loom"));
 }
 
 static void teardown(void)
 {
-    char command[96];
     loom_rundir_release(&dir);
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    ck_assert_int_eq(system(command), 0);
+    folder_remove();
 }
 
 static void say(const char *line)
@@ -175,16 +170,5 @@ int main(void)
 {
     const TTest *const tests[] = {begins_like_all_such_files, what_the_log_says, rewinds_with_the_log, damage_is_seen,
                                   off_says_nothing};
-    Suite *s = suite_create("events");
-    TCase *t = tcase_create("events");
-    tcase_add_checked_fixture(t, setup, teardown);
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        tcase_add_test(t, tests[i]);
-    suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_set_tap(sr, "-");
-    srunner_run_all(sr, CK_SILENT);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_between("events", (int)(sizeof tests / sizeof *tests), tests, 60, setup, teardown);
 }

@@ -29,11 +29,9 @@ static char *at(const char *name)
 
 static void train(void)
 {
-    char pipeline[4096];
     snprintf(run, sizeof run, "%s/run%ld", folder, (long)getpid());
-    snprintf(pipeline, sizeof pipeline, "%s/tests/export.cfg",
-             getenv("top_srcdir") != NULL ? getenv("top_srcdir") : ".");
-    const struct loom_run_spec spec = {.size = sizeof spec, .pipeline = pipeline, .out = run, .threads = 1};
+    const struct loom_run_spec spec = {
+        .size = sizeof spec, .pipeline = in_sources("tests/export.cfg"), .out = run, .threads = 1};
     ck_ok(loom_run(&spec, &error), &error);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Figures of predictions, held to what they say: their numbers stand in CSV, and what is drawn is what stands there. */
+#include "folder.h"
 #include "page.h"
-#include "suite.h"
 
 #include "base/io.h"
 #include "base/str.h"
@@ -17,38 +17,11 @@
 
 enum { TRIALS = 12, BINS = 10, UNITS = 8, CONDITIONS = 3, RECORDINGS = 2 };
 static const double bin_s = 0.05;
-static char folder[] = "/tmp/loom-figures-XXXXXX";
-static struct loom_error error;
-
-static const char *in_folder(const char *name)
-{
-    static char path[256];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
-
-static char *get(const char *name)
-{
-    char *text;
-    size_t size;
-    ck_ok(loom_file_read(&text, &size, in_folder(name), 1 << 26, &error), &error);
-    return text;
-}
 
 static void setup(void)
 {
-    strcpy(folder + strlen(folder) - 6, "XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    loom_error_clear(&error);
-    ck_ok(loom_file_write(in_folder("pipeline.cfg"), "seed = 1L;\n", 11, &error), &error);
-}
-
-static void teardown(void)
-{
-    char command[96];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    if (getenv("LOOM_KEEP") == NULL)
-        ck_assert_int_eq(system(command), 0);
+    folder_make();
+    put("pipeline.cfg", "seed = 1L;\n");
 }
 
 /* Numbers of the CSV's rows that begin with `begin`, from column `column` on; their number. */
@@ -419,17 +392,5 @@ int main(void)
         what_stands_beside_comes_back, latents_are_bounded,   components_are_those_that_were_put_in,
         histograms_show_the_means,     paths_add_velocity_up, days_are_the_metric,
         calibration_keeps_the_means,   reliability_of_classes};
-    Suite *s = suite_create("figures");
-    TCase *t = tcase_create("figures");
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_set_timeout(t, 60);
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        tcase_add_test(t, tests[i]);
-    suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_set_tap(sr, "-");
-    srunner_run_all(sr, CK_SILENT);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_between("figures", (int)(sizeof tests / sizeof *tests), tests, 60, setup, folder_remove);
 }

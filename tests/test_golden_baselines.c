@@ -96,9 +96,7 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {as_others_say};
-    char path[4096];
-    snprintf(path, sizeof path, "%s/tests/golden/baselines.json", getenv("top_srcdir"));
-    golden = json_load_file(path, 0, NULL);
+    golden = json_load_file(in_sources("tests/golden/baselines.json"), 0, NULL);
     if (golden == NULL) {
         puts("Bail out! tests/golden/baselines.json cannot be read");
         return EXIT_FAILURE;

@@ -317,10 +317,5 @@ int main(void)
         tcase_add_test(t, tests[i]);
     tcase_add_loop_test(t, likelihood_never_falls, 0, (int)(sizeof models / sizeof *models));
     suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_set_tap(sr, "-");
-    srunner_run_all(sr, CK_SILENT);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_tap(s);
 }

@@ -436,12 +436,10 @@ END_TEST
 /* LOOM_NLB_CASES: a file of other cases (tests/peers/nlb.py --check). */
 int main(void)
 {
-    char path[4096];
-    const char *other = getenv("LOOM_NLB_CASES");
-    snprintf(path, sizeof path, "%s/tests/golden/nlb.json", getenv("top_srcdir") != NULL ? getenv("top_srcdir") : ".");
-    golden = json_load_file(other != NULL ? other : path, 0, NULL);
+    const char *other = getenv("LOOM_NLB_CASES"), *path = other != NULL ? other : in_sources("tests/golden/nlb.json");
+    golden = json_load_file(path, 0, NULL);
     if (golden == NULL) {
-        printf("Bail out! %s cannot be read\n", other != NULL ? other : path);
+        printf("Bail out! %s cannot be read\n", path);
         return EXIT_FAILURE;
     }
     const TTest *const tests[] = {bits_per_spike,   bad_rates,        units_beside_each_other, velocity,

@@ -24,8 +24,9 @@ static char folder[64];
 
 static void golden(char out[4096], const char *set, const char *rest)
 {
-    snprintf(out, 4096, "%s/tests/golden/nlb_made_%s%s", getenv("top_srcdir") != NULL ? getenv("top_srcdir") : ".", set,
-             rest);
+    char file[128];
+    snprintf(file, sizeof file, "tests/golden/nlb_made_%s%s", set, rest);
+    snprintf(out, 4096, "%s", in_sources(file));
 }
 
 /* The `data` group in `text` opened as a run opens it. */
@@ -327,9 +328,8 @@ START_TEST(real_file)
         return;
     }
     const int bin_ms = _i ? 20 : 5;
-    snprintf(path, sizeof path, "%s/tests/golden/nlb_real.json",
-             getenv("top_srcdir") != NULL ? getenv("top_srcdir") : ".");
-    json_t *all = loom_json_load(path, 1 << 20, &error), *due = json_object_get(all, bin_ms == 5 ? "5" : "20");
+    json_t *all = loom_json_load(in_sources("tests/golden/nlb_real.json"), 1 << 20, &error),
+           *due = json_object_get(all, bin_ms == 5 ? "5" : "20");
     ck_assert_ptr_nonnull(due);
     snprintf(text, sizeof text,
              "data: { nlb = \"mc_maze_small\"; bin_ms = %d.0; forward_ms = 0.0;"
@@ -419,12 +419,8 @@ int main(void)
     tcase_add_test(t, resolved_options);
     tcase_add_test(t, numpy_draws);
     tcase_add_test(t, decimation);
-    SRunner *sr = srunner_create(s);
-    srunner_set_tap(sr, "-");
-    srunner_run_all(sr, CK_SILENT);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
+    int code = run_tap(s);
     char command[96];
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command) == 0 && failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return system(command) == 0 ? code : EXIT_FAILURE;
 }

@@ -9,29 +9,10 @@
 #include <loom/npz.h>
 #include <loom/plugin.h>
 
-static const struct loom_ingest anew = {.refresh = 1};
-
-static const char *golden(const char *name)
-{
-    static char path[512];
-    const char *top = getenv("top_srcdir");
-    snprintf(path, sizeof path, "%s/tests/golden/%s", top != NULL ? top : ".", name);
-    return path;
-}
-
-static struct loom_recordings *sound(const char *options, const char *name)
-{
-    struct loom_recordings *set;
-    struct loom_error e = {0};
-    warned[0] = '\0';
-    ck_ok(read_by(&set, "npz", options, golden(name), anew, &e), &e);
-    return set;
-}
-
 /* Two blocks, for the clock jumps after bin 6. */
 START_TEST(types_and_orders_are_read)
 {
-    struct loom_recordings *set = sound("", "arrays.npz");
+    struct loom_recordings *set = sound("npz", "", golden("arrays.npz"));
     const struct loom_recording *r = loom_recordings_at(set, 0);
     ck_assert_int_eq(r->units, 3);
     ck_assert_str_eq(r->unit[1].name, "β");
@@ -60,7 +41,7 @@ END_TEST
 
 START_TEST(series_may_have_clocks)
 {
-    struct loom_recordings *set = sound("", "arrays.npz");
+    struct loom_recordings *set = sound("npz", "", golden("arrays.npz"));
     const struct loom_recording *r = loom_recordings_at(set, 0);
     const struct loom_series *eye = loom_recording_series(r, "eye");
     ck_assert(eye != NULL && eye->samples == 4 && eye->dims == 2);
@@ -82,9 +63,10 @@ END_TEST
 START_TEST(spike_times_go_to_their_units)
 {
     struct loom_recordings *set =
-        sound("spike_times = \"t\"; spike_units = \"who\"; time_scale = 1e-3; trial_start = \"go\"; trial_stop = "
+        sound("npz",
+              "spike_times = \"t\"; spike_units = \"who\"; time_scale = 1e-3; trial_start = \"go\"; trial_stop = "
               "\"end\"; series_times = \"lfp_t\";",
-              "spikes.npz");
+              golden("spikes.npz"));
     const struct loom_recording *r = loom_recordings_at(set, 0);
     ck_assert_int_eq(r->units, 3);
     ck_assert_int_eq(r->first_spike[1], 2);
@@ -106,7 +88,7 @@ END_TEST
 
 START_TEST(sizes_may_have_64_bits)
 {
-    struct loom_recordings *set = sound("file_bin_ms = 10.0; counts_axes = \"unit,bin\";", "zip64.npz");
+    struct loom_recordings *set = sound("npz", "file_bin_ms = 10.0; counts_axes = \"unit,bin\";", golden("zip64.npz"));
     const struct loom_recording *r = loom_recordings_at(set, 0);
     ck_assert_int_eq(r->units, 12);
     ck_assert_int_eq(r->counts->first_bin[1], 3);
@@ -229,7 +211,7 @@ START_TEST(a_recording_goes_there_and_back)
     warned[0] = '\0';
     ck_assert_int_eq(there_and_back("edf", "", golden("gaps.edf")), 0);
     ck_assert_ptr_null(strstr(warned, "neither counts"));
-    loom_recordings_free(sound("counts = \"\"; spike_times = \"\";", "spikes.npz"));
+    loom_recordings_free(sound("npz", "counts = \"\"; spike_times = \"\";", golden("spikes.npz")));
     ck_assert_ptr_nonnull(strstr(warned, "has neither counts nor spike times"));
 }
 END_TEST

@@ -8,22 +8,11 @@
 
 #include "base/io.h"
 
-static const struct loom_ingest anew = {.refresh = 1};
-
-static struct loom_recordings *sound(const char *options, const char *path)
-{
-    struct loom_recordings *set;
-    struct loom_error e = {0};
-    warned[0] = '\0';
-    ck_ok(read_by(&set, "nwb", options, path, anew, &e), &e);
-    return set;
-}
-
 START_TEST(a_sound_file_is_read)
 {
     const char *path = scratch_path("sound.nwb");
     H5Fclose(made_nwb(path));
-    struct loom_recordings *set = sound("", path);
+    struct loom_recordings *set = sound("nwb", "", path);
     const struct loom_recording *r = loom_recordings_at(set, 0);
     ck_assert_str_eq(warned, "");
     ck_assert_str_eq(r->id, "sound");
@@ -56,7 +45,7 @@ START_TEST(tables_and_series_are_read)
 {
     const char *path = scratch_path("sound2.nwb");
     H5Fclose(made_nwb(path));
-    struct loom_recordings *set = sound("", path);
+    struct loom_recordings *set = sound("nwb", "", path);
     const struct loom_recording *r = loom_recordings_at(set, 0);
     const struct loom_intervals *t = loom_recording_intervals(r, "trials");
     ck_assert(t != NULL && t->rows == 3);
@@ -88,7 +77,7 @@ START_TEST(an_index_may_have_any_width)
         hid_t f = made_nwb(path);
         made_integers(f, "/units/spike_times_index", type[i], 3, end);
         H5Fclose(f);
-        struct loom_recordings *set = sound("", path);
+        struct loom_recordings *set = sound("nwb", "", path);
         const struct loom_recording *r = loom_recordings_at(set, 0);
         ck_assert_int_eq(r->first_spike[1], 0);
         ck_assert_int_eq(r->first_spike[2], 4);
@@ -359,7 +348,7 @@ START_TEST(an_untidy_file_is_put_right)
         hid_t f = made_nwb(path);
         untidy[i].spoil(f);
         H5Fclose(f);
-        struct loom_recordings *set = sound("", path);
+        struct loom_recordings *set = sound("nwb", "", path);
         const struct loom_recording *r = loom_recordings_at(set, 0);
         const struct loom_series *eye = loom_recording_series(r, "eye");
         struct expected is = {r->units, r->first_spike[r->units], loom_recording_intervals(r, "trials")->rows,
@@ -382,7 +371,7 @@ START_TEST(values_put_right_are_right)
     open_trials(f);
     soft_links(f);
     H5Fclose(f);
-    struct loom_recordings *set = sound("", path);
+    struct loom_recordings *set = sound("nwb", "", path);
     const struct loom_recording *r = loom_recordings_at(set, 0);
     const struct loom_series *eye = loom_recording_series(r, "eye"),
                              *two = loom_recording_series(r, "two words \xc3\xa9");
@@ -407,7 +396,7 @@ START_TEST(a_link_elsewhere_is_refused_when_needed)
     units_elsewhere(f);
     H5Fclose(f);
     H5Fclose(made_nwb(scratch_path("other.nwb")));
-    struct loom_recordings *set = sound("", path);
+    struct loom_recordings *set = sound("nwb", "", path);
     ck_assert_int_eq(loom_recordings_at(set, 0)->first_spike[3], 0);
     ck_assert_ptr_nonnull(strstr(warned, "/units holds no spike times"));
     loom_recordings_free(set);

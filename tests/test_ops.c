@@ -5,7 +5,7 @@
 #include "tensor/kernels/kernels.h"
 #include "tensor/node.h"
 
-#include <check.h>
+#include "suite.h"
 #include <loom/rng.h>
 #include <math.h>
 #include <stdio.h>
@@ -533,10 +533,5 @@ int main(void)
     tcase_add_test(t, computed_indices);
     tcase_add_test(t, add_dropout_norm_is_the_chain);
     suite_add_tcase(s, t);
-    SRunner *runner = srunner_create(s);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_tap(s);
 }

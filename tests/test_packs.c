@@ -4,7 +4,7 @@
 
 #include "tensor/node.h"
 
-#include <check.h>
+#include "suite.h"
 #include <math.h>
 #include <pthread.h>
 #include <string.h>
@@ -121,10 +121,5 @@ int main(void)
     tcase_add_test(t, packs_are_shared);
     tcase_add_test(t, full_packs_do_no_harm);
     suite_add_tcase(s, t);
-    SRunner *runner = srunner_create(s);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_tap(s);
 }

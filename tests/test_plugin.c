@@ -4,10 +4,10 @@
 
 #include "base/io.h"
 #include "base/json.h"
+#include "suite.h"
 
 #include <loom/rng.h>
 
-#include <check.h>
 #include <dlfcn.h>
 #include <elf.h>
 #include <glob.h>
@@ -507,10 +507,5 @@ int main(void)
     tcase_add_test(t, damaged_headers_kill_nobody);
     tcase_add_test(t, deadly_files);
     suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_set_tap(sr, "-");
-    srunner_run_all(sr, CK_SILENT);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_tap(s);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "folder.h"
 #include "page.h"
-#include "suite.h"
 
 #include "base/io.h"
 #include "base/str.h"
@@ -14,29 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-static char folder[] = "/tmp/loom-report-XXXXXX";
-static struct loom_error error;
-
-static const char *in_folder(const char *name)
-{
-    static char path[256];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
-
-static void put(const char *name, const char *text)
-{
-    ck_ok(loom_file_write(in_folder(name), text, strlen(text), &error), &error);
-}
-
-static char *get(const char *name)
-{
-    char *text;
-    size_t size;
-    ck_ok(loom_file_read(&text, &size, in_folder(name), 1 << 26, &error), &error);
-    return text;
-}
 
 static const char metrics[] =
     "{\"evaluate\": {\"test\": {\"r2\": {\"mean\": 0.8125, \"x\": 0.85, \"y\": 0.775, \"variance_weighted\": 0.81,"
@@ -117,19 +94,9 @@ static void predictions(void)
 
 static void setup(void)
 {
-    strcpy(folder + strlen(folder) - 6, "XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    loom_error_clear(&error);
+    folder_make();
     put("pipeline.cfg", "name = \"a <b> & c\"; # default\nseed = 1L;\n");
     put("status", "done\n");
-}
-
-static void teardown(void)
-{
-    char command[96];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    if (getenv("LOOM_KEEP") == NULL)
-        ck_assert_int_eq(system(command), 0);
 }
 
 static int report(void)
@@ -301,17 +268,5 @@ int main(void)
                                   several_runs,
                                   what_is_missing_or_damaged,
                                   odd_lines};
-    Suite *s = suite_create("report");
-    TCase *t = tcase_create("report");
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_set_timeout(t, 60);
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        tcase_add_test(t, tests[i]);
-    suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_set_tap(sr, "-");
-    srunner_run_all(sr, CK_SILENT);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_between("report", (int)(sizeof tests / sizeof *tests), tests, 60, setup, folder_remove);
 }

@@ -9,17 +9,6 @@
 #include <glob.h>
 #include <matio.h>
 
-static const struct loom_ingest anew = {.refresh = 1};
-
-static struct loom_recordings *sound(const char *source, const char *options, const char *path)
-{
-    struct loom_recordings *set;
-    struct loom_error e = {0};
-    warned[0] = '\0';
-    ck_ok(read_by(&set, source, options, path, anew, &e), &e);
-    return set;
-}
-
 /* ---- made MATLAB files ---- */
 
 static matvar_t *matrix(const char *name, size_t rows, size_t columns, const double *x)
@@ -379,11 +368,7 @@ int main(void)
         printf("# real files are passed over: set LOOM_DATA to the folder of recordings\n");
     }
     suite_add_tcase(s, files);
-    SRunner *sr = srunner_create(s);
-    srunner_set_tap(sr, "-");
-    srunner_run_all(sr, CK_SILENT);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
+    int code = run_tap(s);
     scratch_remove();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return code;
 }

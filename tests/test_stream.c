@@ -222,10 +222,5 @@ int main(void)
     tcase_add_test(t, weights_stay_packed);
     tcase_add_test(t, steps_take_no_heap);
     suite_add_tcase(s, t);
-    SRunner *runner = srunner_create(s);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_tap(s);
 }

@@ -2,7 +2,7 @@
 /* Graphs: building, errors, memory, gradients' ways, profiles. What each op computes is in test_ops.c. */
 #include "tensor/node.h"
 
-#include <check.h>
+#include "suite.h"
 #include <loom/rng.h>
 #include <math.h>
 #include <stdio.h>
@@ -564,10 +564,5 @@ int main(void)
     for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
         tcase_add_test(t, tests[i]);
     suite_add_tcase(s, t);
-    SRunner *runner = srunner_create(s);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_tap(s);
 }

@@ -22,8 +22,8 @@ static void set_up(void)
 {
     snprintf(folder, sizeof folder, "/tmp/loom-weights-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
-    snprintf(pipeline, sizeof pipeline, "%s/tests/golden/weights.cfg", getenv("top_srcdir"));
-    snprintf(golden, sizeof golden, "%s/tests/golden/weights.safetensors", getenv("top_srcdir"));
+    snprintf(pipeline, sizeof pipeline, "%s", in_sources("tests/golden/weights.cfg"));
+    snprintf(golden, sizeof golden, "%s", in_sources("tests/golden/weights.safetensors"));
     snprintf(other, sizeof other, "%.100s/other.safetensors", folder);
     snprintf(h5, sizeof h5, "%.100s/p.h5", folder);
     setenv("LOOM_CACHE", folder, 1);
@@ -56,12 +56,11 @@ static int evaluate(const char *weights, int partial, struct loom_error *e)
 /* Largest distance of what loom says from what PyTorch says. */
 static double distance(void)
 {
-    char path[PATH];
     struct loom_predictions p;
     struct loom_error e = {0};
     double most = 0;
-    snprintf(path, sizeof path, "%s/tests/golden/weights.json", getenv("top_srcdir"));
-    json_t *j = loom_json_load(path, 1 << 20, &e), *due = json_object_get(j, "predicted");
+    json_t *j = loom_json_load(in_sources("tests/golden/weights.json"), 1 << 20, &e),
+           *due = json_object_get(j, "predicted");
     ck_ok(loom_predictions_read(&p, h5, "evaluate", "test", "velocity", &e), &e);
     ck_assert_int_eq(p.n, 80);
     ck_assert_int_eq((int)json_array_size(due), 80);

@@ -268,7 +268,8 @@ static int copy_spec(struct loom_catalog *c, const struct loom_data_spec *spec)
     s->invalid = loom_arena_strdup(&c->memory, spec->invalid);
     s->split.table = loom_arena_strdup(&c->memory, spec->split.table);
     s->split.column = loom_arena_strdup(&c->memory, spec->split.column);
-    if (s->align == NULL || s->jitter_column == NULL || s->invalid == NULL || s->split.table == NULL || s->split.column == NULL)
+    if (s->align == NULL || s->jitter_column == NULL || s->invalid == NULL || s->split.table == NULL ||
+        s->split.column == NULL)
         return LOOM_ENOMEM;
     int rc = copy_words(&c->memory, &s->held_out_names);
     for (int k = 0; k < LOOM_SPLITS && rc == LOOM_OK; k++)

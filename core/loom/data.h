@@ -4,8 +4,8 @@
  * All times are seconds as double on the recording's own clock. A recording is immutable once read; it is mapped from a
  * checksummed cache, so a file larger than memory works. Pointers below are borrowed from that mapping.
  *
- * Sources (plugins) read in a child process with limits, where they can do one thing: fill a sink. What they may be able
- * to write is a recording as it stands in the cache.
+ * Sources (plugins) read in a child process with limits, where they can do one thing: fill a sink. What they may be
+ * able to write is a recording as it stands in the cache.
  */
 #ifndef LOOM_DATA_H
 #define LOOM_DATA_H
@@ -143,9 +143,9 @@ LOOM_API int
 loom_sink_observed(struct loom_sink *s, double start_s,
                    double stop_s); /* none given: counts' blocks, else from the first to the last spike or interval */
 
-/* A signal at every q-th of its n samples: gaps (NaN) bridged by straight lines, low-pass filtered by 501 taps (windowed
- * sinc, cutoff 1/q of the Nyquist frequency, no delay, nothing beyond the ends), and NaN again where x[i q] is: out
- * [ceil(n / q)]. q >= 2. As nlb_tools resamples behaviour (scipy.signal.decimate with n = 500, ftype = "fir").
+/* A signal at every q-th of its n samples: gaps (NaN) bridged by straight lines, low-pass filtered by 501 taps
+ * (windowed sinc, cutoff 1/q of the Nyquist frequency, no delay, nothing beyond the ends), and NaN again where x[i q]
+ * is: out [ceil(n / q)]. q >= 2. As nlb_tools resamples behaviour (scipy.signal.decimate with n = 500, ftype = "fir").
  * LOOM_ENOMEM. */
 LOOM_API int loom_decimate(const double *x, int64_t n, int64_t q, double *out);
 

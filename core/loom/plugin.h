@@ -194,8 +194,8 @@ LOOM_API const struct loom_catalog *loom_setup_catalog(const struct loom_setup *
 LOOM_API uint64_t loom_setup_seed(const struct loom_setup *s);
 LOOM_API const char *loom_setup_modality(const struct loom_setup *s); /* tokenizer: the modality it serves */
 /* Objective: this behaviour will be asked. Creates the built-in modality `series` of that name, unless the pipeline
- * names another tokenizer for it. Tokenizer, of its own modality (loom_setup_modality): windows hold that series. lag_s: the value asked for at time t is the one recorded at t + lag_s. LOOM_EDATA
- * when a recording lacks it. */
+ * names another tokenizer for it. Tokenizer, of its own modality (loom_setup_modality): windows hold that series.
+ * lag_s: the value asked for at time t is the one recorded at t + lag_s. LOOM_EDATA when a recording lacks it. */
 LOOM_API int loom_setup_behavior(const struct loom_setup *s, const char *series, double lag_s, struct loom_error *e);
 
 #endif

@@ -25,6 +25,7 @@ int loom_setup_behavior(const struct loom_setup *s, const char *series, double l
 {
     if (s->behavior == NULL)
         return loom_fail(e, LOOM_EPLUGIN, NULL, 0,
-                         "behaviour \"%s\" is asked for by a part that asks nothing; objectives and tokenizers may", series);
+                         "behaviour \"%s\" is asked for by a part that asks nothing; objectives and tokenizers may",
+                         series);
     return s->behavior(s->owner, series, lag_s, e);
 }
