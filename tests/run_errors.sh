@@ -33,7 +33,7 @@ quiet() { # WHAT COMMAND...
 }
 
 fast="stages.pretrain.steps=1 stages.decode.steps=1"
-echo 1..51
+echo 1..53
 try 2 usage run
 try 2 "did you mean .--dry." run "$tiny" --dri
 try 2 "from 1 to 1024, not .many." run "$tiny" --threads many
@@ -56,6 +56,8 @@ try 2 "did you mean" run "$tiny" stages.pretrain.objektive.x=1 --out "$dir/a"
 try 3 "handVelocity" run "$tiny" 'stages.decode.objectives.0.target=handVelocity' --out "$dir/a"
 try 4 "no backbone" run "$tiny" backbone.plugin=vitt --out "$dir/a"
 try 4 "no baseline" run "$tiny" stages.evaluate.against=winer --out "$dir/a"
+try 2 "did you mean .lags" run "$tiny" 'stages.evaluate.against=()' stages.evaluate.baselines.wiener.lagz=2 --out "$dir/a"
+try 2 "there is no baseline .winer" run "$tiny" stages.evaluate.baselines.winer.lags=2 --out "$dir/a"
 number=$((number + 1))
 if test -e "$dir/a"; then echo "not ok $number - nothing is made before all is checked"; else echo "ok $number - nothing is made before all is checked"; fi
 try 0 "$dir/run" run "$tiny" $fast --out "$dir/run"

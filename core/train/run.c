@@ -97,6 +97,38 @@ static int rehearse_baselines(const struct loom_runner *r, const struct loom_sta
     return LOOM_OK;
 }
 
+static int is_among(const struct loom_options *o, const char *key, const char *id)
+{
+    for (size_t i = 0; i < loom_opt_count(o, key); i++)
+        if (strcmp(loom_opt_string_at(o, key, i), id) == 0)
+            return 1;
+    return 0;
+}
+
+/* Options of baselines that this time are not scored (`against` is shorter on the command line, or is left out by an
+ * export) may stand in the stage, if they are right. */
+static int read_idle_baselines(const struct loom_runner *r, const struct loom_stage *s, struct loom_error *e)
+{
+    const struct loom_group *all = loom_group_child(s->group, "baselines");
+    int code = LOOM_OK;
+    for (size_t i = 0; all && i < loom_group_count(all) && code == LOOM_OK; i++) {
+        static const char *const also[] = {"plugin", NULL};
+        const char *id = loom_group_key(all, i);
+        const struct loom_plugin *plugin;
+        struct loom_options *o = NULL;
+        if (is_among(s->options, "against", id) || !loom_group_at(all, i))
+            continue;
+        if (loom_registry_find(r->registry, LOOM_BASELINE, id, &plugin, e) != LOOM_OK) {
+            struct loom_error why = e ? *e : (struct loom_error){0};
+            loom_error_clear(e);
+            return loom_group_fail(all, id, e, LOOM_ECONFIG, "%s", why.message);
+        }
+        code = loom_options_parse(&o, plugin->options, loom_group_at(all, i), id, also, e);
+        loom_options_free(o);
+    }
+    return code;
+}
+
 static int rehearse(const struct loom_runner *r, struct loom_error *e)
 {
     int code = LOOM_OK;
@@ -107,6 +139,8 @@ static int rehearse(const struct loom_runner *r, struct loom_error *e)
         code = loom_stage_kernels(s, &kernels, e);
         if (code == LOOM_OK)
             code = s->evaluates ? loom_assess_check(s, e) : loom_validation_check(s, e);
+        if (code == LOOM_OK && s->evaluates)
+            code = read_idle_baselines(r, s, e);
         if (code == LOOM_OK && s->evaluates)
             code = loom_trials_check(r->catalog, s->options, e);
         if (code == LOOM_OK)
