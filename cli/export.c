@@ -72,6 +72,24 @@ static int export_targets(struct loom_nlb_target_spec *spec)
     return 0;
 }
 
+/* Words that say nothing where they stand are refused; -1, or the exit status. parts: some of --rates and its like. */
+static int check(const struct loom_line *l, const struct loom_export_spec *spec,
+                 const struct loom_nlb_target_spec *target, int targets, const char *format, int parts)
+{
+    if (l->operands == 0)
+        return loom_line_refuse(l, "name the folder of a run, or a file to make targets of");
+    if (format && format_of(format) < 0)
+        return loom_line_refuse(l, "there is no format '%s': write h5, npz or safetensors", format);
+    if (spec->nlb && (parts || format))
+        return loom_line_refuse(l, "a submission holds rates and is HDF5: leave out what else to export");
+    if (targets && (spec->nlb || parts || format || spec->stage || spec->split || l->overrides > 0))
+        return loom_line_refuse(l, "--targets are made of a file, not of a run: give it --dataset, --bin-ms, --eval, "
+                                   "--inputs, --out and --plugin-path alone");
+    if (!targets && (target->bin_ms || target->eval || target->inputs))
+        return loom_line_refuse(l, "--bin-ms, --eval and --inputs are for --targets: give that too");
+    return -1;
+}
+
 int loom_cmd_export(int argc, char **argv)
 {
     struct loom_nlb_target_spec target = {.size = sizeof target};
@@ -96,12 +114,8 @@ int loom_cmd_export(int argc, char **argv)
                                       {.name = NULL}};
     struct loom_line l = {.command = "loom export", .usage = usage, .words = words, .most = 1, .assigns = 1};
     int code = loom_line_read(&l, argc, argv);
-    if (code < 0 && l.operands == 0)
-        code = loom_line_refuse(&l, "name the folder of a run, or a file to make targets of");
-    if (code < 0 && format && format_of(format) < 0)
-        code = loom_line_refuse(&l, "there is no format '%s': write h5, npz or safetensors", format);
-    if (code < 0 && spec.nlb && (rates || latents || predictions || format))
-        code = loom_line_refuse(&l, "a submission holds rates and is HDF5: leave out what else to export");
+    if (code < 0)
+        code = check(&l, &spec, &target, targets, format, rates || latents || predictions);
     if (code < 0 && targets) {
         target.file = l.operand[0];
         target.dataset = spec.dataset;

@@ -33,7 +33,7 @@ quiet() { # WHAT COMMAND...
 }
 
 fast="stages.pretrain.steps=1 stages.decode.steps=1"
-echo 1..53
+echo 1..55
 try 2 usage run
 try 2 "did you mean .--dry." run "$tiny" --dri
 try 2 "from 1 to 1024, not .many." run "$tiny" --threads many
@@ -78,6 +78,8 @@ try 2 "name two files" eval --nlb "$dir/run"
 try 2 "no folder of a run" export "$dir"
 try 2 "there is no format" export "$dir/run" --format pickle
 try 2 "which dataset" export "$dir/run" --targets
+try 2 "not of a run" export "$dir/run" --targets --rates
+try 2 "are for --targets" export "$dir/run" --inputs
 number=$((number + 1))
 "$LOOM_PROGRAM" run "$tiny" $fast --seeds 1,2 --out "$dir/seeds" --quiet && cp "$dir/seeds/metrics.json" "$dir/joined.json" &&
     rm -r "$dir/seeds/seed-2" "$dir/seeds/metrics.json" && "$LOOM_PROGRAM" run --resume "$dir/seeds" --quiet &&

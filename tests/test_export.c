@@ -10,6 +10,7 @@
 #include <loom/export.h>
 #include <loom/run.h>
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -186,9 +187,19 @@ START_TEST(grid_of_overlapping_trials)
 }
 END_TEST
 
+/* A folder that is no run is refused, and the caller's standard input stays open. */
+START_TEST(nothing_to_export)
+{
+    ck_assert(dup2(open("/dev/null", O_RDONLY), STDIN_FILENO) == STDIN_FILENO);
+    snprintf(run, sizeof run, "%s/none", folder);
+    ck_fails(export(at("x.h5"), LOOM_EXPORT_H5, LOOM_EXPORT_RATES, 0, NULL), LOOM_ECONFIG, &error, "pipeline.cfg");
+    ck_assert(fcntl(STDIN_FILENO, F_GETFD) != -1);
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {arrays_and_submission, safetensors, grid_of_overlapping_trials};
+    const TTest *const tests[] = {arrays_and_submission, safetensors, grid_of_overlapping_trials, nothing_to_export};
     snprintf(folder, sizeof folder, "/tmp/loom-export-XXXXXX");
     if (mkdtemp(folder) == NULL)
         return 99;

@@ -201,10 +201,10 @@ static int bootstrap(const char *metric, const struct loom_scored *s, const stru
     } else {
         struct loom_class_rows r;
         code = loom_class_rows_init(&r, s, e);
-        if (code == LOOM_OK)
+        if (code == LOOM_OK) {
             code = resample(&x, (double)(r.c.n * r.c.classes), out, NULL, &r, e);
-        if (code == LOOM_OK)
             loom_class_rows_release(&r);
+        }
     }
     loom_tally_release(&t);
     return code;

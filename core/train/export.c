@@ -39,6 +39,7 @@ static int open_run(struct export *x, int rates, struct loom_error *e)
                                 .careful = 1,
                                 .threads = spec->threads,
                                 .override = override};
+    x->running = (struct loom_running){.dir = LOOM_RUNDIR};
     int code = loom_run_evaluation(spec->run, spec->stage, stage, e);
     if (code == LOOM_OK && spec->overrides > MOST_OVERRIDES)
         code = loom_fail(e, LOOM_ECONFIG, NULL, 0, "more than %d KEY=VALUE: leave some out", MOST_OVERRIDES);
@@ -55,7 +56,6 @@ static int open_run(struct export *x, int rates, struct loom_error *e)
         x->running.runner.dir = &x->running.dir;
         x->stage = &x->running.pipeline.stage[loom_pipeline_stage(&x->running.pipeline, stage)];
     }
-    x->running.runner.spec = NULL;
     return code;
 }
 
