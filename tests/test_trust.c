@@ -309,6 +309,86 @@ START_TEST(mean_responses)
 }
 END_TEST
 
+static double nested(const json_t *list, size_t i, size_t k, size_t u)
+{
+    return json_number_value(json_array_get(json_array_get(json_array_get(list, i), k), u));
+}
+
+/* Trials of recording `r` with their conditions, one a second. */
+static void put_recording(const json_t *of, int r)
+{
+    const json_t *counts = json_object_get(of, "counts"), *rates = json_object_get(of, "rates");
+    for (size_t i = 0; i < json_array_size(counts); i++) {
+        const json_t *trial = json_array_get(counts, i);
+        p.trial[p.trials++] = (struct loom_predicted_trial){
+            .recording = r,
+            .condition = (int32_t)json_integer_value(json_array_get(json_object_get(of, "condition"), i)),
+            .row = (int32_t)i,
+            .start_s = (double)i - 0.1,
+            .stop_s = (double)i + 0.8};
+        for (size_t k = 0; k < json_array_size(trial); k++)
+            for (size_t u = 0; u < json_array_size(json_array_get(trial, k)); u++) {
+                struct loom_predicted row = {.recording = r,
+                                             .element = (int32_t)u,
+                                             .trial = (int32_t)i,
+                                             .time_ns = (int64_t)i * 1000000000 + (int64_t)k * 20000000,
+                                             .target = nested(counts, i, k, u),
+                                             .predicted = nested(rates, i, k, u),
+                                             .weight = 1};
+                ck_ok(loom_predictions_add(&p, &row, NULL, &error), &error);
+            }
+    }
+}
+
+/* Of the same arrays NumPy has the same value, and with its own draws the same percentiles (tests/peers/psth.py):
+ * trials within conditions, both sides alike, shifted back; conditions dealt anew. A condition of one trial has no
+ * interval. */
+START_TEST(mean_responses_beside_numpy)
+{
+    static char name[] = "c", *condition[] = {name, name, name};
+    static struct loom_predicted_trial trial[64];
+    json_t *golden = json_load_file(in_sources("tests/golden/psth.json"), 0, NULL);
+    const json_t *recordings = json_object_get(golden, "recordings"), *due = json_object_get(golden, "shuffle");
+    begin("poisson");
+    p.bin_s = in(golden, "bin_s", 0);
+    p.trial = trial;
+    p.condition = condition;
+    p.conditions = 3;
+    ck_assert_int_eq((int)json_array_size(recordings), 2);
+    for (int r = 0; r < 2; r++)
+        put_recording(json_array_get(recordings, (size_t)r), r);
+    struct loom_trust t = {.bootstrap = 8000, .shuffles = 8000, .seed = 5};
+    json_t *a = measured("psth_r2", &t);
+    const json_t *shuffle = json_object_get(a, "shuffle"), *resampled = json_object_get(a, "resampled");
+    double width = in(golden, "interval", 1) - in(golden, "interval", 0),
+           across = in(due, "interval", 1) - in(due, "interval", 0);
+    ck_near(in(a, "mean", 0), in(golden, "mean", 0), 1e-9);
+    ck_assert_int_eq((int)in(a, "n", 0), (int)in(golden, "trials", 0));
+    ck_assert_int_eq((int)in(resampled, "groups", 0), (int)in(golden, "trials", 0));
+    ck_assert_int_eq((int)in(resampled, "draws", 0), 8000);
+    ck_near(in(resampled, "shift", 0), in(golden, "shift", 0), 0.02 * width);
+    ck_near(in(shuffle, "mean", 0), in(due, "mean", 0), 0.02 * across);
+    ck_near(in(shuffle, "p", 0), 1.0 / 8001, 1e-9);
+    for (int k = 0; k < 2; k++) {
+        ck_near(in(a, "interval", k), in(golden, "interval", k), 0.05 * width);
+        ck_near(in(shuffle, "interval", k), in(due, "interval", k), 0.05 * across);
+    }
+    json_decref(a);
+    for (int k = 0; k < 12; k++)
+        if (trial[k].condition == 2)
+            trial[k].condition = -1;
+    a = measured("psth_r2", &t);
+    ck_assert_ptr_null(json_object_get(a, "interval"));
+    ck_assert_ptr_nonnull(json_object_get(a, "shuffle"));
+    json_decref(a);
+    json_decref(golden);
+    p.trial = NULL;
+    p.condition = NULL;
+    p.trials = p.conditions = 0;
+    loom_predictions_release(&p);
+}
+END_TEST
+
 /* Rates of units, and a behaviour of two dimensions sampled twice a bin, of trials from `first` on. */
 static void answers(struct loom_predictions *rates, struct loom_predictions *behavior, int first, int trials,
                     double *rate, double *velocity)
@@ -463,6 +543,7 @@ int main(void)
                                   the_benchmarks_bits,
                                   the_null_stays,
                                   mean_responses,
+                                  mean_responses_beside_numpy,
                                   velocity_from_rates,
                                   groups};
     return run_suite("trust", (int)(sizeof tests / sizeof *tests), tests, 60);

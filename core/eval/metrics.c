@@ -324,6 +324,11 @@ int loom_metric_of_classes(const char *metric)
     return i >= 0 && strcmp(metrics[i].likelihoods, "categorical") == 0;
 }
 
+int loom_metric_of_responses(const char *metric)
+{
+    return strcmp(metric, "psth_r2") == 0;
+}
+
 int loom_metric_of_decoder(const char *metric)
 {
     return strcmp(metric, "vel_r2") == 0;
@@ -413,7 +418,7 @@ int loom_metric(const char *metric, const struct loom_predictions *p, const doub
     json_t *object = json_object();
     if (object == NULL)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for metric \"%s\"; free some", metric);
-    if (strcmp(metric, "psth_r2") == 0)
+    if (loom_metric_of_responses(metric))
         code = loom_psth_metric(&s, object, e);
     else if (metrics[at].of_sums == NULL)
         code = loom_class_metric(metric, &s, object, e);

@@ -16,11 +16,21 @@ struct responses {
     int64_t *condition; /* [trials] */
     int64_t *length;    /* [trials] bins */
     double *target, *predicted;
+    int64_t *first; /* [conditions+1] into trial */
+    int64_t *span;  /* [conditions] bins of its mean response */
+    int32_t *trial; /* by condition, those that are averaged */
+};
+
+struct loom_psth {
+    int64_t recordings, conditions;
+    struct responses *of;  /* [recordings] */
+    double *y, *predicted; /* [conditions, bins, units] of the largest */
+    int32_t *pick, *other; /* [trials] of the largest */
 };
 
 static void release(struct responses *x)
 {
-    void *all[] = {x->number, x->condition, x->length, x->target, x->predicted};
+    void *all[] = {x->number, x->condition, x->length, x->target, x->predicted, x->first, x->span, x->trial};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
 }
@@ -119,72 +129,185 @@ static int smooth(struct responses *x, double bin_s, struct loom_error *e)
     return code;
 }
 
-/* Trials by condition, those of the histogram alone. */
-static void sort_trials(const struct responses *x, const uint8_t *kept, int64_t conditions, int64_t *first,
-                        int64_t *trial)
-{
-    int64_t n = 0;
-    for (int64_t c = 0; c < conditions; c++) {
-        first[c] = n;
-        for (int64_t i = 0; i < x->trials; i++)
-            if (kept[i] && x->condition[i] == c)
-                trial[n++] = i;
-    }
-    first[conditions] = n;
-}
-
-static int score(struct responses *x, int64_t conditions, double bin_s, double *r2, struct loom_error *e)
+/* Which trials each condition's mean response is of, and how far it reaches. */
+static int select_trials(struct responses *x, int64_t conditions, struct loom_error *e)
 {
     double *psth = calloc((size_t)(conditions * x->bins * x->units) + 1, sizeof *psth);
     uint8_t *kept = calloc((size_t)x->trials + 1, 1);
-    int64_t *first = calloc((size_t)conditions + 2, sizeof *first),
-            *trial = calloc((size_t)x->trials + 1, sizeof *trial);
     const struct loom_nlb_trials t = {.smoothed = {x->target, x->trials, x->bins, x->units},
                                       .length = x->length,
                                       .condition = x->condition,
                                       .conditions = conditions};
-    int code = psth != NULL && kept != NULL && first != NULL && trial != NULL
-                   ? smooth(x, bin_s, e)
+    x->first = calloc((size_t)conditions + 2, sizeof *x->first);
+    x->span = calloc((size_t)conditions + 1, sizeof *x->span);
+    x->trial = calloc((size_t)x->trials + 1, sizeof *x->trial);
+    int code = psth && kept && x->first && x->span && x->trial
+                   ? loom_nlb_psth(&t, psth, kept, e)
                    : loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for mean responses; free some");
-    if (code == LOOM_OK)
-        code = loom_nlb_psth(&t, psth, kept, e);
-    if (code == LOOM_OK) {
-        sort_trials(x, kept, conditions, first, trial);
-        code = loom_nlb_psth_r2((struct loom_nlb_array){psth, conditions, x->bins, x->units},
-                                (struct loom_nlb_array){x->predicted, x->trials, x->bins, x->units}, first, trial, NULL,
-                                r2, e);
+    for (int64_t c = 0; c < conditions && code == LOOM_OK; c++) {
+        while (x->span[c] < x->bins && !isnan(psth[(c * x->bins + x->span[c]) * x->units]))
+            x->span[c]++;
+        x->first[c + 1] = x->first[c];
+        for (int32_t i = 0; i < x->trials; i++)
+            if (kept[i] && x->condition[i] == c)
+                x->trial[x->first[c + 1]++] = i;
     }
     free(psth);
     free(kept);
-    free(first);
-    free(trial);
     return code;
+}
+
+static int gather(struct responses *x, const struct loom_scored *s, int32_t recording, struct loom_error *e)
+{
+    if (!measure(x, s, recording) || !fill(x, s, recording))
+        return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for mean responses; free some");
+    keep_whole_units(x);
+    int code = x->trials > 0 && x->units > 0 ? smooth(x, s->p->bin_s, e) : LOOM_OK;
+    return code == LOOM_OK ? select_trials(x, s->p->conditions, e) : code;
+}
+
+int loom_psth_new(struct loom_psth **out, const struct loom_scored *s, struct loom_error *e)
+{
+    struct loom_psth *x = *out = calloc(1, sizeof *x);
+    int64_t recordings = 0, cells = 0, trials = 0;
+    int code = x ? LOOM_OK : loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for mean responses; free some");
+    for (int64_t i = 0; i < s->p->n && s->p->conditions > 0; i++)
+        recordings = s->p->row[i].recording >= recordings ? s->p->row[i].recording + 1 : recordings;
+    if (x) {
+        x->conditions = s->p->conditions;
+        x->of = calloc((size_t)recordings + 1, sizeof *x->of);
+    }
+    for (; code == LOOM_OK && x->of && x->recordings < recordings; x->recordings++) {
+        struct responses *r = &x->of[x->recordings];
+        code = gather(r, s, (int32_t)x->recordings, e);
+        cells = r->bins * r->units > cells ? r->bins * r->units : cells;
+        trials = r->trials > trials ? r->trials : trials;
+    }
+    if (code == LOOM_OK) {
+        x->y = calloc((size_t)(x->conditions * cells) + 1, sizeof *x->y);
+        x->predicted = calloc((size_t)(x->conditions * cells) + 1, sizeof *x->predicted);
+        x->pick = calloc((size_t)trials + 1, sizeof *x->pick);
+        x->other = calloc((size_t)trials + 1, sizeof *x->other);
+        if (!x->of || !x->y || !x->predicted || !x->pick || !x->other)
+            code = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for mean responses; free some");
+    }
+    if (code != LOOM_OK) {
+        loom_psth_free(x);
+        *out = NULL;
+    }
+    return code;
+}
+
+void loom_psth_free(struct loom_psth *x)
+{
+    for (int64_t k = 0; x && x->of && k < x->recordings; k++)
+        release(&x->of[k]);
+    if (x) {
+        void *all[] = {x->of, x->y, x->predicted, x->pick, x->other};
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+            free(all[i]);
+    }
+    free(x);
+}
+
+/* ---- scores ---- */
+
+/* Trials of both sides, by condition. Resampled, both are the same trials, so that what a model knows of a trial stays
+ * with its counts; shuffled, the model's are of any condition. */
+static void draw_trials(struct loom_psth *x, const struct responses *r, enum loom_psth_draw draw, struct loom_rng *rng)
+{
+    size_t n = (size_t)r->first[x->conditions];
+    memcpy(x->pick, r->trial, n * sizeof *x->pick);
+    for (int64_t c = 0; draw == LOOM_PSTH_RESAMPLED && c < x->conditions; c++)
+        for (int64_t i = r->first[c]; i < r->first[c + 1]; i++)
+            x->pick[i] = r->trial[r->first[c] + loom_rng_below(rng, (uint32_t)(r->first[c + 1] - r->first[c]))];
+    memcpy(x->other, x->pick, n * sizeof *x->other);
+    if (draw == LOOM_PSTH_SHUFFLED)
+        loom_rng_shuffle(rng, x->other, n);
+}
+
+/* Mean over n trials of each of the first `span` bins, of the trials that have it. Returns how many bins one has. */
+static int64_t average(const struct responses *x, const double *from, const int32_t *trial, int64_t n, int64_t span,
+                       double *out)
+{
+    int64_t reach = 0;
+    memset(out, 0, (size_t)(span * x->units) * sizeof *out);
+    for (int64_t i = 0; i < n; i++) {
+        const double *at = from + trial[i] * x->bins * x->units;
+        int64_t length = x->length[trial[i]] < span ? x->length[trial[i]] : span;
+        for (int64_t k = 0; k < length * x->units; k++)
+            out[k] += at[k];
+        reach = length > reach ? length : reach;
+    }
+    for (int64_t k = 0; k < reach; k++) {
+        int64_t has = 0;
+        for (int64_t i = 0; i < n; i++)
+            has += x->length[trial[i]] > k;
+        for (int64_t u = 0; u < x->units; u++)
+            out[k * x->units + u] /= (double)has;
+    }
+    return reach;
+}
+
+static double score(struct loom_psth *x, const struct responses *r, enum loom_psth_draw draw, struct loom_rng *rng)
+{
+    int64_t rows = 0;
+    if (r->trials == 0 || r->units == 0)
+        return NAN;
+    draw_trials(x, r, draw, rng);
+    for (int64_t c = 0; c < x->conditions; c++) {
+        int64_t n = r->first[c + 1] - r->first[c], from = r->first[c];
+        if (n == 0)
+            continue;
+        average(r, r->target, x->pick + from, n, r->span[c], x->y + rows * r->units);
+        rows += average(r, r->predicted, x->other + from, n, r->span[c], x->predicted + rows * r->units);
+    }
+    return loom_nlb_r2(x->y, x->predicted, rows, r->units, NULL);
+}
+
+double loom_psth_score(struct loom_psth *x, enum loom_psth_draw draw, struct loom_rng *rng)
+{
+    double sum = 0.0;
+    int64_t n = 0;
+    for (int64_t k = 0; k < x->recordings; k++) {
+        double r2 = score(x, &x->of[k], draw, rng);
+        sum += isnan(r2) ? 0.0 : r2;
+        n += !isnan(r2);
+    }
+    return n > 0 ? sum / (double)n : NAN;
+}
+
+void loom_psth_size(const struct loom_psth *x, int64_t *trials, int64_t *least, double *work)
+{
+    *trials = 0;
+    *least = INT64_MAX;
+    *work = 0.0;
+    for (int64_t k = 0; k < x->recordings; k++) {
+        const struct responses *r = &x->of[k];
+        if (r->trials == 0 || r->units == 0)
+            continue;
+        *trials += r->first[x->conditions];
+        *work += 2.0 * (double)(r->first[x->conditions] * r->bins * r->units);
+        for (int64_t c = 0; c < x->conditions; c++) {
+            int64_t n = r->first[c + 1] - r->first[c];
+            *least = n > 0 && n < *least ? n : *least;
+        }
+    }
 }
 
 int loom_psth_metric(const struct loom_scored *s, json_t *out, struct loom_error *e)
 {
-    double sum = 0.0;
-    int64_t recordings = 0, trials = 0;
-    int32_t most = -1;
-    int code = LOOM_OK;
-    for (int64_t i = 0; i < s->p->n; i++)
-        most = s->p->row[i].recording > most ? s->p->row[i].recording : most;
-    for (int32_t k = 0; k <= most && s->p->conditions > 0 && code == LOOM_OK; k++) {
-        struct responses x = {0};
-        double r2 = NAN;
-        if (!measure(&x, s, k) || !fill(&x, s, k))
-            code = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for mean responses; free some");
-        if (code == LOOM_OK)
-            keep_whole_units(&x);
-        if (code == LOOM_OK && x.trials > 0 && x.units > 0)
-            code = score(&x, s->p->conditions, s->p->bin_s, &r2, e);
-        sum += isnan(r2) ? 0.0 : r2;
-        recordings += !isnan(r2);
-        trials += isnan(r2) ? 0 : x.trials;
-        release(&x);
-    }
-    json_object_set_new(out, "mean", recordings > 0 ? json_real(sum / (double)recordings) : json_null());
+    struct loom_psth *x;
+    int64_t trials, least;
+    double work;
+    int code = loom_psth_new(&x, s, e);
+    if (code != LOOM_OK)
+        return code;
+    double r2 = loom_psth_score(x, LOOM_PSTH_AS_IT_IS, NULL);
+    loom_psth_size(x, &trials, &least, &work);
+    json_object_set_new(out, "mean", isnan(r2) ? json_null() : json_real(r2));
     json_object_set_new(out, "chance", json_real(0.0));
     json_object_set_new(out, "n", json_integer(trials));
-    return code;
+    loom_psth_free(x);
+    return LOOM_OK;
 }

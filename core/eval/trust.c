@@ -2,6 +2,7 @@
 #include "eval/trust.h"
 
 #include "eval/class_rows.h"
+#include "eval/psth_metric.h"
 #include "eval/stats.h"
 #include "eval/tally.h"
 
@@ -11,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEAST_DRAWS = 20, MOST_SUMS = 200000000, MOST_ROWS = 50000000 };
+enum { LEAST_DRAWS = 20, MOST_SUMS = 200000000, MOST_ROWS = 50000000, IN_A_SUM = 8 /* numbers */ };
 
 /* ---- groups ---- */
 
@@ -352,12 +353,75 @@ static int shuffle(const char *metric, struct loom_scored *s, const struct loom_
     return code;
 }
 
+/* ---- mean responses ---- */
+
+/* Drawing trials adds as much noise to mean responses as they had from the start, so that draws score lower than the
+ * split does: by the mean of that the percentiles are shifted back. */
+static void describe_draws(double own, double *value, int32_t n, int64_t trials, json_t *out)
+{
+    double low, high, sum = 0.0;
+    int32_t known = 0;
+    for (int32_t k = 0; k < n; k++)
+        if (!isnan(value[k])) {
+            sum += value[k];
+            known++;
+        }
+    double shift = own - sum / known;
+    loom_percentiles(value, n, 0.95, &low, &high);
+    if (isfinite(low) && isfinite(high))
+        json_object_set_new(out, "interval", pair_of(low + shift, high + shift));
+    json_object_set_new(out, "resampled",
+                        json_pack("{s:s, s:I, s:i, s:f}", "of", "trials", "groups", (json_int_t)trials, "draws", (int)n,
+                                  "shift", isfinite(shift) ? shift : 0.0));
+}
+
+static void draw_scores(struct loom_psth *x, enum loom_psth_draw draw, uint64_t seed, double *value, int32_t n)
+{
+    for (int32_t k = 0; k < n; k++) {
+        struct loom_rng rng;
+        loom_rng_init(&rng, seed, draw == LOOM_PSTH_RESAMPLED ? "trust.bootstrap" : "trust.shuffle", (uint64_t)k, 0);
+        value[k] = loom_psth_score(x, draw, &rng);
+    }
+}
+
+static int trust_responses(const char *metric, const struct loom_scored *s, const struct loom_trust *how, double own,
+                           json_t *out, struct loom_error *e)
+{
+    struct loom_psth *x;
+    int64_t trials, least;
+    double work;
+    int code = loom_psth_new(&x, s, e);
+    if (code != LOOM_OK)
+        return code;
+    loom_psth_size(x, &trials, &least, &work);
+    int32_t draws = least > 1 ? bounded(how->bootstrap, work / IN_A_SUM, MOST_SUMS) : 0,
+            shuffles = bounded(how->shuffles, work / IN_A_SUM, MOST_SUMS);
+    double *value = calloc((size_t)(draws > shuffles ? draws : shuffles) + 1, sizeof *value);
+    if (value == NULL)
+        code = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory to resample; free some");
+    if (code == LOOM_OK && draws > 1) {
+        draw_scores(x, LOOM_PSTH_RESAMPLED, how->seed, value, draws);
+        describe_draws(own, value, draws, trials, out);
+    }
+    if (code == LOOM_OK && shuffles > 1) {
+        draw_scores(x, LOOM_PSTH_SHUFFLED, how->seed, value, shuffles);
+        describe(metric, own, value, shuffles, out);
+    }
+    free(value);
+    loom_psth_free(x);
+    return code;
+}
+
 int loom_trust_add(const char *metric, const struct loom_predictions *p, const double *predicted,
                    const struct loom_rates *train, const struct loom_trust *how, json_t *out, struct loom_error *e)
 {
     struct loom_scored s = {.p = p, .predicted = predicted, .train = train, .held = loom_metric_rows(metric)};
     double own = loom_metric_mean(out);
-    if (isnan(own) || !(loom_metric_has_sums(metric) || loom_metric_of_classes(metric)))
+    if (isnan(own))
+        return LOOM_OK;
+    if (loom_metric_of_responses(metric))
+        return trust_responses(metric, &s, how, own, out, e);
+    if (!(loom_metric_has_sums(metric) || loom_metric_of_classes(metric)))
         return LOOM_OK;
     int code = bootstrap(metric, &s, how, out, e);
     return code == LOOM_OK ? shuffle(metric, &s, how, own, out, e) : code;

@@ -25,8 +25,14 @@ int loom_trust_groups(const struct loom_predictions *p, const struct loom_record
  *   "resampled"              {"of": "trials" or "stretches", "groups", "draws"}
  *   "shuffle"                {"mean", "interval", "p", "n"} of the metric with targets of other trials, or, where there
  * are none, shifted around in time by 10 to 90 % of the recording; p is the chance of a shuffle as good as the model,
- * (1 + as good) / (1 + n) Nothing is fitted again. Work is bounded: draws beyond 2e8 sums, and shuffles beyond 5e7
- * rows, are left out, which "draws" and "n" tell; 20 are always made. Functions of the seed alone. LOOM_ENOMEM. */
+ * (1 + as good) / (1 + n)
+ *
+ * psth_r2 is of conditions: trials are drawn within each, for both sides alike, and percentiles are shifted by
+ * "resampled".shift, own value - mean of the draws, for drawing adds noise to mean responses; absent where a condition
+ * has one trial. Its shuffles deal the trials of the model's side to conditions anew. It reads no group.
+ *
+ * Nothing is fitted again. Work is bounded: draws beyond 2e8 sums, and shuffles beyond 5e7 rows (of psth_r2 2e8 sums),
+ * are left out, which "draws" and "n" tell; 20 are always made. Functions of the seed alone. LOOM_ENOMEM. */
 int loom_trust_add(const char *metric, const struct loom_predictions *p, const double *predicted,
                    const struct loom_rates *train, const struct loom_trust *how, json_t *out, struct loom_error *e);
 
