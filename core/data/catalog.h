@@ -199,7 +199,6 @@ void loom_sampler_free(struct loom_sampler *s);
 int32_t loom_sampler_batch(const struct loom_sampler *s);    /* tuples a step */
 int64_t loom_sampler_epoch(const struct loom_sampler *s);    /* tuples until every bin (trial) was seen once */
 double loom_sampler_longest_s(const struct loom_sampler *s); /* longest window it can draw */
-int32_t loom_sampler_most_units(const struct loom_sampler *s);
 /* Any thread, any order, no memory: tuple in 0..batch-1, slot in 0..arity-1. */
 void loom_sampler_draw(const struct loom_sampler *s, uint64_t step, int32_t tuple, int32_t slot,
                        struct loom_sample *out);

@@ -32,8 +32,7 @@ const struct loom_option loom_data_options[] = {
      "Trial windows: end this long after the event; -1 = at the trial's stop."},
     {"bins", LOOM_OPT_STRING, 0, "event", "event|clock", NULL,
      "Trial windows: bins are laid from the event, or lie on multiples of bin_ms of the recording's clock, from the "
-     "first "
-     "one in the window; there a bin counts as observed where its first millisecond is."},
+     "first one in the window; there a bin counts as observed where its first millisecond is."},
     {"jitter_ms", LOOM_OPT_REAL, 0, "0.0", "[0,inf)", "ms",
      "Trial windows of train and valid: each lies later by a random number of bins, up to this; the same in every run. "
      "The draws are numpy's with seed 0, by the table's rows, begun anew for each split."},

@@ -284,13 +284,3 @@ int64_t loom_sampler_epoch(const struct loom_sampler *s)
 {
     return s->all.items;
 }
-
-int32_t loom_sampler_most_units(const struct loom_sampler *s)
-{
-    int32_t most = 0;
-    for (int32_t i = 0; i < s->of->spans; i++) {
-        int32_t units = s->of->catalog->recording[span_at(s, i)->recording]->units;
-        most = units > most ? units : most;
-    }
-    return most;
-}

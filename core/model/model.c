@@ -308,12 +308,6 @@ struct loom_store *loom_model_store(const struct loom_model *m)
     return m->store;
 }
 
-const struct loom_series_want *loom_model_series(const struct loom_model *m, int *n)
-{
-    *n = m->needs;
-    return m->need;
-}
-
 int loom_model_modalities(const struct loom_model *m)
 {
     return m->modalities;

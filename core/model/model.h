@@ -53,8 +53,6 @@ struct loom_model_spec {
 int loom_model_new(struct loom_model **out, const struct loom_model_spec *spec, struct loom_error *e);
 void loom_model_free(struct loom_model *m);
 struct loom_store *loom_model_store(const struct loom_model *m);
-/* Behaviours that the objectives asked for: what loom_window_fill must fetch. */
-const struct loom_series_want *loom_model_series(const struct loom_model *m, int *n);
 int loom_model_arity(const struct loom_model *m); /* windows in a tuple that its objectives want; 1 = single windows */
 int loom_model_modalities(const struct loom_model *m);
 const char *loom_model_modality(const struct loom_model *m, int i);

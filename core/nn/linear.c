@@ -7,7 +7,7 @@
 
 static const struct loom_linear_init plain;
 
-/* Initial values of a bias, [16]: "fan_in" is its layer's, which the bias alone does not know. */
+/* Initial values of a bias, perhaps in `words` [size]: "fan_in" is its layer's, which the bias alone does not know. */
 static const char *bias_init(const char *init, int64_t in, char *words, size_t size)
 {
     if (!init || strcmp(init, "fan_in") != 0)

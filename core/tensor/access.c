@@ -67,11 +67,6 @@ void *loom_node_out(const struct loom_node *n)
     return n->value;
 }
 
-int loom_node_wants(const struct loom_node *n)
-{
-    return n->wants;
-}
-
 const void *loom_node_grad_out(const struct loom_node *n)
 {
     return n->grad;

@@ -102,7 +102,6 @@ struct loom_node *loom_apply_view(struct loom_graph *g, const struct loom_op *op
  * memory. Append it before any other reader of x: then x's gradients are complete when x's backward is called, and that
  * of the second output is x->second_grad. When x->grad had no other source it is 0 there. */
 struct loom_node *loom_apply_second(struct loom_graph *g, struct loom_node *x);
-int loom_node_wants(const struct loom_node *n);
 /* The gradient buffer of `leaf` holds rubbish until *written is 1, which the first op that adds to it makes it, writing
  * all of it. Leaves of the same buffer share `written`. */
 void loom_leaf_unwritten(struct loom_node *leaf, uint8_t *written);

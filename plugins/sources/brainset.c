@@ -3,6 +3,8 @@
  * them. Layout: temporaldata's to_hdf5 methods. */
 #include "brainset.h"
 
+#include "names.h"
+
 #include <fnmatch.h>
 #include <math.h>
 #include <stdio.h>
@@ -17,12 +19,6 @@ static const struct loom_option brainset_options[] = {
     {"max_dims", LOOM_OPT_INT, 0, "64", "[1,100000]", NULL, "Signals with more dimensions are read only when named."},
     {0},
 };
-
-int brainset_join(char out[H5_PATH], const char *father, const char *child)
-{
-    int n = snprintf(out, H5_PATH, "%s%s%s", father, strcmp(father, "/") == 0 ? "" : "/", child);
-    return n >= 0 && n < H5_PATH ? 0 : -1;
-}
 
 void brainset_name(char out[H5_PATH], const char *path)
 {
@@ -72,12 +68,9 @@ static void text_of(struct brainset *w, const char *group, const char *key, char
 
 static int begin(struct brainset *w, const char *file)
 {
-    char stem[256], subject[256], session[256], task[256], date[64];
-    const char *slash = strrchr(file, '/'), *given = loom_opt_string(w->o, "task");
-    snprintf(stem, sizeof stem, "%s", slash != NULL ? slash + 1 : file);
-    char *dot = strrchr(stem, '.');
-    if (dot != NULL)
-        *dot = '\0';
+    char stem[STEM_NAME], subject[256], session[256], task[256], date[64];
+    const char *given = loom_opt_string(w->o, "task");
+    stem_of(stem, file);
     if (brainset_object(w, "/") != BRAINSET_DATA)
         return loom_fail(w->h.e, LOOM_EDATA, w->h.name, 0,
                          "is HDF5 but no brainset (its root has no attribute object = \"Data\"); name another source");
@@ -101,7 +94,7 @@ static int walk(struct brainset *w, const char *father, int depth)
     char **names = h5_children(&w->h, father);
     int status = names != NULL ? LOOM_OK : h5_starved(&w->h);
     for (size_t i = 0; status == LOOM_OK && names[i] != NULL && w->groups < MOST_GROUPS; i++) {
-        if (brainset_join(path, father, names[i]) != 0)
+        if (h5_join(path, father, names[i]) != 0)
             continue;
         enum brainset_object object = brainset_object(w, path);
         w->groups++;
@@ -122,18 +115,11 @@ static int walk(struct brainset *w, const char *father, int depth)
 /* The root's domain: what was observed. */
 static int send_domain(struct brainset *w)
 {
-    double *start = NULL, *end = NULL;
-    hsize_t n = 0, m = 0;
-    int status = LOOM_OK;
+    double *start, *end;
+    hsize_t n;
     if (brainset_object(w, "/domain") != BRAINSET_INTERVAL)
         return LOOM_OK;
-    status = h5_all(&w->h, "/domain/start", &start, &n);
-    if (status == LOOM_OK)
-        status = h5_all(&w->h, "/domain/end", &end, &m);
-    if (status == LOOM_OK && n != m)
-        status =
-            loom_fail(w->h.e, LOOM_EDATA, w->h.name, 0, "/domain has %llu starts and %llu ends; make the file anew",
-                      (unsigned long long)n, (unsigned long long)m);
+    int status = brainset_ends(w, "/domain", &start, &end, &n);
     for (hsize_t i = 0; i < n && status == LOOM_OK; i++)
         if (isfinite(start[i]) && isfinite(end[i]) && start[i] < end[i])
             status = loom_sink_observed(w->h.sink, start[i], end[i]);

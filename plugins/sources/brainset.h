@@ -24,8 +24,6 @@ struct brainset {
 };
 
 enum brainset_object brainset_object(struct brainset *w, const char *path);
-/* "father/child" into `out`; -1 when it does not fit. */
-int brainset_join(char out[H5_PATH], const char *father, const char *child);
 /* "/a/b/c" → "a.b.c". */
 void brainset_name(char out[H5_PATH], const char *path);
 /* 1 if an option of patterns takes `name`, whole or its last word. *named: by its name, not by "*" alone. */
@@ -37,6 +35,9 @@ int brainset_counts(struct brainset *w);
 int brainset_series(struct brainset *w, const char *group, enum brainset_object object);
 int brainset_table(struct brainset *w, const char *group);
 int brainset_splits(struct brainset *w);
+/* start and end [n] of the intervals of a group, malloc'ed, NULL on failure too where nothing was read. LOOM_EDATA
+ * where they do not go together. */
+int brainset_ends(struct brainset *w, const char *group, double **start, double **end, hsize_t *n);
 
 /* What `loom data convert` calls: the whole recording as a new file. */
 int brainset_write(const struct loom_recording *r, const char *file, struct loom_error *e);

@@ -2,6 +2,8 @@
 /* Signals and intervals of a brainset. */
 #include "brainset.h"
 
+#include "names.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,11 +22,11 @@ static int read_clock(struct brainset *w, const char *group, enum brainset_objec
     hsize_t n;
     int status;
     if (object == BRAINSET_IRREGULAR)
-        return brainset_join(path, group, "timestamps") == 0 ? h5_all(&w->h, path, &c->time, &c->n) : LOOM_OK;
+        return h5_join(path, group, "timestamps") == 0 ? h5_all(&w->h, path, &c->time, &c->n) : LOOM_OK;
     if (!h5_attr_number(&w->h, group, "sampling_rate", &c->rate_hz) || !(c->rate_hz > 0) || !isfinite(c->rate_hz))
         return loom_fail(w->h.e, LOOM_EDATA, w->h.name, 0, "%s has no sampling_rate above 0; make the file anew",
                          group);
-    if (brainset_join(path, group, "domain/start") != 0)
+    if (h5_join(path, group, "domain/start") != 0)
         return LOOM_OK;
     status = h5_all(&w->h, path, &start, &n);
     if (status == LOOM_OK && (n < 1 || !isfinite(start[0])))
@@ -37,9 +39,8 @@ static int read_clock(struct brainset *w, const char *group, enum brainset_objec
 
 static int begin(struct brainset *w, const char *name, const struct h5_data *d, const struct clock *c)
 {
-    static const char *const space[] = {"x", "y", "z"};
     size_t dims = (size_t)d->row;
-    char(*called)[12] = calloc(dims + 1, sizeof *called), unit[64] = "", **ids = NULL;
+    char(*called)[DIM_NAME] = calloc(dims + 1, sizeof *called), unit[64] = "", **ids = NULL;
     const char **dim_name = calloc(dims + 1, sizeof *dim_name);
     struct h5_data channels;
     int number = called != NULL && dim_name != NULL ? LOOM_OK : h5_starved(&w->h);
@@ -51,8 +52,8 @@ static int begin(struct brainset *w, const char *name, const struct h5_data *d, 
         h5_data_close(&channels);
     }
     for (size_t i = 0; number == LOOM_OK && i < dims; i++) {
-        snprintf(called[i], sizeof *called, "%zu", i % 100000000);
-        dim_name[i] = ids != NULL ? ids[i] : dims == 2 || dims == 3 ? space[i] : called[i];
+        dim_name_of(called[i], i, dims);
+        dim_name[i] = ids != NULL ? ids[i] : called[i];
     }
     if (number == LOOM_OK)
         number = loom_sink_series(w->h.sink, name, unit, (int32_t)dims, dim_name, c->rate_hz, c->start_s);
@@ -89,7 +90,7 @@ static int send_array(struct brainset *w, const char *group, const char *key, co
     char path[H5_PATH], name[H5_PATH];
     struct h5_data d;
     int named;
-    if (brainset_join(path, group, key) != 0 || h5_kind(&w->h, path) != H5_DATASET)
+    if (h5_join(path, group, key) != 0 || h5_kind(&w->h, path) != H5_DATASET)
         return LOOM_OK;
     brainset_name(name, strcmp(key, "value") == 0 ? group : path);
     if (!brainset_wants(w, "series", name, &named))
@@ -149,7 +150,7 @@ static int send_column(struct brainset *w, const char *group, const char *name, 
     char path[H5_PATH];
     struct h5_data d;
     char **text = NULL;
-    if (brainset_join(path, group, name) != 0 || h5_kind(&w->h, path) != H5_DATASET)
+    if (h5_join(path, group, name) != 0 || h5_kind(&w->h, path) != H5_DATASET)
         return LOOM_OK;
     int status = h5_data_open(&w->h, path, &d);
     if (status != LOOM_OK)
@@ -167,14 +168,14 @@ static int send_column(struct brainset *w, const char *group, const char *name, 
     return status;
 }
 
-static int read_ends(struct brainset *w, const char *group, double **start, double **end, hsize_t *n)
+int brainset_ends(struct brainset *w, const char *group, double **start, double **end, hsize_t *n)
 {
     char path[H5_PATH];
     hsize_t m = 0;
     *start = *end = NULL;
     *n = 0;
-    int status = brainset_join(path, group, "start") == 0 ? h5_all(&w->h, path, start, n) : LOOM_OK;
-    if (status == LOOM_OK && brainset_join(path, group, "end") == 0)
+    int status = h5_join(path, group, "start") == 0 ? h5_all(&w->h, path, start, n) : LOOM_OK;
+    if (status == LOOM_OK && h5_join(path, group, "end") == 0)
         status = h5_all(&w->h, path, end, &m);
     if (status == LOOM_OK && (*n != m || *n > INT32_MAX))
         status = loom_fail(w->h.e, LOOM_EDATA, w->h.name, 0, "%s has %llu starts and %llu ends; make the file anew",
@@ -192,7 +193,7 @@ int brainset_table(struct brainset *w, const char *group)
     if (!brainset_wants(w, "tables", name, &named))
         return LOOM_OK;
     char **names = h5_children(&w->h, group);
-    int status = names != NULL ? read_ends(w, group, &start, &end, &n) : h5_starved(&w->h);
+    int status = names != NULL ? brainset_ends(w, group, &start, &end, &n) : h5_starved(&w->h);
     if (status == LOOM_OK)
         status = loom_sink_intervals(w->h.sink, name, (int32_t)n, start, end);
     for (size_t i = 0; status == LOOM_OK && names[i] != NULL; i++)
@@ -232,7 +233,7 @@ int brainset_splits(struct brainset *w)
         snprintf(path, sizeof path, "/%s_domain", splits[k]);
         if (brainset_object(w, path) != BRAINSET_INTERVAL)
             continue;
-        status = read_ends(w, path, &start, &end, &n);
+        status = brainset_ends(w, path, &start, &end, &n);
         struct row *more = status == LOOM_OK ? realloc(row, (rows + (size_t)n + 1) * sizeof *more) : NULL;
         if (status == LOOM_OK && more == NULL)
             status = h5_starved(&w->h);

@@ -16,7 +16,7 @@ static int column(struct brainset *w, const char *const *names, enum h5_content 
     int status = LOOM_OK;
     *out = NULL;
     for (; *names != NULL && *out == NULL && status == LOOM_OK; names++) {
-        if (brainset_join(path, "/units", *names) != 0 || h5_kind(&w->h, path) != H5_DATASET)
+        if (h5_join(path, "/units", *names) != 0 || h5_kind(&w->h, path) != H5_DATASET)
             continue;
         if ((status = h5_data_open(&w->h, path, &d)) != LOOM_OK)
             break;
@@ -42,7 +42,7 @@ static int count_units(struct brainset *w)
     char **names = h5_children(&w->h, "/units");
     int status = names != NULL ? LOOM_OK : h5_starved(&w->h);
     for (size_t i = 0; status == LOOM_OK && names[i] != NULL; i++)
-        if (brainset_join(path, "/units", names[i]) == 0 && h5_kind(&w->h, path) == H5_DATASET) {
+        if (h5_join(path, "/units", names[i]) == 0 && h5_kind(&w->h, path) == H5_DATASET) {
             status = h5_data_open(&w->h, path, &d);
             if (status == LOOM_OK) {
                 w->units = (size_t)d.rows;

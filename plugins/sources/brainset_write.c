@@ -417,8 +417,9 @@ static int by_start(const void *a, const void *b)
     return x->start != y->start ? (x->start > y->start) - (x->start < y->start) : (x->row > y->row) - (x->row < y->row);
 }
 
+/* fixed [many]: malloc'ed names of those whose texts are of fixed length. */
 static void write_column(struct book *b, const char *group, const struct loom_column *c, const struct place *at,
-                         size_t n, const char **fixed, size_t *many)
+                         size_t n, char **fixed, size_t *many)
 {
     char path[PATH];
     double *x = c->number != NULL ? malloc((n + 1) * sizeof *x) : NULL;
@@ -435,7 +436,7 @@ static void write_column(struct book *b, const char *group, const struct loom_co
     if (x != NULL)
         out_reals(&b->o, path, n, x);
     else if (text != NULL && out_texts(&b->o, path, n, text))
-        fixed[(*many)++] = strrchr(path, '/')[1] == '\0' ? "" : c->name;
+        b->o.failed |= (fixed[(*many)++] = strdup(strrchr(path, '/') + 1)) == NULL;
     free(x);
     free(text);
 }
@@ -446,7 +447,7 @@ static void write_table(struct book *b, const struct loom_intervals *t)
     size_t n = (size_t)t->rows, many = 0;
     struct place *at = calloc(n + 1, sizeof *at);
     double *pair = calloc(2 * n + 1, sizeof *pair);
-    const char **fixed = calloc((size_t)t->columns + 1, sizeof *fixed);
+    char **fixed = calloc((size_t)t->columns + 1, sizeof *fixed);
     path_of(group, t->name, 1);
     if (out_exists(&b->o, group))
         strncat(group, "_table", PATH - strlen(group) - 1);
@@ -465,8 +466,10 @@ static void write_table(struct book *b, const struct loom_intervals *t)
         write_column(b, group, &t->column[c], at, n, fixed, &many);
     if (many > 0 && !b->o.failed) {
         H5Adelete_by_name(b->o.file, group, "_unicode_keys", H5P_DEFAULT);
-        out_attr_keys(&b->o, group, "_unicode_keys", many, fixed);
+        out_attr_keys(&b->o, group, "_unicode_keys", many, (const char *const *)fixed);
     }
+    for (size_t i = 0; i < many; i++)
+        free(fixed[i]);
     free(at);
     free(pair);
     free(fixed);
@@ -493,7 +496,6 @@ static void write_all(struct book *b)
 
 int brainset_write(const struct loom_recording *r, const char *file, struct loom_error *e)
 {
-
     char temp[4096];
     struct book b = {.o = {.file = -1, .name = file}, .r = r};
     if (snprintf(temp, sizeof temp, "%s.partial", file) >= (int)sizeof temp)

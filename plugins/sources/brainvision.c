@@ -3,6 +3,8 @@
  * BrainVision Core Data Format 1.0. The other two are named by the first, and lie beside it. */
 #include <loom/plugin.h>
 
+#include "names.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
@@ -396,14 +398,11 @@ static int brainvision_create(const struct loom_setup *s, void **self, struct lo
 static int brainvision_read(const void *self, const char *file, struct loom_sink *sink, struct loom_error *e)
 {
     struct job j = {.file = file, .o = self, .sink = sink, .e = e};
-    char stem[256];
+    char stem[STEM_NAME];
     if (file == NULL)
         return loom_fail(e, LOOM_ECONFIG, NULL, 0, "source brainvision reads a file; name its .vhdr in files");
-    const char *slash = strrchr(file, '/'), *session = loom_opt_string(j.o, "session");
-    snprintf(stem, sizeof stem, "%s", slash != NULL ? slash + 1 : file);
-    char *dot = strrchr(stem, '.');
-    if (dot != NULL)
-        *dot = '\0';
+    const char *session = loom_opt_string(j.o, "session");
+    stem_of(stem, file);
     loom_sink_object(sink, "header");
     int status = read_header(&j);
     if (status == LOOM_OK)

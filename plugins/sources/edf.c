@@ -2,6 +2,8 @@
 /* Source `edf`: EEG and sleep recordings in EDF, EDF+, BDF and BDF+, gaps included. */
 #include "edf.h"
 
+#include "names.h"
+
 #include <fnmatch.h>
 #include <math.h>
 #include <stdio.h>
@@ -275,13 +277,9 @@ static int send_observed(struct job *j)
 
 static int begin(struct job *j)
 {
-    char stem[256];
-    const char *slash = strrchr(j->f.file, '/'), *session = loom_opt_string(j->o, "session");
-    const char *subject = loom_opt_string(j->o, "subject");
-    snprintf(stem, sizeof stem, "%s", slash != NULL ? slash + 1 : j->f.file);
-    char *dot = strrchr(stem, '.');
-    if (dot != NULL)
-        *dot = '\0';
+    char stem[STEM_NAME];
+    const char *session = loom_opt_string(j->o, "session"), *subject = loom_opt_string(j->o, "subject");
+    stem_of(stem, j->f.file);
     return loom_sink_recording(j->f.sink, stem, subject[0] != '\0' ? subject : j->f.subject,
                                session[0] != '\0' ? session : stem, loom_opt_string(j->o, "task"), j->f.date);
 }

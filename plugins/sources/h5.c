@@ -77,6 +77,12 @@ enum h5_kind h5_kind(struct h5_file *f, const char *path)
 
 /* ---- names ---- */
 
+int h5_join(char out[H5_PATH], const char *father, const char *child)
+{
+    int n = snprintf(out, H5_PATH, "%s%s%s", father, strcmp(father, "/") == 0 ? "" : "/", child);
+    return n >= 0 && n < H5_PATH ? 0 : -1;
+}
+
 struct names {
     char **name;
     size_t n, room;

@@ -37,6 +37,8 @@ int h5_open(struct h5_file *f, const char *name, struct loom_sink *sink, struct 
 void h5_close(struct h5_file *f);
 
 enum h5_kind h5_kind(struct h5_file *f, const char *path); /* NONE as well where a link is broken or refused */
+/* "father/child" into `out`; -1 when it does not fit. */
+int h5_join(char out[H5_PATH], const char *father, const char *child);
 /* Names in a group in byte order, NULL-ended, malloc'ed like each name; an empty list where there is no group. */
 char **h5_children(struct h5_file *f, const char *path);
 void h5_free_names(char **names);

@@ -9,6 +9,8 @@
  */
 #include "h5.h"
 
+#include "names.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -392,12 +394,9 @@ static int send_trials(struct lfads *w)
 
 static int begin(struct lfads *w, const char *file)
 {
-    char stem[256];
-    const char *slash = strrchr(file, '/'), *session = loom_opt_string(w->o, "session");
-    snprintf(stem, sizeof stem, "%s", slash != NULL ? slash + 1 : file);
-    char *dot = strrchr(stem, '.');
-    if (dot != NULL)
-        *dot = '\0';
+    char stem[STEM_NAME];
+    const char *session = loom_opt_string(w->o, "session");
+    stem_of(stem, file);
     return loom_sink_recording(w->h.sink, stem, loom_opt_string(w->o, "subject"), session[0] != '\0' ? session : stem,
                                loom_opt_string(w->o, "task"), "");
 }

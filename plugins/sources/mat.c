@@ -6,6 +6,8 @@
  * own, so no window crosses from one to the other. */
 #include "mat_job.h"
 
+#include "names.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -545,12 +547,9 @@ static int mat_read(const void *self, const char *file, struct loom_sink *sink, 
     struct mat_job j = {.sink = sink, .o = self, .e = e, .file = file};
     if (file == NULL)
         return loom_fail(e, LOOM_ECONFIG, NULL, 0, "source mat reads a file; name it in files");
-    const char *session = loom_opt_string(j.o, "session"), *slash = strrchr(file, '/');
-    char stem[256];
-    snprintf(stem, sizeof stem, "%s", slash != NULL ? slash + 1 : file);
-    char *dot = strrchr(stem, '.');
-    if (dot != NULL)
-        *dot = '\0';
+    const char *session = loom_opt_string(j.o, "session");
+    char stem[STEM_NAME];
+    stem_of(stem, file);
     int status = mat_open(&j.m, file, sink, e);
     if (status == LOOM_OK)
         status = loom_sink_recording(sink, stem, loom_opt_string(j.o, "subject"), session[0] != '\0' ? session : stem,

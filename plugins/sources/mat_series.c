@@ -2,6 +2,8 @@
 /* Behaviour and trial columns of the source `mat`: what stands beside the counts and has their length. */
 #include "mat_job.h"
 
+#include "names.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,9 +89,9 @@ static float *gather(struct mat_job *j, const struct signal *s)
 }
 
 /* Squeezes out dimensions whose finite values are all the same; names of those that stay in `name`. */
-static size_t drop_constant(struct mat_job *j, const char *series, float *value, size_t n, size_t dims, char name[][8])
+static size_t drop_constant(struct mat_job *j, const char *series, float *value, size_t n, size_t dims,
+                            char name[][DIM_NAME])
 {
-    static const char *const space[] = {"x", "y", "z"};
     char dropped[128] = "";
     size_t kept = 0, *keep = calloc(dims, sizeof *keep);
     if (keep == NULL)
@@ -100,11 +102,8 @@ static size_t drop_constant(struct mat_job *j, const char *series, float *value,
             least = fminf(least, value[i * dims + d]);
             most = fmaxf(most, value[i * dims + d]);
         }
-        char called[8];
-        if (dims == 2 || dims == 3)
-            snprintf(called, sizeof called, "%s", space[d]);
-        else
-            snprintf(called, sizeof called, "%d", (int)(d % 1000000));
+        char called[DIM_NAME];
+        dim_name_of(called, d, dims);
         if (!loom_opt_bool(j->o, "drop_constant") || least < most) {
             memcpy(name[kept], called, sizeof called);
             keep[kept++] = d;
@@ -127,7 +126,7 @@ static size_t drop_constant(struct mat_job *j, const char *series, float *value,
 static int send(struct mat_job *j, const char *name, float *value, size_t n, size_t dims, double rate_hz,
                 double start_s, const double *time_s)
 {
-    char(*called)[8] = calloc(dims, sizeof *called);
+    char(*called)[DIM_NAME] = calloc(dims, sizeof *called);
     const char **dim_name = calloc(dims, sizeof *dim_name);
     int status = called == NULL || dim_name == NULL ? mat_starved(j) : LOOM_OK;
     size_t kept = status == LOOM_OK ? drop_constant(j, name, value, n, dims, called) : 0;
@@ -248,15 +247,15 @@ static int constant_in_trials(const struct mat_job *j, const struct mat_list *l)
     return 1;
 }
 
-/* Variables that have another office already, or that cannot fit and would only be read in vain. */
+/* Variables that are something else already, or that cannot fit and would only be read in vain. */
 static int passed_over(struct mat_job *j, const char *prefix, const char *name)
 {
-    static const char *const offices[] = {"counts", "spike_times", "times", "trial", "bin_index", "bin_from", "units"};
+    static const char *const taken[] = {"counts", "spike_times", "times", "trial", "bin_index", "bin_from", "units"};
     char path[512];
     size_t rows, columns;
     snprintf(path, sizeof path, "%s%s", prefix, name);
-    for (size_t i = 0; i < sizeof offices / sizeof *offices; i++)
-        if (strcmp(loom_opt_string(j->o, offices[i]), path) == 0)
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        if (strcmp(loom_opt_string(j->o, taken[i]), path) == 0)
             return 1;
     if (prefix[0] != '\0')
         return 0;

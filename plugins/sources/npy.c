@@ -332,7 +332,7 @@ int npy_all(struct zip *z, const struct npy *a, double **out)
         return starved(z);
     int status = npy_begin(r, z, a);
     if (status == LOOM_OK && all > MOST_BYTES / sizeof **out)
-        status = spoiled(z, a, "is too large for this office");
+        status = spoiled(z, a, "has more than the 8 GiB that may be in memory at once");
     if (status == LOOM_OK && (*out = malloc((size_t)all * sizeof **out + 1)) == NULL)
         status = starved(z);
     if (status == LOOM_OK)
@@ -399,7 +399,7 @@ int npy_texts(struct zip *z, const struct npy *a, char ***out)
     }
     int status = s != NULL ? zip_begin(s, z, a->member) : starved(z);
     if (status == LOOM_OK && a->size == 0 && all > MOST_BYTES / sizeof *text)
-        status = spoiled(z, a, "is too large");
+        status = spoiled(z, a, "has more texts than may be in memory at once");
     if (status == LOOM_OK) {
         raw = malloc((size_t)(a->header > (uint64_t)a->size ? a->header : (uint64_t)a->size) + 1);
         plain = malloc((size_t)a->size + 1);

@@ -12,6 +12,8 @@
  */
 #include "npz_job.h"
 
+#include "names.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -152,12 +154,8 @@ static int identity(struct npz_job *j, const char *what, const char *otherwise, 
 
 static int begin(struct npz_job *j)
 {
-    char stem[256], id[256], subject[256], session[256], task[256], date[64];
-    const char *slash = strrchr(j->z.file, '/');
-    snprintf(stem, sizeof stem, "%s", slash != NULL ? slash + 1 : j->z.file);
-    char *dot = strrchr(stem, '.');
-    if (dot != NULL)
-        *dot = '\0';
+    char stem[STEM_NAME], id[256], subject[256], session[256], task[256], date[64];
+    stem_of(stem, j->z.file);
     int status = identity(j, "id", stem, id, sizeof id);
     if (status == LOOM_OK)
         status = identity(j, "subject", "", subject, sizeof subject);

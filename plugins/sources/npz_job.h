@@ -13,7 +13,7 @@ struct npz_job {
     const struct loom_options *o;
     struct loom_error *e;
     struct npy *array;   /* [arrays] in the order of the file */
-    unsigned char *used; /* [arrays] 1: has an office */
+    unsigned char *used; /* [arrays] 1: is something already: counts, times, a column … */
     size_t arrays;
 
     size_t bins, units;
@@ -29,7 +29,7 @@ struct npz_job {
 int npz_starved(struct npz_job *j);
 /* The array of this name, or NULL. `of` as printf: "%s.rate_hz". */
 const struct npy *npz_find(struct npz_job *j, const char *fmt, ...) LOOM_PRINTF(2, 3);
-/* Marks it as having an office, so that it is not taken for behaviour as well. */
+/* Marks it as used, so that it is not taken for behaviour as well. */
 void npz_use(struct npz_job *j, const struct npy *a);
 /* The array that an option names: NULL with LOOM_OK where the option is empty, or its default is not there. LOOM_EDATA
  * with the nearest name where the user named one that is not there. */

@@ -3,6 +3,8 @@
  * a row. */
 #include "npz_job.h"
 
+#include "names.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -202,9 +204,8 @@ static int find_clock(struct npz_job *j, struct signal *s, int *status)
 
 static int begin(struct npz_job *j, struct signal *s)
 {
-    static const char *const space[] = {"x", "y", "z"};
     const struct npy *unit = npz_find(j, "%s.unit", s->a->name), *dims = npz_find(j, "%s.dims", s->a->name);
-    char(*called)[12] = calloc(s->dims + 1, sizeof *called), **text = NULL;
+    char(*called)[DIM_NAME] = calloc(s->dims + 1, sizeof *called), **text = NULL;
     const char **name = calloc(s->dims + 1, sizeof *name);
     int status = called != NULL && name != NULL ? LOOM_OK : npz_starved(j);
     if (status == LOOM_OK && unit != NULL && npy_is_text(unit))
@@ -212,8 +213,8 @@ static int begin(struct npz_job *j, struct signal *s)
     if (status == LOOM_OK && dims != NULL && npy_is_text(dims) && dims->rows * dims->row == s->dims)
         status = npy_texts(&j->z, dims, &text);
     for (size_t d = 0; status == LOOM_OK && d < s->dims; d++) {
-        snprintf(called[d], sizeof *called, "%zu", d % 100000000);
-        name[d] = text != NULL ? text[d] : s->dims == 2 || s->dims == 3 ? space[d] : called[d];
+        dim_name_of(called[d], d, s->dims);
+        name[d] = text != NULL ? text[d] : called[d];
     }
     if (status == LOOM_OK)
         status = loom_sink_series(j->sink, s->name, s->unit, (int32_t)s->dims, name, s->rate_hz, s->start_s);

@@ -2,6 +2,8 @@
 /* Source `nwb`: Neurodata Without Borders 2.0 to 2.10, by path. Paths: nwb-schema, format specification 2.x. */
 #include "nwb.h"
 
+#include "names.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,12 +25,6 @@ static const struct loom_option nwb_options[] = {
     {0},
 };
 
-int nwb_join(char out[H5_PATH], const char *father, const char *child)
-{
-    int n = snprintf(out, H5_PATH, "%s%s%s", father, strcmp(father, "/") == 0 ? "" : "/", child);
-    return n >= 0 && n < H5_PATH ? 0 : -1;
-}
-
 static int check_version(struct nwb *w)
 {
     char version[64];
@@ -49,12 +45,8 @@ static int check_version(struct nwb *w)
 
 static int begin(struct nwb *w, const char *file)
 {
-    char stem[256], subject[256], session[256], date[64];
-    const char *slash = strrchr(file, '/');
-    snprintf(stem, sizeof stem, "%s", slash != NULL ? slash + 1 : file);
-    char *dot = strrchr(stem, '.');
-    if (dot != NULL)
-        *dot = '\0';
+    char stem[STEM_NAME], subject[256], session[256], date[64];
+    stem_of(stem, file);
     h5_text(&w->h, "/general/subject/subject_id", subject, sizeof subject);
     if (!h5_text(&w->h, "/general/session_id", session, sizeof session) || session[0] == '\0')
         if (!h5_text(&w->h, "/identifier", session, sizeof session))

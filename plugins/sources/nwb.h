@@ -25,9 +25,7 @@ struct nwb_regular {
     const float *value; /* [samples, dims] */
 };
 int nwb_resample(struct nwb *w, const struct nwb_regular *in, float **out, int64_t *n);
-/* "father/child" into `out`; -1 when it does not fit. */
-int nwb_join(char out[H5_PATH], const char *father, const char *child);
-/* "1.5" after "a_"; names of the columns of a value of several numbers are name_0, name_1 … */
+/* Most numbers that one value of a column may have: they become columns name_0, name_1 … */
 enum { NWB_MOST_WIDE = 8 };
 
 #endif

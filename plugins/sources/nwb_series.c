@@ -2,6 +2,8 @@
 /* Time series of an NWB file: any group with `data` and `timestamps` or `starting_time`, wherever it lies. */
 #include "nwb.h"
 
+#include "names.h"
+
 #include <fnmatch.h>
 #include <math.h>
 #include <stdio.h>
@@ -41,7 +43,7 @@ static int pass_over(struct series *s, const char *why)
 
 static int child(const struct series *s, const char *name, char out[H5_PATH])
 {
-    return nwb_join(out, s->path, name) == 0 && h5_kind(&s->w->h, out) != H5_NONE;
+    return h5_join(out, s->path, name) == 0 && h5_kind(&s->w->h, out) != H5_NONE;
 }
 
 /* ---- time ---- */
@@ -141,13 +143,12 @@ static void scale(const struct series *s, float *x, size_t n)
 
 static int begin(struct series *s)
 {
-    static const char *const space[] = {"x", "y", "z"};
-    char(*called)[12] = calloc((size_t)s->dims, sizeof *called);
+    char(*called)[DIM_NAME] = calloc((size_t)s->dims, sizeof *called);
     const char **dim_name = calloc((size_t)s->dims, sizeof *dim_name);
     int number = LOOM_ENOMEM;
     for (hsize_t d = 0; called != NULL && dim_name != NULL && d < s->dims; d++) {
-        snprintf(called[d], sizeof *called, "%llu", (unsigned long long)d % 100000000);
-        dim_name[d] = s->dims == 2 || s->dims == 3 ? space[d] : called[d];
+        dim_name_of(called[d], (size_t)d, (size_t)s->dims);
+        dim_name[d] = called[d];
     }
     if (called != NULL && dim_name != NULL)
         number = loom_sink_series(s->w->h.sink, s->name, s->unit, (int32_t)s->dims, dim_name, s->rate_hz, s->start_s);
@@ -375,14 +376,14 @@ static int hunt_below(struct hunt *h, const char *father, int depth)
     char **names = h5_children(&h->w->h, father);
     int status = names != NULL ? LOOM_OK : h5_starved(&h->w->h);
     for (size_t i = 0; status == LOOM_OK && names[i] != NULL; i++) {
-        if (nwb_join(path, father, names[i]) != 0 || ++h->groups > MOST_GROUPS)
+        if (h5_join(path, father, names[i]) != 0 || ++h->groups > MOST_GROUPS)
             continue;
         enum h5_kind kind = h5_kind(&h->w->h, path);
         if (kind == H5_NONE && h->w->h.external)
             loom_sink_warn(h->w->h.sink, "%s is a link into another file, which is not followed", path);
         if (kind != H5_GROUP)
             continue;
-        if (nwb_join(data, path, "data") == 0 && h5_kind(&h->w->h, data) == H5_DATASET) {
+        if (h5_join(data, path, "data") == 0 && h5_kind(&h->w->h, data) == H5_DATASET) {
             int want = wanted(h, path);
             if (want == 2 || (want == 1 && !is_bulk(h->w, path)))
                 status = read_series(h, path, data, want == 2);
@@ -407,7 +408,7 @@ int nwb_series(struct nwb *w)
         char path[H5_PATH];
         if (h.hits[i] > 0 || strcmp(p, "*") == 0) /* everything may be nothing, and resolved files write it out */
             continue;
-        nwb_join(path, "/processing", p);
+        h5_join(path, "/processing", p);
         status = h5_missing(&w->h, p[0] == '/' ? p : path);
     }
     for (size_t i = 0; i < h.taken_count; i++)

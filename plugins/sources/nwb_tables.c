@@ -57,9 +57,9 @@ static int read_times(struct table *t)
 {
     char path[H5_PATH], other[H5_PATH];
     hsize_t n = 0;
-    int events = nwb_join(path, t->path, "timestamp") == 0 && h5_kind(&t->w->h, path) == H5_DATASET;
-    nwb_join(path, t->path, events ? "timestamp" : "start_time");
-    nwb_join(other, t->path, events ? "duration" : "stop_time");
+    int events = h5_join(path, t->path, "timestamp") == 0 && h5_kind(&t->w->h, path) == H5_DATASET;
+    h5_join(path, t->path, events ? "timestamp" : "start_time");
+    h5_join(other, t->path, events ? "duration" : "stop_time");
     int status = h5_all(&t->w->h, path, &t->start, &t->rows);
     if (status == LOOM_OK && (!events || h5_kind(&t->w->h, other) == H5_DATASET))
         status = h5_all(&t->w->h, other, &t->stop, &n);
@@ -119,7 +119,7 @@ static int send_column(struct table *t, const char *name, int texts)
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if (strcmp(name, own[i]) == 0)
             return LOOM_OK;
-    if (nwb_join(path, t->path, name) != 0 || (n > 6 && strcmp(name + n - 6, "_index") == 0))
+    if (h5_join(path, t->path, name) != 0 || (n > 6 && strcmp(name + n - 6, "_index") == 0))
         return LOOM_OK;
     snprintf(index, sizeof index, "%s_index", path);
     if (h5_kind(&t->w->h, index) == H5_DATASET || h5_kind(&t->w->h, path) != H5_DATASET)
@@ -173,7 +173,7 @@ static int all_below(struct nwb *w, const char *father, const char *mark, size_t
     char **names = h5_children(&w->h, father);
     int status = names != NULL ? LOOM_OK : h5_starved(&w->h);
     for (size_t i = 0; status == LOOM_OK && names[i] != NULL; i++)
-        if (wanted(w, names[i]) && nwb_join(path, father, names[i]) == 0 && nwb_join(times, path, mark) == 0 &&
+        if (wanted(w, names[i]) && h5_join(path, father, names[i]) == 0 && h5_join(times, path, mark) == 0 &&
             h5_kind(&w->h, times) == H5_DATASET) {
             status = send_table(w, path, names[i]);
             ++*found;

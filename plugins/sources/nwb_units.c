@@ -297,19 +297,19 @@ static int read_texts(struct units *u)
     char path[H5_PATH];
     int status = LOOM_OK;
     if (name[0] != '\0') {
-        nwb_join(path, "/units", name);
+        h5_join(path, "/units", name);
         status =
             h5_kind(&u->w->h, path) == H5_DATASET ? texts_at(u->w, path, u->n, &u->name) : h5_missing(&u->w->h, path);
     }
     if (status == LOOM_OK && region[0] != '\0') {
-        nwb_join(path, "/units", region);
+        h5_join(path, "/units", region);
         return h5_kind(&u->w->h, path) == H5_DATASET ? texts_at(u->w, path, u->n, &u->region)
                                                      : h5_missing(&u->w->h, path);
     }
     for (size_t i = 0;
          i < sizeof regions / sizeof *regions && status == LOOM_OK && u->at.location == NULL && u->region == NULL;
          i++) {
-        nwb_join(path, "/units", regions[i]);
+        h5_join(path, "/units", regions[i]);
         status = texts_at(u->w, path, u->n, &u->region);
     }
     if (status == LOOM_OK && u->at.group == NULL)
@@ -346,7 +346,7 @@ int nwb_units(struct nwb *w)
                            (unsigned long long)u.n);
     if (status == LOOM_OK)
         status = read_electrode_rows(&u);
-    if (status == LOOM_OK && nwb_join(path, "/units", loom_opt_string(w->o, "held_out_column")) == 0)
+    if (status == LOOM_OK && h5_join(path, "/units", loom_opt_string(w->o, "held_out_column")) == 0)
         status = numbers_at(w, path, u.n, &u.held_out);
     if (status == LOOM_OK)
         status = read_electrodes(w, &u.at);

@@ -174,14 +174,6 @@ void zip_close(struct zip *z)
     *z = (struct zip){.fd = -1};
 }
 
-const struct zip_member *zip_find(const struct zip *z, const char *name)
-{
-    for (size_t i = 0; i < z->members; i++)
-        if (strcmp(z->member[i].name, name) == 0)
-            return &z->member[i];
-    return NULL;
-}
-
 /* ---- members ---- */
 
 int zip_begin(struct zip_stream *s, struct zip *z, const struct zip_member *m)

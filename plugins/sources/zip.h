@@ -28,7 +28,6 @@ struct zip {
 /* LOOM_EDATA where it is no archive, or a damaged one. zip_close after failure too. */
 int zip_open(struct zip *z, const char *file, struct loom_error *e);
 void zip_close(struct zip *z);
-const struct zip_member *zip_find(const struct zip *z, const char *name); /* NULL: none */
 
 enum { ZIP_PIECE = 1 << 16 };
 
