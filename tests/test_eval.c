@@ -237,7 +237,6 @@ START_TEST(paired_statistics)
     ck_ok(loom_paired_compare(&one, a, b, 20, 0.95, 4000, 7, &error), &error);
     ck_ok(loom_paired_compare(&two, a, b, 20, 0.95, 4000, 7, &error), &error);
     ck_assert_int_eq((int)one.n, 19);
-    ck_near(one.difference, one.mean_a - one.mean_b, 1e-12);
     ck_near(one.difference, 0.3 + 0.05 * 27 / 19.0, 1e-12);
     /* Normal theory: the deviation of the mean is 0.0555/√19. */
     ck_near(one.low, one.difference - 1.96 * 0.0555 / sqrt(19), 0.004);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/json.h"
 
+#include "base/hash.h"
 #include "base/io.h"
 
 #include <math.h>
@@ -31,6 +32,40 @@ void loom_json_real(struct loom_str *s, double x)
         loom_str_real(s, x);
     else
         loom_str_add(s, "null");
+}
+
+json_t *loom_json_number(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
+}
+
+double loom_json_to_real(const json_t *x)
+{
+    return json_is_number(x) ? json_number_value(x) : NAN;
+}
+
+double loom_json_real_at(const json_t *of, const char *key)
+{
+    return loom_json_to_real(json_object_get(of, key));
+}
+
+const char *loom_json_text_at(const json_t *of, const char *key)
+{
+    const char *text = json_string_value(json_object_get(of, key));
+    return text != NULL ? text : "";
+}
+
+int loom_json_sum(const json_t *x, char out[65], struct loom_error *e)
+{
+    struct loom_sha256 sum;
+    char *text = json_dumps(x, JSON_SORT_KEYS | JSON_COMPACT);
+    if (text == NULL)
+        return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for a checksum: free some");
+    loom_sha256_init(&sum);
+    loom_sha256_add(&sum, text, strlen(text));
+    loom_sha256_hex(&sum, out);
+    free(text);
+    return LOOM_OK;
 }
 
 json_t *loom_json_parse(const char *bytes, size_t n, const char *file, struct loom_error *e)

@@ -160,6 +160,14 @@ void loom_str_html(struct loom_str *s, const char *text)
     }
 }
 
+void loom_str_csv(struct loom_str *s, const char *text)
+{
+    loom_str_add(s, "\"");
+    for (; *text != '\0'; text++)
+        loom_str_addn(s, *text == '"' ? "\"\"" : text, *text == '"' ? 2 : 1);
+    loom_str_add(s, "\"");
+}
+
 size_t loom_utf8_bytes(const unsigned char *s)
 {
     if (s[0] < 0x80)

@@ -28,6 +28,8 @@ char *loom_str_take(struct loom_str *s);
 void loom_str_real(struct loom_str *s, double x);
 /* Text with & < > " ' made safe for HTML and XML, attributes included. */
 void loom_str_html(struct loom_str *s, const char *text);
+/* Text with its quotes, as CSV has it (RFC 4180). */
+void loom_str_csv(struct loom_str *s, const char *text);
 /* Text with every byte that is no UTF-8 as U+FFFD. */
 void loom_str_utf8(struct loom_str *s, const char *text);
 

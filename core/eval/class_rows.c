@@ -79,11 +79,6 @@ double loom_class_rows_value(const struct loom_class_rows *r, const char *metric
     return NAN;
 }
 
-static json_t *number(double x)
-{
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
 int loom_class_metric(const char *metric, const struct loom_scored *s, json_t *out, struct loom_error *e)
 {
     struct loom_class_rows r;
@@ -94,9 +89,9 @@ int loom_class_metric(const char *metric, const struct loom_scored *s, json_t *o
     if (confusion == NULL)
         code = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for %d classes; free some", r.c.classes);
     if (code == LOOM_OK) {
-        json_object_set_new(out, "mean", number(loom_class_rows_value(&r, metric, confusion)));
+        json_object_set_new(out, "mean", loom_json_number(loom_class_rows_value(&r, metric, confusion)));
         loom_classes_confusion(&r.c, confusion);
-        json_object_set_new(out, "chance", number(loom_classes_chance(metric, confusion, r.c.classes)));
+        json_object_set_new(out, "chance", loom_json_number(loom_classes_chance(metric, confusion, r.c.classes)));
         json_object_set_new(out, "n", json_integer(r.c.n));
     }
     free(confusion);

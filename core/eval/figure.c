@@ -353,14 +353,12 @@ static void row(struct loom_str *s, const struct loom_figure_row *r, const struc
     row_name(s, r, width, y);
     for (int i = 0; i < r->points; i++)
         if (isfinite(r->point[i]))
-            loom_str_printf(s, "<circle class=\"dot faint c%d\" cx=\"%.1f\" cy=\"%.1f\" r=2.6 />", r->colour,
-                            place(x, r->point[i]), y + 5.5);
+            dot(s, "dot faint", r->colour, place(x, r->point[i]), y + 5.5, 2.6);
     if (isfinite(r->low) && isfinite(r->high))
         loom_str_printf(s, "<path class=\"p c%d\" d=\"M%.1f %.1fH%.1f\"/>", r->colour, place(x, r->low), y - 2.5,
                         place(x, r->high));
     if (isfinite(r->mean))
-        loom_str_printf(s, "<circle class=\"dot c%d\" cx=\"%.1f\" cy=\"%.1f\" r=3.6 />", r->colour, place(x, r->mean),
-                        y - 2.5);
+        dot(s, "dot", r->colour, place(x, r->mean), y - 2.5, 3.6);
 }
 
 void loom_figure_rows(struct loom_str *s, const struct loom_figure *f, const struct loom_figure_row *list, int rows,

@@ -47,11 +47,6 @@ double loom_regression_correlation(const struct loom_regression *r)
 
 /* ---- what all of them need ---- */
 
-static json_t *number(double x)
-{
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
 /* Means that skip what is not a number. */
 struct mean {
     double sum;
@@ -69,14 +64,6 @@ static void mean_add(struct mean *m, double x)
 static double mean_of(const struct mean *m)
 {
     return m->n > 0 ? m->sum / (double)m->n : NAN;
-}
-
-static const char *element_name(const struct loom_predictions *p, int32_t d, char buffer[24])
-{
-    if (d < p->elements && p->element != NULL && p->element[d] != NULL)
-        return p->element[d];
-    snprintf(buffer, 24, "dim%d", (int)d);
-    return buffer;
 }
 
 /* Sums of all groups, and what they are of. `out` gets what stands beside the mean; NULL where the mean is all. */
@@ -140,7 +127,7 @@ static void dimensions(const struct sums *x, const char *metric, json_t *out)
         struct mean over = {0};
         for (int32_t k = 0; k < x->t->recordings; k++)
             mean_add(&over, regression_value(metric, &cell_of(x, k, d)->r));
-        json_object_set_new(out, element_name(x->s->p, d, buffer), number(mean_of(&over)));
+        json_object_set_new(out, loom_predictions_element(x->s->p, d, buffer), loom_json_number(mean_of(&over)));
     }
 }
 
@@ -156,14 +143,14 @@ static double regression(const struct sums *x, const char *metric, json_t *out)
         mean_add(&chance, mean_of(&r.chance));
         rows += r.n;
         if (out != NULL && k < x->s->p->recordings && x->s->p->recordings > 1)
-            json_object_set_new(recordings, x->s->p->recording[k], number(mean_of(&r.dims)));
+            json_object_set_new(recordings, x->s->p->recording[k], loom_json_number(mean_of(&r.dims)));
     }
     if (out != NULL) {
-        json_object_set_new(out, "mean", number(mean_of(&overall)));
+        json_object_set_new(out, "mean", loom_json_number(mean_of(&overall)));
         dimensions(x, metric, out);
         if (strcmp(metric, "r2") == 0)
-            json_object_set_new(out, "variance_weighted", number(mean_of(&pooled)));
-        json_object_set_new(out, "chance", number(mean_of(&chance)));
+            json_object_set_new(out, "variance_weighted", loom_json_number(mean_of(&pooled)));
+        json_object_set_new(out, "chance", loom_json_number(mean_of(&chance)));
         json_object_set_new(out, "n", json_integer(rows));
         if (json_object_size(recordings) > 0)
             json_object_set(out, "recordings", recordings);
@@ -173,14 +160,6 @@ static double regression(const struct sums *x, const char *metric, json_t *out)
 }
 
 /* ---- counts: bits per spike, Poisson likelihood ---- */
-
-enum { LEAST_RATE_INVERSE = 1000000000 }; /* rates below 1e-9 a bin count as that */
-
-static double floored(double rate)
-{
-    double least = 1.0 / LEAST_RATE_INVERSE;
-    return rate > least ? rate : least;
-}
 
 struct bits {
     double spikes, model, by_train, by_split;
@@ -195,7 +174,8 @@ static double spikes_of(const struct loom_regression *r)
 /* Loss of a constant rate over a cell. */
 static double null_loss(const struct loom_cell *c, double rate)
 {
-    return (double)c->r.n * floored(rate) - spikes_of(&c->r) * log(floored(rate));
+    rate = fmax(rate, LOOM_LEAST_RATE);
+    return (double)c->r.n * rate - spikes_of(&c->r) * log(rate);
 }
 
 static double mean_count(const struct loom_cell *c)
@@ -244,10 +224,10 @@ static double bits_per_spike(const struct sums *x, const char *metric, json_t *o
     int trained = train.n > 0 && !benchmark;
     double mean = mean_of(trained ? &train : &split);
     if (out != NULL) {
-        json_object_set_new(out, "mean", number(mean));
+        json_object_set_new(out, "mean", loom_json_number(mean));
         json_object_set_new(out, "null", json_string(trained ? "train" : "split"));
         if (!benchmark)
-            json_object_set_new(out, "mean_split_null", number(mean_of(&split)));
+            json_object_set_new(out, "mean_split_null", loom_json_number(mean_of(&split)));
         json_object_set_new(out, "chance", json_real(0.0));
         json_object_set_new(out, "n", json_integer((json_int_t)llround(spikes)));
     }
@@ -267,8 +247,8 @@ static double poisson_nll(const struct sums *x, const char *metric, json_t *out)
         n += (double)c->r.n;
     }
     if (out != NULL) {
-        json_object_set_new(out, "mean", number(sum / n));
-        json_object_set_new(out, "chance", number(chance / n));
+        json_object_set_new(out, "mean", loom_json_number(sum / n));
+        json_object_set_new(out, "chance", loom_json_number(chance / n));
         json_object_set_new(out, "n", json_integer((json_int_t)n));
     }
     return sum / n;
@@ -360,8 +340,10 @@ int loom_metric_fits(const char *metric, const char *likelihood)
     return i >= 0 && likelihood[0] != '\0' && strstr(metrics[i].likelihoods, likelihood) != NULL;
 }
 
-int loom_metric_rises(const char *metric)
+int loom_metric_rises(const char *key)
 {
+    char metric[64];
+    snprintf(metric, sizeof metric, "%.*s", (int)strcspn(key, "."), key);
     int i = find(metric);
     return i >= 0 && metrics[i].rises;
 }
@@ -435,6 +417,5 @@ int loom_metric(const char *metric, const struct loom_predictions *p, const doub
 
 double loom_metric_mean(const json_t *metric)
 {
-    const json_t *mean = json_object_get(metric, "mean");
-    return json_is_number(mean) ? json_number_value(mean) : NAN;
+    return loom_json_real_at(metric, "mean");
 }

@@ -46,8 +46,8 @@ int loom_metric_of_responses(const char *metric);
 int loom_metric_of_decoder(const char *metric);
 /* Can it be computed for elements of this likelihood? 0 as well for a name that is no metric. */
 int loom_metric_fits(const char *metric, const char *likelihood);
-/* Is a larger value better? */
-int loom_metric_rises(const char *metric);
+/* Is a larger value better? `key`: a metric, or METRIC.MODALITY as metrics.json may have it. */
+int loom_metric_rises(const char *key);
 /* `predicted` [p->n] stands in for the predictions of `p` (a baseline's, NaN = no answer, not scored); NULL = its own.
  * `train` may be NULL. *out is the caller's (json_decref). LOOM_ECONFIG: no such metric, with the nearest name, or one
  * that does not fit the likelihood. */

@@ -95,7 +95,7 @@ static void put(const struct scoring *s, const char *key, double value)
 {
     char full[64];
     snprintf(full, sizeof full, "%s%s", s->prefix, key);
-    json_object_set_new(s->into, full, isfinite(value) ? json_real(value) : json_null());
+    json_object_set_new(s->into, full, loom_json_number(value));
 }
 
 static int bits(const struct scoring *s, const char *key, const struct loom_nlb_array *rates,

@@ -2,6 +2,7 @@
 #include "eval/predictions.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,14 @@ void loom_predictions_release(struct loom_predictions *p)
     free(p->latents.time_ns);
     free(p->latents.value);
     loom_predictions_init(p);
+}
+
+const char *loom_predictions_element(const struct loom_predictions *p, int32_t d, char buffer[24])
+{
+    if (d < p->elements && p->element != NULL && p->element[d] != NULL)
+        return p->element[d];
+    snprintf(buffer, 24, "dim%d", (int)d);
+    return buffer;
 }
 
 static int grow(struct loom_predictions *p, int with_params, struct loom_error *e)

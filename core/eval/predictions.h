@@ -91,6 +91,8 @@ struct loom_predictions {
 
 void loom_predictions_init(struct loom_predictions *p);
 void loom_predictions_release(struct loom_predictions *p);
+/* What element d is called: its name, or dimD, which `buffer` holds then. */
+const char *loom_predictions_element(const struct loom_predictions *p, int32_t d, char buffer[24]);
 /* Append one answer; `param` [params] as declared in p->params, NULL when there are none. LOOM_ENOMEM. */
 int loom_predictions_add(struct loom_predictions *p, const struct loom_predicted *row, const double *param,
                          struct loom_error *e);

@@ -59,14 +59,6 @@ int loom_report_csv(struct loom_page *p, const char *name, const struct loom_str
     return loom_file_write(path, text->length > 0 ? text->text : "", text->length, e);
 }
 
-void loom_report_csv_text(struct loom_str *s, const char *text)
-{
-    loom_str_add(s, "\"");
-    for (; *text != '\0'; text++)
-        loom_str_addn(s, *text == '"' ? "\"\"" : text, *text == '"' ? 2 : 1);
-    loom_str_add(s, "\"");
-}
-
 void loom_report_lines_csv(struct loom_str *s, const char *x, const char *y, const struct loom_line *line, int lines)
 {
     const char *last[2] = {"", ""};
@@ -77,7 +69,7 @@ void loom_report_lines_csv(struct loom_str *s, const char *x, const char *y, con
         for (int64_t k = 0; k < line[i].n; k++) {
             if (isnan(line[i].y[k]))
                 continue;
-            loom_report_csv_text(s, last[0]);
+            loom_str_csv(s, last[0]);
             loom_str_printf(s, ",%d,%.9g,%.9g\n", repeat, line[i].x[k], line[i].y[k]);
         }
     }

@@ -26,8 +26,6 @@ int loom_report_path(char out[LOOM_REPORT_PATH], const char *folder, const char 
 /* Write report/NAME.csv beside the page; *href gets its path from the page. */
 int loom_report_csv(struct loom_page *p, const char *name, const struct loom_str *text, char href[256],
                     struct loom_error *e);
-/* Text as CSV has it, with its quotes. */
-void loom_report_csv_text(struct loom_str *s, const char *text);
 /* CSV of lines: "line,x,y". */
 void loom_report_lines_csv(struct loom_str *out, const char *x, const char *y, const struct loom_line *line, int lines);
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_ROWS = 64, MOST_SEEDS = 64, ABREAST = 2, ABREAST_ALONE = 5 };
+enum { MOST_ROWS = 64, ABREAST = 2, ABREAST_ALONE = 5 };
 
 /* Metrics first … first + n - 1 stand in one table. */
 struct part {
@@ -24,18 +24,6 @@ static const json_t *part_metric(const json_t *results, const struct part *p, si
     return json_array_get(json_object_get(results, "metrics"), p->first + i);
 }
 
-static double number(const json_t *j, const char *key)
-{
-    const json_t *x = json_object_get(j, key);
-    return json_is_number(x) ? json_number_value(x) : NAN;
-}
-
-static const char *text(const json_t *j, const char *key)
-{
-    const char *s = json_string_value(json_object_get(j, key));
-    return s ? s : "";
-}
-
 static void value(struct loom_str *s, double x, int sign)
 {
     if (isnan(x))
@@ -46,12 +34,12 @@ static void value(struct loom_str *s, double x, int sign)
 
 static void interval(struct loom_str *s, const json_t *j, int sign)
 {
-    if (isnan(number(j, "low")))
+    if (isnan(loom_json_real_at(j, "low")))
         return;
     loom_str_add(s, "<small>[");
-    value(s, number(j, "low"), sign);
+    value(s, loom_json_real_at(j, "low"), sign);
     loom_str_add(s, ", ");
-    value(s, number(j, "high"), sign);
+    value(s, loom_json_real_at(j, "high"), sign);
     loom_str_add(s, "]</small>");
 }
 
@@ -98,7 +86,7 @@ static const json_t *comparison(const json_t *results, const char *key, json_int
     json_t *c;
     json_array_foreach(list(results, "comparisons"), i, c)
     {
-        if (strcmp(text(c, "metric"), key) == 0 && json_integer_value(json_object_get(c, "a")) == a &&
+        if (strcmp(loom_json_text_at(c, "metric"), key) == 0 && json_integer_value(json_object_get(c, "a")) == a &&
             json_integer_value(json_object_get(c, "b")) == reference(results, a))
             return c;
     }
@@ -108,12 +96,12 @@ static const json_t *comparison(const json_t *results, const char *key, json_int
 /* "R² (finetuned, test)" */
 static void metric_title(struct loom_str *s, const json_t *metric)
 {
-    loom_report_metric_name(s, text(metric, "metric"));
+    loom_report_metric_name(s, loom_json_text_at(metric, "metric"));
     loom_str_add(s, json_is_true(json_object_get(metric, "rises")) ? " ↑" : " ↓");
     loom_str_add(s, " <small>");
-    loom_str_html(s, text(metric, "stage"));
+    loom_str_html(s, loom_json_text_at(metric, "stage"));
     loom_str_add(s, ", ");
-    loom_str_html(s, text(metric, "split"));
+    loom_str_html(s, loom_json_text_at(metric, "split"));
     loom_str_add(s, "</small>");
 }
 
@@ -127,7 +115,8 @@ static double best_mean(const json_t *results, const json_t *metric, json_int_t 
     double best = NAN, sign = json_is_true(json_object_get(metric, "rises")) ? 1 : -1;
     json_array_foreach(list(results, "cells"), k, cell)
     {
-        double x = number(json_object_get(json_object_get(cell, "metrics"), text(metric, "key")), "mean");
+        double x = loom_json_real_at(
+            json_object_get(json_object_get(cell, "metrics"), loom_json_text_at(metric, "key")), "mean");
         if (reference(results, (json_int_t)k) == reference(results, of))
             best = !isnan(x) && !(sign * x <= sign * best) ? x : best;
     }
@@ -141,7 +130,7 @@ static void axis_heads(struct loom_str *s, const json_t *results)
     json_array_foreach(list(results, "axes"), i, axis)
     {
         loom_str_add(s, "<th class=text>");
-        loom_str_html(s, text(axis, "name"));
+        loom_str_html(s, loom_json_text_at(axis, "name"));
         loom_str_add(s, "</th>");
     }
 }
@@ -178,7 +167,7 @@ static void labels(struct loom_str *s, const json_t *results, json_int_t k)
         loom_str_add(s, "<td class=text>");
         if (i == 0) {
             loom_str_add(s, "<a href=\"");
-            loom_str_html(s, text(cell, "folder"));
+            loom_str_html(s, loom_json_text_at(cell, "folder"));
             loom_str_add(s, "/report.html\">");
         }
         loom_str_html(s, json_string_value(label));
@@ -194,17 +183,17 @@ static void row(struct loom_str *s, const json_t *results, const struct part *p,
     labels(s, results, k);
     for (size_t i = 0; i < p->n; i++) {
         const json_t *metric = part_metric(results, p, i);
-        const char *key = text(metric, "key");
+        const char *key = loom_json_text_at(metric, "key");
         const json_t *m = json_object_get(json_object_get(cell_at(results, k), "metrics"), key);
         const json_t *c = comparison(results, key, k);
-        int best = number(m, "mean") == best_mean(results, metric, k);
+        int best = loom_json_real_at(m, "mean") == best_mean(results, metric, k);
         loom_str_add(s, best ? "<td><b>" : "<td>");
-        value(s, number(m, "mean"), 0);
+        value(s, loom_json_real_at(m, "mean"), 0);
         loom_str_add(s, best ? "</b>" : "");
         interval(s, m, 0);
         loom_str_add(s, paired(results) ? "</td><td>" : "");
         if (c) {
-            value(s, number(c, "difference"), 1);
+            value(s, loom_json_real_at(c, "difference"), 1);
             interval(s, c, 1);
         }
         loom_str_add(s, "</td>");
@@ -234,12 +223,12 @@ static void baseline_rows(struct loom_str *s, const json_t *results, const struc
             loom_str_add(s, " <small>baseline");
             if (kinds > 1) {
                 loom_str_add(s, ", data of ");
-                loom_str_html(s, text(cell, "label"));
+                loom_str_html(s, loom_json_text_at(cell, "label"));
             }
             loom_str_add(s, "</small></td>");
             for (size_t i = 0; i < p->n; i++) {
                 loom_str_add(s, "<td>");
-                value(s, number(of, text(part_metric(results, p, i), "key")), 0);
+                value(s, loom_json_real_at(of, loom_json_text_at(part_metric(results, p, i), "key")), 0);
                 loom_str_add(s, paired(results) ? "</td><td></td>" : "</td>");
             }
             loom_str_add(s, "</tr>\n");
@@ -263,7 +252,7 @@ static void main_table(struct loom_str *s, const json_t *results, int *tables)
             loom_str_printf(s,
                             "Means over %d seed%s; in brackets %g %% intervals by bootstrap over seeds. Δ: paired "
                             "difference from the reference, seed by seed. Bold: the best mean.",
-                            seeds, seeds == 1 ? "" : "s", 100 * number(results, "confidence"));
+                            seeds, seeds == 1 ? "" : "s", 100 * loom_json_real_at(results, "confidence"));
         else
             loom_str_add(s, "As before.");
         loom_str_add(s, "</p>\n<div class=scroll><table class=paper>");
@@ -299,23 +288,23 @@ static void comparison_table(struct loom_str *s, const json_t *results, int *tab
         int rises = 1;
         json_array_foreach(metrics, m, metric)
         {
-            if (strcmp(text(metric, "key"), text(c, "metric")) == 0) {
+            if (strcmp(loom_json_text_at(metric, "key"), loom_json_text_at(c, "metric")) == 0) {
                 metric_title(s, metric);
                 rises = json_is_true(json_object_get(metric, "rises"));
             }
         }
         loom_str_add(s, "</td><td class=text>");
-        loom_str_html(s, text(cell_at(results, json_integer_value(json_object_get(c, "a"))), "label"));
+        loom_str_html(s, loom_json_text_at(cell_at(results, json_integer_value(json_object_get(c, "a"))), "label"));
         loom_str_add(s, " − ");
-        loom_str_html(s, text(cell_at(results, json_integer_value(json_object_get(c, "b"))), "label"));
+        loom_str_html(s, loom_json_text_at(cell_at(results, json_integer_value(json_object_get(c, "b"))), "label"));
         loom_str_add(s, "</td><td>");
-        value(s, number(c, "difference"), 1);
+        value(s, loom_json_real_at(c, "difference"), 1);
         interval(s, c, 1);
-        loom_str_printf(s, "</td><td>%d / %d</td><td>", (int)number(c, rises ? "wins" : "losses"),
-                        (int)number(c, rises ? "losses" : "wins"));
-        probability(s, number(c, "p_sign"));
+        loom_str_printf(s, "</td><td>%d / %d</td><td>", (int)loom_json_real_at(c, rises ? "wins" : "losses"),
+                        (int)loom_json_real_at(c, rises ? "losses" : "wins"));
+        probability(s, loom_json_real_at(c, "p_sign"));
         loom_str_add(s, "</td><td>");
-        probability(s, number(c, "p_holm"));
+        probability(s, loom_json_real_at(c, "p_holm"));
         loom_str_add(s, "</td></tr>\n");
     }
     loom_str_printf(
@@ -330,7 +319,7 @@ static void comparison_table(struct loom_str *s, const json_t *results, int *tab
 
 struct rows {
     struct loom_figure_row row[MOST_ROWS];
-    double point[MOST_ROWS][MOST_SEEDS];
+    double point[MOST_ROWS][LOOM_REPORT_SEEDS];
     int n;
 };
 
@@ -342,14 +331,14 @@ static void fill_points(struct rows *r, const json_t *each)
     row->point = r->point[r->n];
     json_array_foreach(each, i, x)
     {
-        if (i < MOST_SEEDS)
-            r->point[r->n][row->points++] = json_is_number(x) ? json_number_value(x) : NAN;
+        if (i < LOOM_REPORT_SEEDS)
+            r->point[r->n][row->points++] = loom_json_to_real(x);
     }
 }
 
 static void value_figure(struct loom_str *s, const json_t *results, const json_t *metric, struct rows *r)
 {
-    const char *key = text(metric, "key");
+    const char *key = loom_json_text_at(metric, "key");
     struct loom_str title = LOOM_STR_INIT;
     size_t k;
     json_t *cell;
@@ -359,32 +348,32 @@ static void value_figure(struct loom_str *s, const json_t *results, const json_t
         const json_t *m = json_object_get(json_object_get(cell, "metrics"), key);
         if (r->n == MOST_ROWS)
             break;
-        r->row[r->n] = (struct loom_figure_row){.name = text(cell, "label"),
-                                                .mean = number(m, "mean"),
-                                                .low = number(m, "low"),
-                                                .high = number(m, "high"),
+        r->row[r->n] = (struct loom_figure_row){.name = loom_json_text_at(cell, "label"),
+                                                .mean = loom_json_real_at(m, "mean"),
+                                                .low = loom_json_real_at(m, "low"),
+                                                .high = loom_json_real_at(m, "high"),
                                                 .colour = (int)(k % 6),
                                                 .strong = (json_int_t)k == reference(results, (json_int_t)k)};
         fill_points(r, json_object_get(m, "seeds"));
         r->n++;
     }
-    loom_report_metric_name(&title, text(metric, "metric"));
-    loom_str_printf(&title, ", %s, %s split", text(metric, "stage"), text(metric, "split"));
-    const struct loom_figure f = {.title = title.text ? title.text : "",
-                                  .note = !paired(results) ? "mean, and its interval where it has one"
-                                          : single_test(results)
-                                              ? "mean and interval, seeds as faint dots; the line is the reference"
-                                              : "mean and interval, seeds as faint dots; references are drawn strong",
-                                  .x_label = "",
-                                  .csv = *text(results, "csv") ? text(results, "csv") : "seeds.csv"};
+    loom_report_metric_name(&title, loom_json_text_at(metric, "metric"));
+    loom_str_printf(&title, ", %s, %s split", loom_json_text_at(metric, "stage"), loom_json_text_at(metric, "split"));
+    const struct loom_figure f = {
+        .title = title.text ? title.text : "",
+        .note = !paired(results)       ? "mean, and its interval where it has one"
+                : single_test(results) ? "mean and interval, seeds as faint dots; the line is the reference"
+                                       : "mean and interval, seeds as faint dots; references are drawn strong",
+        .x_label = "",
+        .csv = *loom_json_text_at(results, "csv") ? loom_json_text_at(results, "csv") : "seeds.csv"};
     const json_t *line = json_object_get(json_object_get(cell_at(results, reference(results, 0)), "metrics"), key);
-    loom_figure_rows(s, &f, r->row, r->n, single_test(results) ? number(line, "mean") : NAN);
+    loom_figure_rows(s, &f, r->row, r->n, single_test(results) ? loom_json_real_at(line, "mean") : NAN);
     loom_str_release(&title);
 }
 
 static void difference_figure(struct loom_str *s, const json_t *results, const json_t *metric, struct rows *r)
 {
-    const char *key = text(metric, "key");
+    const char *key = loom_json_text_at(metric, "key");
     struct loom_str title = LOOM_STR_INIT;
     size_t k;
     json_t *cell;
@@ -397,25 +386,26 @@ static void difference_figure(struct loom_str *s, const json_t *results, const j
             json_object_get(json_object_get(cell_at(results, reference(results, (json_int_t)k)), "metrics"), key);
         if (!c || r->n == MOST_ROWS)
             continue;
-        r->row[r->n] = (struct loom_figure_row){.name = text(cell, "label"),
-                                                .mean = number(c, "difference"),
-                                                .low = number(c, "low"),
-                                                .high = number(c, "high"),
+        r->row[r->n] = (struct loom_figure_row){.name = loom_json_text_at(cell, "label"),
+                                                .mean = loom_json_real_at(c, "difference"),
+                                                .low = loom_json_real_at(c, "low"),
+                                                .high = loom_json_real_at(c, "high"),
                                                 .colour = (int)(k % 6)};
         fill_points(r, json_object_get(m, "seeds"));
         for (int i = 0; i < r->row[r->n].points; i++) {
             const json_t *x = json_array_get(json_object_get(other, "seeds"), (size_t)i);
-            r->point[r->n][i] -= json_is_number(x) ? json_number_value(x) : NAN;
+            r->point[r->n][i] -= loom_json_to_real(x);
         }
         r->n++;
     }
     loom_str_add(&title, "minus ");
-    loom_str_add(&title, single_test(results) ? text(cell_at(results, reference(results, 0)), "label")
+    loom_str_add(&title, single_test(results) ? loom_json_text_at(cell_at(results, reference(results, 0)), "label")
                                               : "the reference of the same test");
     const struct loom_figure f = {.title = title.text ? title.text : "",
                                   .note = "paired differences, seed by seed",
                                   .x_label = "",
-                                  .csv = *text(results, "csv") ? text(results, "csv") : "table.csv"};
+                                  .csv = *loom_json_text_at(results, "csv") ? loom_json_text_at(results, "csv")
+                                                                            : "table.csv"};
     if (r->n > 0)
         loom_figure_rows(s, &f, r->row, r->n, 0.0);
     loom_str_release(&title);
@@ -466,13 +456,13 @@ void loom_report_compute(struct loom_str *s, const json_t *results, int *tables)
     {
         const json_t *c = json_object_get(cell, "compute");
         loom_str_add(s, "<tr><td class=text>");
-        loom_str_html(s, text(cell, "label"));
+        loom_str_html(s, loom_json_text_at(cell, "label"));
         loom_str_add(s, "</td><td>");
-        grouped(s, number(cell, "parameters"));
+        grouped(s, loom_json_real_at(cell, "parameters"));
         loom_str_add(s, "</td><td>");
-        grouped(s, number(c, "steps"));
-        loom_str_printf(s, "</td><td>%.3g</td><td>", number(c, "seconds"));
-        grouped(s, number(c, "flops"));
+        grouped(s, loom_json_real_at(c, "steps"));
+        loom_str_printf(s, "</td><td>%.3g</td><td>", loom_json_real_at(c, "seconds"));
+        grouped(s, loom_json_real_at(c, "flops"));
         loom_str_add(s, "</td></tr>\n");
     }
     loom_str_add(s, "</tbody></table></div>\n");
@@ -489,7 +479,7 @@ static void failures(struct loom_str *s, const json_t *results)
         json_object_foreach(json_object_get(cell, "failed"), seed, why)
         {
             loom_str_add(s, n++ ? "<br>" : "<p><b>Failed:</b> ");
-            loom_str_html(s, text(cell, "label"));
+            loom_str_html(s, loom_json_text_at(cell, "label"));
             loom_str_printf(s, ", seed %s: ", seed);
             loom_str_html(s, json_string_value(why) ? json_string_value(why) : "");
         }
@@ -511,8 +501,8 @@ static void lead(struct loom_str *s, const json_t *results)
                     single_test(results) ? "" : "in each test ",
                     varies ? "the same data and splits but for the axis that varies them"
                            : "the same data, the same splits",
-                    text(cell_at(results, reference(results, 0)), "sha256"));
-    loom_str_html(s, text(results, "version"));
+                    loom_json_text_at(cell_at(results, reference(results, 0)), "sha256"));
+    loom_str_html(s, loom_json_text_at(results, "version"));
     loom_str_add(s, "</p>\n");
 }
 
@@ -530,9 +520,9 @@ int loom_report_ablation(const char *folder, const json_t *results, struct loom_
     int tables = 0;
     if (!loom_report_path(path, folder, "report.html"))
         return loom_fail(e, LOOM_EIO, folder, 0, "the path of a report is too long; move the ablation");
-    loom_report_head(&s, text(results, "name"));
+    loom_report_head(&s, loom_json_text_at(results, "name"));
     loom_str_add(&s, "<h1>");
-    loom_str_html(&s, text(results, "name"));
+    loom_str_html(&s, loom_json_text_at(results, "name"));
     loom_str_add(&s, "</h1>\n");
     lead(&s, results);
     failures(&s, results);

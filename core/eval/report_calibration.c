@@ -102,7 +102,7 @@ static int figure(struct loom_page *page, const struct loom_report_group *g, con
                                      .colour = k,
                                      .stroke = LOOM_STROKE_MARKED};
         for (int i = 0; i < c[k].n; i++) {
-            loom_report_csv_text(&csv, line[k].name);
+            loom_str_csv(&csv, line[k].name);
             loom_str_printf(&csv, ",%.9g,%.9g,%lld\n", c[k].predicted[i], c[k].seen[i], (long long)c[k].of[i]);
         }
     }

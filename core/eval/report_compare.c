@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A page that compares runs: whether they can be compared, one table of metrics, curves over each other, what differs
  * in their pipelines, what they took. It is told as an ablation's results are (report_ablation.c), one cell a run. */
-#include "base/hash.h"
 #include "base/io.h"
 #include "config/walk.h"
 #include "eval/metrics.h"
@@ -15,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_SEEDS = 64, DRAWS = 2000, SHOWN = 90 };
+enum { DRAWS = 2000, SHOWN = 90 };
 static const double confidence = 0.95;
 
 /* One of the runs. */
@@ -96,19 +95,6 @@ static int read_keys(struct contender *c, const char *path, struct loom_error *e
     return code;
 }
 
-static int sum_of(const json_t *identity, char out[65])
-{
-    struct loom_sha256 sum;
-    char *text = json_dumps(identity, JSON_SORT_KEYS | JSON_COMPACT);
-    if (text == NULL)
-        return LOOM_ENOMEM;
-    loom_sha256_init(&sum);
-    loom_sha256_add(&sum, text, strlen(text));
-    loom_sha256_hex(&sum, out);
-    free(text);
-    return LOOM_OK;
-}
-
 static int read_contender(struct contender *c, struct loom_page *page, const char *folder, struct loom_error *e)
 {
     char path[LOOM_REPORT_PATH];
@@ -123,7 +109,7 @@ static int read_contender(struct contender *c, struct loom_page *page, const cha
         code = read_keys(c, path, e);
     if (code == LOOM_OK && loom_report_path(path, folder, "identity.json") && loom_file_exists(path)) {
         c->identity = loom_json_load(path, (size_t)1 << 26, e);
-        code = c->identity == NULL ? LOOM_EDATA : sum_of(c->identity, c->sha256);
+        code = c->identity == NULL ? LOOM_EDATA : loom_json_sum(c->identity, c->sha256, e);
     }
     return code;
 }
@@ -220,11 +206,6 @@ static int verdict(struct loom_str *s, const struct contender *c, int n)
 
 /* ---- results, as an ablation has them ---- */
 
-static json_t *real(double x)
-{
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
 static const json_t *metric_of(const struct contender *c, const json_t *m)
 {
     const json_t *split = json_object_get(json_object_get(c->metrics, json_string_value(json_object_get(m, "stage"))),
@@ -243,14 +224,12 @@ static void add_metric(json_t *list, const char *stage, const char *split, const
         if (strcmp(json_string_value(json_object_get(m, "key")), key) == 0)
             return;
     }
-    char bare[96];
-    snprintf(bare, sizeof bare, "%.*s", (int)strcspn(metric, "."), metric);
     m = json_object();
     json_object_set_new(m, "key", json_string(key));
     json_object_set_new(m, "stage", json_string(stage));
     json_object_set_new(m, "split", json_string(split));
     json_object_set_new(m, "metric", json_string(metric));
-    json_object_set_new(m, "rises", json_boolean(loom_metric_rises(bare)));
+    json_object_set_new(m, "rises", json_boolean(loom_metric_rises(metric)));
     json_array_append_new(list, m);
 }
 
@@ -320,18 +299,16 @@ static json_t *cell_of(const struct contender *all, int k, const json_t *metrics
     json_object_set_new(cell, "group", json_integer(group_of(all, k)));
     json_object_set_new(cell, "reference", json_integer(group_of(all, k)));
     json_object_set_new(cell, "sha256", json_string(c->sha256));
-    json_object_set_new(cell, "parameters", real(c->log.parameters));
+    json_object_set_new(cell, "parameters", loom_json_number(c->log.parameters));
     json_array_foreach(metrics, i, m)
     {
         const json_t *x = metric_of(c, m), *interval = json_object_get(x, "interval");
-        json_t *v = json_object();
-        const json_t *mean = json_object_get(x, "mean"), *low = json_array_get(interval, 0),
-                     *high = json_array_get(interval, 1);
+        json_t *v = json_object(), *low = json_array_get(interval, 0), *high = json_array_get(interval, 1);
         if (json_is_number(low) && json_is_number(high)) {
-            json_object_set_new(v, "low", real(json_number_value(low)));
-            json_object_set_new(v, "high", real(json_number_value(high)));
+            json_object_set(v, "low", low);
+            json_object_set(v, "high", high);
         }
-        json_object_set_new(v, "mean", real(json_is_number(mean) ? json_number_value(mean) : NAN));
+        json_object_set_new(v, "mean", loom_json_number(loom_json_real_at(x, "mean")));
         if (json_is_array(json_object_get(x, "seeds")))
             json_object_set(v, "seeds", json_object_get(x, "seeds"));
         json_object_set_new(values, json_string_value(json_object_get(m, "key")), v);
@@ -339,8 +316,8 @@ static json_t *cell_of(const struct contender *all, int k, const json_t *metrics
     json_object_set_new(cell, "metrics", values);
     json_object_set_new(cell, "baselines", baselines_of(c, metrics));
     json_object_set_new(cell, "compute",
-                        json_pack("{s:o,s:o,s:o}", "steps", real(c->log.steps), "seconds", real(c->log.seconds),
-                                  "flops", real(c->log.flops)));
+                        json_pack("{s:o,s:o,s:o}", "steps", loom_json_number(c->log.steps), "seconds",
+                                  loom_json_number(c->log.seconds), "flops", loom_json_number(c->log.flops)));
     return cell;
 }
 
@@ -361,38 +338,26 @@ static int values_of(const struct contender *c, const json_t *m, double *out)
     size_t i;
     json_array_foreach(seeds, i, x)
     {
-        if (i < MOST_SEEDS)
-            out[i] = json_is_number(x) ? json_number_value(x) : NAN;
+        if (i < LOOM_REPORT_SEEDS)
+            out[i] = loom_json_to_real(x);
     }
-    return (int)(json_array_size(seeds) < MOST_SEEDS ? json_array_size(seeds) : MOST_SEEDS);
+    return (int)(json_array_size(seeds) < LOOM_REPORT_SEEDS ? json_array_size(seeds) : LOOM_REPORT_SEEDS);
 }
 
 static int compare(json_t *into, const struct contender *c, int n, const json_t *m, struct loom_error *e)
 {
-    double *p = calloc((size_t)n + 1, sizeof *p), *holm = calloc((size_t)n + 1, sizeof *holm);
-    double a[MOST_SEEDS], b[MOST_SEEDS];
+    double a[LOOM_REPORT_SEEDS], b[LOOM_REPORT_SEEDS];
     size_t first = json_array_size(into);
-    int seeds = values_of(&c[0], m, b), code = p != NULL && holm != NULL ? LOOM_OK : LOOM_ENOMEM, pairs = 0;
+    int seeds = values_of(&c[0], m, b), code = LOOM_OK;
     for (int k = 1; k < n && code == LOOM_OK; k++) {
         struct loom_paired x;
         if (values_of(&c[k], m, a) != seeds || seeds < 2)
             continue;
         code = loom_paired_compare(&x, a, b, seeds, confidence, DRAWS, 1, e);
-        if (code != LOOM_OK)
-            break;
-        p[pairs++] = x.p_sign;
-        json_array_append_new(
-            into, json_pack("{s:O,s:i,s:i,s:o,s:o,s:o,s:I,s:I,s:o}", "metric", json_object_get(m, "key"), "a", k, "b",
-                            0, "difference", real(x.difference), "low", real(x.low), "high", real(x.high), "wins",
-                            (json_int_t)x.wins, "losses", (json_int_t)x.losses, "p_sign", real(x.p_sign)));
+        if (code == LOOM_OK)
+            json_array_append_new(into, loom_paired_json(&x, loom_json_text_at(m, "key"), k, 0));
     }
-    if (code == LOOM_OK && pairs > 0)
-        loom_holm(p, pairs, holm);
-    for (int i = 0; i < pairs && code == LOOM_OK; i++)
-        json_object_set_new(json_array_get(into, first + (size_t)i), "p_holm", real(holm[i]));
-    free(p);
-    free(holm);
-    return code;
+    return code == LOOM_OK ? loom_paired_adjust(into, first, e) : code;
 }
 
 static int results_of(json_t **out, const struct contender *c, int n, int alike, const char *from, struct loom_error *e)
@@ -430,7 +395,7 @@ static int metrics_csv(struct loom_page *page, json_t *results, struct loom_erro
             const json_t *x = json_object_get(json_object_get(cell, "metrics"), key),
                          *seeds = json_object_get(x, "seeds");
             for (size_t n = 0; n < (seeds != NULL ? json_array_size(seeds) : 1); n++) {
-                loom_report_csv_text(&csv, json_string_value(json_object_get(cell, "label")));
+                loom_str_csv(&csv, json_string_value(json_object_get(cell, "label")));
                 loom_str_printf(&csv, ",%s,%d", key, (int)n + 1);
                 const json_t *cells[] = {seeds != NULL ? json_array_get(seeds, n) : json_object_get(x, "mean"),
                                          json_object_get(x, "low"), json_object_get(x, "high")};

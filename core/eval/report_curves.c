@@ -9,8 +9,7 @@
 /* ---- figures ---- */
 
 enum { MOST_LINES = 3 * LOOM_REPORT_SEEDS, MOST_AXES = 4 };
-static const double RUN_IN = 0.1; /* the first losses would press all others to the floor */
-static const double FLOOR = 0.1;  /* below this share of an axis's largest a line of its own height cannot be read */
+static const double FLOOR = 0.1; /* below this share of an axis's largest a line of its own height cannot be read */
 enum what { LOSS, TERMS, MONITOR };
 
 /* What the true rates score, where a validation says so. */
@@ -40,7 +39,7 @@ static int wanted(const struct loom_report_log *all, const struct loom_curve *c,
 static double scale_of(const struct loom_curve *c)
 {
     double sum = 0.0;
-    int64_t first = (int64_t)(RUN_IN * (double)c->n), n = 0;
+    int64_t first = (int64_t)(LOOM_REPORT_RUN_IN * (double)c->n), n = 0;
     for (int64_t i = first; i < c->n; i++)
         if (isfinite(c->y[i])) {
             sum += c->y[i] * c->y[i];
@@ -149,9 +148,8 @@ static int figure(struct loom_page *p, const struct loom_report_log *seed, int s
     loom_str_release(&csv);
     if (rc != LOOM_OK)
         return rc;
-    struct loom_figure f = {title,  seeds > 1 ? "One line a seed." : NULL,
-                            "step", what == LOSS ? "loss" : "value",
-                            href,   what == LOSS ? RUN_IN : 0.0};
+    struct loom_figure f = {title, seeds > 1 ? "One line a seed." : NULL,  "step", what == LOSS ? "loss" : "value",
+                            href,  what == LOSS ? LOOM_REPORT_RUN_IN : 0.0};
     loom_figure_lines(&p->html, &f, line, n);
     return LOOM_OK;
 }

@@ -89,9 +89,9 @@ static int figure(struct loom_page *page, const struct loom_report_group *g, con
     loom_str_add(&csv, "line,recording,date,x,r2\n");
     for (int k = 0; k <= g->baselines; k++)
         for (int i = 0; i < n; i++) {
-            loom_report_csv_text(&csv, line[k].name);
+            loom_str_csv(&csv, line[k].name);
             loom_str_add(&csv, ",");
-            loom_report_csv_text(&csv, g->p->recording[day[i].recording]);
+            loom_str_csv(&csv, g->p->recording[day[i].recording]);
             loom_str_printf(&csv, ",%.10s,%.9g,%.9g\n", g->p->date != NULL ? g->p->date[day[i].recording] : "",
                             line[k].x[i], line[k].y[i]);
         }

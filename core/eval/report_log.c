@@ -46,12 +46,6 @@ static int add(struct loom_report_log *c, const char *stage, const char *name, i
     return 1;
 }
 
-static double number(const json_t *line, const char *key)
-{
-    const json_t *x = json_object_get(line, key);
-    return json_is_number(x) ? json_number_value(x) : NAN;
-}
-
 /* A line of the log: {"event": "step", "stage", "step", "loss", "terms": {…}} or {"event": "valid", …, MONITOR} or
  * {"event": "done", "seconds", "flops", "parameters"}. */
 static int add_line(struct loom_report_log *c, int seed, const json_t *line)
@@ -80,9 +74,9 @@ static int add_line(struct loom_report_log *c, int seed, const json_t *line)
         }
     } else if (strcmp(event, "done") == 0) {
         c->steps += step;
-        c->seconds += number(line, "seconds");
-        c->flops += number(line, "flops");
-        c->parameters = fmax(c->parameters, number(line, "parameters"));
+        c->seconds += loom_json_real_at(line, "seconds");
+        c->flops += loom_json_real_at(line, "flops");
+        c->parameters = fmax(c->parameters, loom_json_real_at(line, "parameters"));
     }
     return ok;
 }

@@ -5,6 +5,9 @@
 
 #include <loom/types.h>
 
+/* Share of a run's steps, its first, whose losses would press all others to the floor of a figure. */
+#define LOOM_REPORT_RUN_IN 0.1
+
 /* One number of one stage over its steps. */
 struct loom_curve {
     char stage[64], name[96];

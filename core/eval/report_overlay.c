@@ -9,7 +9,6 @@
 #include <string.h>
 
 enum { MOST_FIGURES = 12, MOST_LINES = 256 };
-static const double run_in = 0.1; /* the first losses would press all others to the floor */
 
 static int same(const struct loom_curve *a, const struct loom_curve *b)
 {
@@ -73,7 +72,7 @@ static int figure(struct loom_page *p, const struct loom_report_log *const *log,
     if (rc == LOOM_OK)
         loom_figure_lines(&p->html,
                           &(struct loom_figure){title, seeds ? "One line a seed." : NULL, "step", c->name, href,
-                                                strcmp(c->name, "loss") == 0 ? run_in : 0.0},
+                                                strcmp(c->name, "loss") == 0 ? LOOM_REPORT_RUN_IN : 0.0},
                           line, n);
     return rc;
 }

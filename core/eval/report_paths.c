@@ -145,7 +145,7 @@ static int figure(struct loom_page *page, const struct loom_report_group *g, con
                     decoded ? "decoded_y" : "recorded_y");
     for (int i = 0; i < a->n; i++)
         for (int64_t k = 0; k < line[i].n; k++) {
-            loom_report_csv_text(&csv, line[i].name);
+            loom_str_csv(&csv, line[i].name);
             loom_str_printf(&csv, ",%.9g,%.9g,%.9g\n", g->p->trial[a->path[i].trial].start_s, line[i].x[k],
                             line[i].y[k]);
         }

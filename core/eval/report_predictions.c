@@ -128,12 +128,6 @@ static void trace_release(struct trace *t)
         free(t->y[k]);
 }
 
-static const char *dimension_name(const struct loom_predictions *p, int32_t d, char buffer[24])
-{
-    snprintf(buffer, 24, "dim%d", (int)d);
-    return d < p->elements && p->element != NULL && p->element[d] != NULL ? p->element[d] : buffer;
-}
-
 static int trace_figure(struct loom_page *page, const struct loom_report_group *g, const struct trace *t, int32_t d,
                         struct loom_error *e)
 {
@@ -143,7 +137,7 @@ static int trace_figure(struct loom_page *page, const struct loom_report_group *
         {.name = "recorded", .x = t->time, .y = t->y[0], .n = t->n, .stroke = LOOM_STROKE_TRUTH},
         {.name = "decoded", .x = t->time, .y = t->y[1], .n = t->n}};
     char title[320], y[96], file[320], href[256], buffer[24];
-    const char *dimension = dimension_name(p, d, buffer);
+    const char *dimension = loom_predictions_element(p, d, buffer);
     struct loom_str note = LOOM_STR_INIT, csv = LOOM_STR_INIT;
     for (int k = 0; k < names; k++)
         line[2 + k] = (struct loom_line){.name = g->baseline[k],

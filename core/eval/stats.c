@@ -75,14 +75,35 @@ int loom_paired_compare(struct loom_paired *out, const double *a, const double *
         out->wins += a[i] > b[i];
         out->losses += a[i] < b[i];
     }
-    out->mean_a = sum_a / (double)out->n;
-    out->mean_b = sum_b / (double)out->n;
     out->difference = (sum_a - sum_b) / (double)out->n;
     out->p_sign = loom_sign_test(out->wins, out->losses);
     if (out->n >= 2 && draws > 0)
         interval(out, gap, mean, draws, seed);
     free(gap);
     free(mean);
+    return LOOM_OK;
+}
+
+json_t *loom_paired_json(const struct loom_paired *p, const char *metric, int a, int b)
+{
+    return json_pack("{s:s,s:i,s:i,s:o,s:o,s:o,s:I,s:I,s:I,s:o}", "metric", metric, "a", a, "b", b, "difference",
+                     loom_json_number(p->difference), "low", loom_json_number(p->low), "high",
+                     loom_json_number(p->high), "wins", (json_int_t)p->wins, "losses", (json_int_t)p->losses, "n",
+                     (json_int_t)p->n, "p_sign", loom_json_number(p->n > 0 ? p->p_sign : NAN));
+}
+
+int loom_paired_adjust(json_t *list, size_t first, struct loom_error *e)
+{
+    size_t n = json_array_size(list) - first;
+    double *p = calloc(2 * n + 1, sizeof *p), *adjusted = p != NULL ? p + n : NULL;
+    if (p == NULL)
+        return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for comparisons; free some");
+    for (size_t i = 0; i < n; i++)
+        p[i] = loom_json_real_at(json_array_get(list, first + i), "p_sign");
+    loom_holm(p, (int)n, adjusted);
+    for (size_t i = 0; i < n; i++)
+        json_object_set_new(json_array_get(list, first + i), "p_holm", loom_json_number(adjusted[i]));
+    free(p);
     return LOOM_OK;
 }
 

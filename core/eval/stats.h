@@ -3,13 +3,12 @@
 #ifndef LOOM_EVAL_STATS_H
 #define LOOM_EVAL_STATS_H
 
-#include <loom/types.h>
+#include "base/json.h"
 
 struct loom_paired {
-    int64_t n;             /* pairs; those with a NaN are left out */
-    double mean_a, mean_b; /* NaN without pairs */
-    double difference;     /* mean of a - b */
-    double low, high;      /* of the difference, at `confidence`; NaN with fewer than two pairs */
+    int64_t n;         /* pairs; those with a NaN are left out */
+    double difference; /* mean of a - b; NaN without pairs */
+    double low, high;  /* of the difference, at `confidence`; NaN with fewer than two pairs */
     double confidence;
     int64_t wins, losses; /* a > b, a < b */
     double p_sign;        /* two-sided sign test over wins and losses; 1 without any */
@@ -20,6 +19,11 @@ struct loom_paired {
  * (0,1). LOOM_ENOMEM. */
 int loom_paired_compare(struct loom_paired *out, const double *a, const double *b, int64_t n, double confidence,
                         int32_t draws, uint64_t seed, struct loom_error *e);
+/* A comparison of a and b on one metric as results have them: {metric, a, b, difference, low, high, wins, losses, n,
+ * p_sign}, null for what is not known. a, b: their numbers among what is compared. */
+json_t *loom_paired_json(const struct loom_paired *p, const char *metric, int a, int b);
+/* Adds p_holm, of p_sign, to the comparisons `first` … of a list: those that are read together. LOOM_ENOMEM. */
+int loom_paired_adjust(json_t *list, size_t first, struct loom_error *e);
 /* Percentiles (1 ± confidence) / 2 of x [n], linear between order statistics. x is sorted, NaNs are left out; NaN with
  * fewer than two numbers. */
 void loom_percentiles(double *x, int64_t n, double confidence, double *low, double *high);

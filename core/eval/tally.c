@@ -19,7 +19,7 @@ static void put(struct loom_cell *c, double y, double rate, int counts)
 {
     loom_regression_add(&c->r, y, rate);
     if (counts) {
-        c->loss += rate - y * log(rate > 1e-9 ? rate : 1e-9);
+        c->loss += rate - y * log(fmax(rate, LOOM_LEAST_RATE));
         c->factorial += y > 1.0 ? lgamma(y + 1.0) : 0.0;
     }
 }

@@ -25,9 +25,12 @@ int loom_scored_pair(const struct loom_scored *s, int64_t i, double *target, dou
 int64_t *loom_tally_shape(const struct loom_predictions *p, const int32_t *group, int32_t *recordings,
                           int32_t *elements);
 
+/* A rate a bin under which none counts, so that a model that says 0 loses much and not all. */
+#define LOOM_LEAST_RATE 1e-9
+
 struct loom_cell {
     struct loom_regression r;
-    double loss;      /* Σ rate - y ln rate, of counts; rates below 1e-9 count as that */
+    double loss;      /* Σ rate - y ln rate, of counts; no rate below LOOM_LEAST_RATE */
     double factorial; /* Σ ln y! */
 };
 

@@ -183,7 +183,7 @@ static int check_cell(struct loom_ablation *a, struct loom_cell *c, struct loom_
     if (code == LOOM_OK)
         code = loom_identity_of(&c->identity, &x, &why);
     if (code == LOOM_OK)
-        code = loom_identity_sum(c->identity, c->sha256, &why);
+        code = loom_json_sum(c->identity, c->sha256, &why);
     if (code == LOOM_OK)
         code = hold_to_begun(c, &why);
     if (code == LOOM_OK)

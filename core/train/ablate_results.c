@@ -36,11 +36,6 @@ struct gathered {
     int pairs;
 };
 
-static json_t *real(double x)
-{
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
 /* ---- what there is ---- */
 
 static int load(struct gathered *g, struct loom_error *e)
@@ -111,8 +106,7 @@ static double look_up(const json_t *metrics, const struct key *k, const char *ba
     const json_t *j = json_object_get(json_object_get(metrics, k->stage), k->split);
     if (baseline)
         j = json_object_get(json_object_get(j, "baselines"), baseline);
-    j = json_object_get(json_object_get(j, k->metric), "mean");
-    return json_is_number(j) ? json_number_value(j) : NAN;
+    return loom_json_real_at(json_object_get(j, k->metric), "mean");
 }
 
 static void fetch(struct gathered *g, const struct key *k)
@@ -140,17 +134,17 @@ static int summarise(const struct gathered *g, const double *x, json_t **out, st
         return code;
     json_t *j = *out = json_object(), *each = json_array();
     for (int i = 0; i < seeds; i++) {
-        json_array_append_new(each, real(x[i]));
+        json_array_append_new(each, loom_json_number(x[i]));
         squares += isnan(x[i]) ? 0 : (x[i] - p.difference) * (x[i] - p.difference);
     }
     json_object_set_new(j, "seeds", each);
     json_object_set_new(j, "n", json_integer(p.n));
-    json_object_set_new(j, "mean", real(p.difference));
-    json_object_set_new(j, "low", real(p.low));
-    json_object_set_new(j, "high", real(p.high));
+    json_object_set_new(j, "mean", loom_json_number(p.difference));
+    json_object_set_new(j, "low", loom_json_number(p.low));
+    json_object_set_new(j, "high", loom_json_number(p.high));
     if (p.n > 1) {
         double sd = sqrt(squares / (double)(p.n - 1)), half = loom_student((int)p.n - 1) * sd / sqrt((double)p.n);
-        json_object_set_new(j, "sd", real(sd));
+        json_object_set_new(j, "sd", loom_json_number(sd));
         json_object_set_new(j, "student", json_pack("[f,f]", p.difference - half, p.difference + half));
     }
     return LOOM_OK;
@@ -158,38 +152,17 @@ static int summarise(const struct gathered *g, const double *x, json_t **out, st
 
 static int compare(struct gathered *g, const struct key *k, json_t *into, struct loom_error *e)
 {
-    double *p_sign = calloc((size_t)g->pairs + 1, sizeof *p_sign),
-           *p_holm = calloc((size_t)g->pairs + 1, sizeof *p_holm);
     size_t first = json_array_size(into);
-    int code = p_sign && p_holm ? LOOM_OK : loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for comparisons: free some");
+    int code = LOOM_OK;
     for (int i = 0; i < g->pairs && code == LOOM_OK; i++) {
         int a = g->pair[2 * i], b = g->pair[2 * i + 1], seeds = g->a->seeds;
         struct loom_paired p;
         code = loom_paired_compare(&p, g->value + a * seeds, g->value + b * seeds, seeds, confidence(g),
                                    (int32_t)loom_opt_int(g->a->options, "draws"), BOOTSTRAP_SEED, e);
-        if (code != LOOM_OK)
-            break;
-        p_sign[i] = p.n > 0 ? p.p_sign : NAN;
-        json_t *j = json_object();
-        json_object_set_new(j, "metric", json_string(k->text));
-        json_object_set_new(j, "a", json_integer(a));
-        json_object_set_new(j, "b", json_integer(b));
-        json_object_set_new(j, "difference", real(p.difference));
-        json_object_set_new(j, "low", real(p.low));
-        json_object_set_new(j, "high", real(p.high));
-        json_object_set_new(j, "wins", json_integer(p.wins));
-        json_object_set_new(j, "losses", json_integer(p.losses));
-        json_object_set_new(j, "n", json_integer(p.n));
-        json_object_set_new(j, "p_sign", real(p_sign[i]));
-        json_array_append_new(into, j);
+        if (code == LOOM_OK)
+            json_array_append_new(into, loom_paired_json(&p, k->text, a, b));
     }
-    if (code == LOOM_OK)
-        loom_holm(p_sign, g->pairs, p_holm);
-    for (int i = 0; i < g->pairs && code == LOOM_OK; i++)
-        json_object_set_new(json_array_get(into, first + (size_t)i), "p_holm", real(p_holm[i]));
-    free(p_sign);
-    free(p_holm);
-    return code;
+    return code == LOOM_OK ? loom_paired_adjust(into, first, e) : code;
 }
 
 static int find_pairs(struct gathered *g, struct loom_error *e)
@@ -224,10 +197,8 @@ static int add_compute(const char *folder, double sum[4], struct loom_error *e)
         if (!memmem(line, (size_t)(next - line), "\"event\":\"done\"", 14))
             continue;
         json_t *j = json_loadb(line, (size_t)(next - line), 0, NULL);
-        for (int i = 0; i < 4; i++) {
-            const json_t *x = json_object_get(j, names[i]);
-            sum[i] += json_is_number(x) ? json_number_value(x) : NAN;
-        }
+        for (int i = 0; i < 4; i++)
+            sum[i] += loom_json_real_at(j, names[i]);
         json_decref(j);
     }
     free(bytes);
@@ -248,7 +219,7 @@ static int compute_of(const struct loom_ablation *a, const struct loom_cell *c, 
         n++;
     }
     for (int i = 0; i < 4; i++)
-        json_object_set_new(into, names[i], real(n ? sum[i] / n : NAN));
+        json_object_set_new(into, names[i], loom_json_number(n ? sum[i] / n : NAN));
     return code;
 }
 
@@ -339,13 +310,10 @@ static json_t *describe(const struct gathered *g)
                               json_pack("{s:s,s:o,s:b,s:b}", "name", a->axis[i].name, "labels", labels, "varies_data",
                                         a->axis[i].varies_data, "varies_test", a->axis[i].varies_test));
     }
-    for (int k = 0; k < g->keys; k++) {
-        char bare[192];
-        snprintf(bare, sizeof bare, "%.*s", (int)strcspn(g->key[k].metric, "."), g->key[k].metric);
+    for (int k = 0; k < g->keys; k++)
         json_array_append_new(metrics, json_pack("{s:s,s:s,s:s,s:s,s:b}", "key", g->key[k].text, "stage",
                                                  g->key[k].stage, "split", g->key[k].split, "metric", g->key[k].metric,
-                                                 "rises", loom_metric_rises(bare)));
-    }
+                                                 "rises", loom_metric_rises(g->key[k].metric)));
     for (int k = 0; k < a->cells; k++)
         json_array_append_new(cells, describe_cell(g, k));
     json_object_set_new(j, "name", json_string(a->name));

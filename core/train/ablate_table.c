@@ -9,18 +9,6 @@
 
 enum { CELL = 28 };
 
-static double number(const json_t *j, const char *key)
-{
-    const json_t *x = json_object_get(j, key);
-    return json_is_number(x) ? json_number_value(x) : NAN;
-}
-
-static const char *text(const json_t *j, const char *key)
-{
-    const char *s = json_string_value(json_object_get(j, key));
-    return s ? s : "";
-}
-
 static json_int_t whole(const json_t *j, const char *key)
 {
     return json_integer_value(json_object_get(j, key));
@@ -34,7 +22,7 @@ static const json_t *against_reference(const json_t *results, const char *key, j
     json_int_t reference = whole(json_array_get(json_object_get(results, "cells"), (size_t)a), "reference");
     json_array_foreach(list, i, c)
     {
-        if (strcmp(text(c, "metric"), key) == 0 && whole(c, "a") == a && whole(c, "b") == reference)
+        if (strcmp(loom_json_text_at(c, "metric"), key) == 0 && whole(c, "a") == a && whole(c, "b") == reference)
             return c;
     }
     return NULL;
@@ -59,7 +47,7 @@ static void left(struct loom_str *s, const char *word, int width)
 static void interval(struct loom_str *s, const json_t *j, const char *mean, int sign)
 {
     char word[96];
-    double x = number(j, mean), low = number(j, "low"), high = number(j, "high");
+    double x = loom_json_real_at(j, mean), low = loom_json_real_at(j, "low"), high = loom_json_real_at(j, "high");
     if (isnan(x))
         snprintf(word, sizeof word, "-");
     else if (isnan(low))
@@ -79,14 +67,14 @@ static void baselines(struct loom_str *s, const json_t *results, const char *key
     json_array_foreach(cells, k, cell)
     {
         groups += whole(cell, "group") == (json_int_t)k;
-        json_object_foreach(json_object_get(cell, "baselines"), name, of) if (!isnan(number(of, key)))
+        json_object_foreach(json_object_get(cell, "baselines"), name, of) if (!isnan(loom_json_real_at(of, key)))
             json_object_set(names, name, of);
     }
     if (groups > 1 && json_object_size(names) > 0) {
         loom_str_add(s, "  ");
         left(s, "baselines", width);
         json_array_foreach(cells, k, cell) if (whole(cell, "group") == (json_int_t)k)
-            left(s, text(cell, "label"), CELL);
+            left(s, loom_json_text_at(cell, "label"), CELL);
         loom_str_add(s, "\n");
     }
     json_object_foreach(names, name, of)
@@ -110,12 +98,12 @@ static void rows(struct loom_str *s, const json_t *results, const char *key, int
         const json_t *c = against_reference(results, key, (json_int_t)k);
         int own = (json_int_t)k == whole(cell, "reference");
         loom_str_add(s, own ? "* " : "  ");
-        left(s, text(cell, "label"), width);
+        left(s, loom_json_text_at(cell, "label"), width);
         interval(s, m, "mean", 0);
         if (c) {
             interval(s, c, "difference", 1);
             loom_str_printf(s, " %lld/%lld  %-7.3g %-7.3g", (long long)whole(c, "wins"), (long long)whole(c, "losses"),
-                            number(c, "p_sign"), number(c, "p_holm"));
+                            loom_json_real_at(c, "p_sign"), loom_json_real_at(c, "p_holm"));
         }
         loom_str_add(s, "\n");
     }
@@ -133,9 +121,10 @@ static void spent(struct loom_str *s, const json_t *results, int width)
     {
         const json_t *c = json_object_get(cell, "compute");
         loom_str_add(s, "  ");
-        left(s, text(cell, "label"), width);
-        loom_str_printf(s, "%-11.3g %-11.6g %-11.3g %lld\n", number(c, "seconds"), number(c, "steps"),
-                        number(c, "flops"), (long long)json_integer_value(json_object_get(cell, "parameters")));
+        left(s, loom_json_text_at(cell, "label"), width);
+        loom_str_printf(s, "%-11.3g %-11.6g %-11.3g %lld\n", loom_json_real_at(c, "seconds"),
+                        loom_json_real_at(c, "steps"), loom_json_real_at(c, "flops"),
+                        (long long)json_integer_value(json_object_get(cell, "parameters")));
     }
 }
 
@@ -146,8 +135,8 @@ static void failures(struct loom_str *s, const json_t *results)
     json_t *cell, *why;
     json_array_foreach(json_object_get(results, "cells"), k, cell)
     {
-        json_object_foreach(json_object_get(cell, "failed"), seed, why)
-            loom_str_printf(s, "FAILED %s, seed %s: %s\n", text(cell, "label"), seed, json_string_value(why));
+        json_object_foreach(json_object_get(cell, "failed"), seed, why) loom_str_printf(
+            s, "FAILED %s, seed %s: %s\n", loom_json_text_at(cell, "label"), seed, json_string_value(why));
     }
 }
 
@@ -159,21 +148,24 @@ char *loom_ablation_table(const json_t *results)
     json_t *metric, *cell, *metrics = json_object_get(results, "metrics");
     json_array_foreach(json_object_get(results, "cells"), k, cell)
     {
-        width = columns(text(cell, "label")) + 2 > width ? columns(text(cell, "label")) + 2 : width;
+        width = columns(loom_json_text_at(cell, "label")) + 2 > width ? columns(loom_json_text_at(cell, "label")) + 2
+                                                                      : width;
     }
-    loom_str_printf(&s, "%s: %zu cells, %d seeds, %g %% intervals by bootstrap over seeds\n", text(results, "name"),
-                    json_array_size(json_object_get(results, "cells")), seeds, 100 * number(results, "confidence"));
+    loom_str_printf(&s, "%s: %zu cells, %d seeds, %g %% intervals by bootstrap over seeds\n",
+                    loom_json_text_at(results, "name"), json_array_size(json_object_get(results, "cells")), seeds,
+                    100 * loom_json_real_at(results, "confidence"));
     json_array_foreach(metrics, k, metric)
     {
         char head[400];
-        snprintf(head, sizeof head, "%s, %s split: %s%s", text(metric, "stage"), text(metric, "split"),
-                 text(metric, "metric"), json_is_true(json_object_get(metric, "rises")) ? "" : " (less is better)");
+        snprintf(head, sizeof head, "%s, %s split: %s%s", loom_json_text_at(metric, "stage"),
+                 loom_json_text_at(metric, "split"), loom_json_text_at(metric, "metric"),
+                 json_is_true(json_object_get(metric, "rises")) ? "" : " (less is better)");
         loom_str_printf(&s, "\n%s\n  ", head);
         left(&s, "", width);
         left(&s, "mean", CELL);
         left(&s, "minus reference *", CELL);
         loom_str_add(&s, " +/-  p sign  p Holm\n");
-        rows(&s, results, text(metric, "key"), width);
+        rows(&s, results, loom_json_text_at(metric, "key"), width);
     }
     loom_str_add(&s, "\n");
     spent(&s, results, width);
@@ -187,10 +179,8 @@ char *loom_ablation_table(const json_t *results)
 
 static void quoted(struct loom_str *s, const char *word)
 {
-    loom_str_add(s, "\"");
-    for (; *word; word++)
-        loom_str_addn(s, *word == '"' ? "\"\"" : word, *word == '"' ? 2 : 1);
-    loom_str_add(s, "\",");
+    loom_str_csv(s, word);
+    loom_str_add(s, ",");
 }
 
 static void value(struct loom_str *s, double x, const char *end)
@@ -211,7 +201,7 @@ static void axis_names(struct loom_str *s, const json_t *results)
 {
     size_t i;
     json_t *axis;
-    json_array_foreach(json_object_get(results, "axes"), i, axis) quoted(s, text(axis, "name"));
+    json_array_foreach(json_object_get(results, "axes"), i, axis) quoted(s, loom_json_text_at(axis, "name"));
 }
 
 static void table_csv(struct loom_str *s, const json_t *results)
@@ -224,7 +214,7 @@ static void table_csv(struct loom_str *s, const json_t *results)
     {
         json_array_foreach(json_object_get(results, "cells"), k, cell)
         {
-            const char *key = text(metric, "key");
+            const char *key = loom_json_text_at(metric, "key");
             const json_t *m = json_object_get(json_object_get(cell, "metrics"), key);
             const json_t *c = against_reference(results, key, (json_int_t)k);
             const struct {
@@ -236,7 +226,7 @@ static void table_csv(struct loom_str *s, const json_t *results)
             labels(s, cell);
             quoted(s, key);
             for (size_t x = 0; x < n; x++)
-                value(s, number(out[x].of, out[x].name), x + 1 < n ? "," : "\n");
+                value(s, loom_json_real_at(out[x].of, out[x].name), x + 1 < n ? "," : "\n");
         }
     }
 }
@@ -251,13 +241,13 @@ static void seeds_csv(struct loom_str *s, const json_t *results)
     {
         json_array_foreach(json_object_get(results, "cells"), k, cell)
         {
-            const json_t *m = json_object_get(json_object_get(cell, "metrics"), text(metric, "key"));
+            const json_t *m = json_object_get(json_object_get(cell, "metrics"), loom_json_text_at(metric, "key"));
             json_array_foreach(json_object_get(m, "seeds"), n, x)
             {
                 labels(s, cell);
-                quoted(s, text(metric, "key"));
+                quoted(s, loom_json_text_at(metric, "key"));
                 loom_str_printf(s, "%lld,", (long long)json_integer_value(json_array_get(seeds, n)));
-                value(s, json_is_number(x) ? json_number_value(x) : NAN, "\n");
+                value(s, loom_json_to_real(x), "\n");
             }
         }
     }
@@ -273,11 +263,11 @@ static void compute_csv(struct loom_str *s, const json_t *results)
     {
         const json_t *c = json_object_get(cell, "compute");
         labels(s, cell);
-        value(s, number(c, "seconds"), ",");
-        value(s, number(c, "steps"), ",");
-        value(s, number(c, "windows"), ",");
-        value(s, number(c, "flops"), ",");
-        value(s, number(cell, "parameters"), "\n");
+        value(s, loom_json_real_at(c, "seconds"), ",");
+        value(s, loom_json_real_at(c, "steps"), ",");
+        value(s, loom_json_real_at(c, "windows"), ",");
+        value(s, loom_json_real_at(c, "flops"), ",");
+        value(s, loom_json_real_at(cell, "parameters"), "\n");
     }
 }
 

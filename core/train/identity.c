@@ -89,19 +89,6 @@ int loom_identity_of(json_t **out, const struct loom_running *x, struct loom_err
     return code;
 }
 
-int loom_identity_sum(const json_t *identity, char out[65], struct loom_error *e)
-{
-    struct loom_sha256 sum;
-    char *text = json_dumps(identity, JSON_SORT_KEYS | JSON_COMPACT);
-    if (!text)
-        return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for what runs have in common: free some");
-    loom_sha256_init(&sum);
-    loom_sha256_add(&sum, text, strlen(text));
-    loom_sha256_hex(&sum, out);
-    free(text);
-    return LOOM_OK;
-}
-
 int loom_identity_write(const struct loom_running *x, struct loom_error *e)
 {
     char path[LOOM_PATH], *text = NULL;

@@ -9,8 +9,6 @@
 /* A flat object, path → value as text: what the pipeline says of data, splits and evaluation, and checksums of what the
  * recordings hold and of the spans they were cut into. *out is the caller's (json_decref). */
 int loom_identity_of(json_t **out, const struct loom_running *x, struct loom_error *e);
-/* SHA-256 of it, whatever the order of its keys. */
-int loom_identity_sum(const json_t *identity, char out[65], struct loom_error *e);
 /* identity.json in the run's folder, unless it is there: a run stays what it was begun as. */
 int loom_identity_write(const struct loom_running *x, struct loom_error *e);
 

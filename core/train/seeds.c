@@ -19,11 +19,11 @@ static json_t *summary(const double *x, int n)
     double mean = 0, squares = 0;
     for (int i = 0; i < n; i++) {
         mean += x[i] / n;
-        json_array_append_new(each, isfinite(x[i]) ? json_real(x[i]) : json_null());
+        json_array_append_new(each, loom_json_number(x[i]));
     }
     for (int i = 0; i < n; i++)
         squares += (x[i] - mean) * (x[i] - mean);
-    json_object_set_new(j, "mean", isfinite(mean) ? json_real(mean) : json_null());
+    json_object_set_new(j, "mean", loom_json_number(mean));
     if (n > 1 && isfinite(squares)) {
         double sd = sqrt(squares / (n - 1)), half = loom_student(n - 1) * sd / sqrt(n);
         json_object_set_new(j, "sd", json_real(sd));
@@ -46,10 +46,8 @@ static json_t *join(json_t *const *j, int n)
     const char *key;
     if (json_is_number(json_object_get(j[0], "mean"))) {
         double x[MOST_SEEDS];
-        for (int i = 0; i < n; i++) {
-            const json_t *mean = json_object_get(j[i], "mean");
-            x[i] = json_is_number(mean) ? json_number_value(mean) : NAN;
-        }
+        for (int i = 0; i < n; i++)
+            x[i] = loom_json_real_at(j[i], "mean");
         json_decref(out);
         return summary(x, n);
     }
@@ -78,8 +76,7 @@ static double value_of(const json_t *metrics, const char *stage, const char *bas
     } else {
         j = json_object_get(j, split);
     }
-    j = json_object_get(json_object_get(j, metric), "mean");
-    return json_is_number(j) ? json_number_value(j) : NAN;
+    return loom_json_real_at(json_object_get(j, metric), "mean");
 }
 
 int loom_compare(const struct loom_pipeline *p, json_t *const *metrics, int seeds, json_t *into, struct loom_error *e)
