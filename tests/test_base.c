@@ -9,6 +9,8 @@
 #include "base/str.h"
 #include "suite.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
@@ -245,6 +247,51 @@ START_TEST(files_whole_or_absent)
 }
 END_TEST
 
+/* What stands in a nameless file is the beginning of the named one, which is there when it is committed; a file that
+ * was unlinked gets no name, and nothing has happened to it. */
+START_TEST(nameless_files_get_a_name)
+{
+    struct loom_error e = {0};
+    struct loom_atomic a;
+    char path[128], back[8] = "", *text;
+    size_t n;
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/file", folder);
+    for (int k = 0; k < 2; k++) {
+        int fd = open(folder, O_TMPFILE | O_RDWR, 0666);
+        ck_assert(fd >= 0 || errno == EOPNOTSUPP);
+        if (fd < 0)
+            break;
+        ck_assert_int_eq(write(fd, "abc", 3), 3);
+        ck_ok(loom_atomic_adopt(&a, fd, path, &e), &e);
+        ck_ok(loom_atomic_write(&a, "def", 3, &e), &e);
+        ck_assert_int_eq(loom_file_exists(path), 0);
+        if (k == 0)
+            loom_atomic_abort(&a);
+        else
+            ck_ok(loom_atomic_commit(&a, &e), &e);
+        ck_assert_int_eq(loom_file_exists(path), k);
+        ck_assert_int_eq(pread(fd, back, sizeof back, 0), 6);
+        ck_assert_str_eq(back, "abcdef");
+        close(fd);
+    }
+    if (loom_file_exists(path)) {
+        ck_ok(loom_file_read(&text, &n, path, 7, &e), &e);
+        ck_assert_str_eq(text, "abcdef");
+        free(text);
+        unlink(path);
+    }
+    int fd = open(path, O_RDWR | O_CREAT, 0666);
+    ck_assert_int_eq(write(fd, "abc", 3), 3);
+    unlink(path);
+    ck_fails(loom_atomic_adopt(&a, fd, path, &e), LOOM_EIO, &e, "cannot create");
+    ck_assert_int_eq(a.fd, -1);
+    ck_assert_int_eq(pread(fd, back, 3, 0), 3);
+    close(fd);
+    ck_assert_int_eq(rmdir(folder), 0); /* nothing temporary was left in it */
+}
+END_TEST
+
 START_TEST(read_of_what_has_no_size)
 {
     struct loom_error e = {0};
@@ -326,6 +373,7 @@ int main(void)
         crc_agrees_with_its_reference,
         sha_vectors,
         files_whole_or_absent,
+        nameless_files_get_a_name,
         json_read_strictly,
         json_written_is_json,
         read_of_what_has_no_size,

@@ -93,6 +93,32 @@ START_TEST(trials_are_drawn_not_bins)
 }
 END_TEST
 
+/* All trials of a recording are alike, so that no draw within recordings changes a number; trials of one recording in
+ * place of another's would, and so would a sum that is left behind. */
+START_TEST(recordings_are_drawn_apart)
+{
+    static const char *const metrics[] = {"poisson_nll", "bits_per_spike", "mse", "r2", "correlation"};
+    struct loom_trust t = how(100, 0);
+    begin("poisson");
+    for (int r = 0; r < 2; r++)
+        for (int i = 0; i < 6; i++)
+            for (int k = 0; k < 4; k++)
+                for (int u = 0; u < 3; u++) {
+                    put(i, k, u, (double)((k * (u + 2)) % 4 + r), 0.5 + 0.5 * k + u * r, 0, NULL);
+                    p.row[p.n - 1].recording = r;
+                }
+    for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {
+        snprintf(p.likelihood, sizeof p.likelihood, "%s", i < 2 ? "poisson" : "gaussian");
+        json_t *a = measured(metrics[i], &t);
+        ck_near(in(a, "interval", 0), in(a, "mean", 0), 1e-9);
+        ck_near(in(a, "interval", 1), in(a, "mean", 0), 1e-9);
+        ck_assert_int_eq((int)in(json_object_get(a, "resampled"), "groups", 0), 12);
+        json_decref(a);
+    }
+    loom_predictions_release(&p);
+}
+END_TEST
+
 /* Each trial goes its own way, and predictions know it: with the targets of other trials nothing is left of it. */
 START_TEST(targets_of_other_trials)
 {
@@ -103,6 +129,9 @@ START_TEST(targets_of_other_trials)
             for (int k = 0; k < BINS; k++)
                 put(i, k, 0, own * (k + 1), 0.8 * (knows ? own : other) * (k + 1), 0, NULL);
         }
+        /* What is not scored is no target for others either. */
+        p.row[p.n - 1].target = 1e6;
+        p.row[p.n - 1].weight = 0;
         struct loom_trust t = how(0, 200);
         json_t *r2 = measured("r2", &t), *mse = measured("mse", &t);
         const json_t *s = json_object_get(r2, "shuffle"), *m = json_object_get(mse, "shuffle");
@@ -134,6 +163,7 @@ START_TEST(targets_shifted_in_time)
                 double t = i * BINS + k, y = sin(t / 17 + d) + sin(t / 41 - d);
                 put(i, k, d, y, d == 0 ? 0.9 * y : 0.5 * y, 0, NULL);
             }
+    memset(group, 0, sizeof group); /* one stretch: shifted along itself, not exchanged */
     struct loom_trust t = how(0, 100);
     t.trials = 0;
     json_t *r2 = measured("r2", &t);
@@ -167,6 +197,9 @@ START_TEST(classes)
     ck_assert(in(b, "interval", 0) < in(b, "mean", 0) && in(b, "mean", 0) < in(b, "interval", 1));
     ck_near(in(json_object_get(b, "shuffle"), "mean", 0), 0.5, 0.05);
     ck_assert(in(json_object_get(b, "shuffle"), "p", 0) < 0.01);
+    /* Variance of the rank sum of m among n (Mann & Whitney 1947). */
+    ck_near(in(json_object_get(b, "shuffle"), "interval", 1) - in(json_object_get(b, "shuffle"), "interval", 0),
+            2 * 1.96 * sqrt((TRIALS + 1) / (12.0 * 20 * 40)), 0.06);
     ck_assert(in(json_object_get(c, "shuffle"), "mean", 0) > in(c, "mean", 0));
     ck_near(in(c, "chance", 0), log(2), 1e-12);
     json_decref(a);
@@ -389,7 +422,8 @@ START_TEST(mean_responses_beside_numpy)
 }
 END_TEST
 
-/* Rates of units, and a behaviour of two dimensions sampled twice a bin, of trials from `first` on. */
+/* Rates of units, and a behaviour of two dimensions sampled twice a bin and once before the first, of trials from
+ * `first` on. */
 static void answers(struct loom_predictions *rates, struct loom_predictions *behavior, int first, int trials,
                     double *rate, double *velocity)
 {
@@ -423,11 +457,13 @@ static void answers(struct loom_predictions *rates, struct loom_predictions *beh
                 double y = k == SEEN ? 1e6 : x[0] - 2 * x[1 + d] + loom_rng_normal(&noise);
                 if (k < SEEN)
                     *velocity++ = i == first && k == 1 ? NAN : y;
-                for (int half = 0; half < 2; half++) {
+                for (int half = k == 0 ? -1 : 0; half < 2; half++) {
                     struct loom_predicted row = {.trial = i,
                                                  .time_ns = time - STEP / 2 + half * STEP / 2,
                                                  .element = d,
-                                                 .target = half ? y + 3 : y - 3,
+                                                 .target = half < 0 ? 1e6
+                                                           : half   ? y + 3
+                                                                    : y - 3,
                                                  .weight = i != first || k != 1};
                     ck_ok(loom_predictions_add(behavior, &row, NULL, &error), &error);
                 }
@@ -536,6 +572,7 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {trials_are_drawn_not_bins,
+                                  recordings_are_drawn_apart,
                                   targets_of_other_trials,
                                   targets_shifted_in_time,
                                   classes,
