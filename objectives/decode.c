@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Supervised decoding: a behaviour is asked for at its own times. In training it is asked of the view that an objective
- * before it left (joint infill and decoding on one encoder pass, NDT2), else of everything; in evaluation always of
- * everything, so that what is reported is what would be deployed. */
+/* Supervised decoding: a behaviour is asked for at its own times, or the class of a trial at its end. In training it is
+ * asked of the view that an objective before it left (joint infill and decoding on one encoder pass, NDT2), else of
+ * everything; in evaluation always of everything, so that what is reported is what would be deployed. */
 #include <loom/model.h>
 #include <loom/plugin.h>
 
@@ -178,7 +178,8 @@ static void decode_build(const void *self, struct loom_build *b, const struct lo
 
 static const struct loom_option options[] = {
     {"target", LOOM_OPT_STRING, LOOM_OPT_REQUIRED, NULL, NULL, NULL,
-     "the behaviour to decode: a series of the recordings"},
+     "what to decode: a series of the recordings (a behaviour), or a column of the table of trials (the class of each "
+     "trial)"},
     {"lag_ms", LOOM_OPT_REAL, 0, "0", "[-1000,1000]", "ms",
      "neural activity at time t is asked for the behaviour at t + lag_ms"},
     {"view", LOOM_OPT_STRING, 0, "shared", "shared|own", NULL,
@@ -200,15 +201,16 @@ static const struct loom_objective table = {.part = {.size = sizeof(struct loom_
                                             .plan = decode_plan,
                                             .build = decode_build};
 
-static const struct loom_plugin plugin = {.size = sizeof(struct loom_plugin),
-                                          .build = LOOM_BUILD_BLOCK,
-                                          .id = "decode",
-                                          .version = "0.1",
-                                          .summary = "supervised decoding of a behaviour at its own times",
-                                          .license = "Apache-2.0",
-                                          .kind = LOOM_OBJECTIVE,
-                                          .options = options,
-                                          .table = &table};
+static const struct loom_plugin plugin = {
+    .size = sizeof(struct loom_plugin),
+    .build = LOOM_BUILD_BLOCK,
+    .id = "decode",
+    .version = "0.1",
+    .summary = "supervised decoding of a behaviour at its own times, or of the class of a trial",
+    .license = "Apache-2.0",
+    .kind = LOOM_OBJECTIVE,
+    .options = options,
+    .table = &table};
 
 const struct loom_plugin *loom_plugin_entry(uint32_t index)
 {

@@ -98,7 +98,7 @@ static void mark(struct marks *m, int recording, int split, int64_t from_ns, int
     }
 }
 
-static const struct loom_series_want wanted[] = {{"position", 0.14}, {"pupil", -0.09}, {"position", 0.0}};
+static const struct loom_series_want wanted[] = {{"position", 0.14, 0}, {"pupil", -0.09, 0}, {"position", 0.0, 0}};
 
 /* Counts of one unit in the bins of a window, by looking at every spike or stored bin of the recording. */
 static void brute_counts(const struct loom_window *w, int unit, uint16_t *n)

@@ -7,7 +7,7 @@ cat "$(dirname "$0")/pipelines.head.md"
 "$loom" check --keys
 printf '\n## Plugins\n\n'
 for id in sim mat nwb npz edf brainvision brainset lfads; do "$loom" plugins describe "source/$id" --markdown; echo; done
-for id in ndt2 poyo vq vq-signal bins series; do "$loom" plugins describe "tokenizer/$id" --markdown; echo; done
+for id in ndt2 poyo vq vq-signal bins series label; do "$loom" plugins describe "tokenizer/$id" --markdown; echo; done
 "$loom" plugins describe backbone/cae --markdown
 echo
 "$loom" plugins describe backbone/perceiver --markdown

@@ -2,7 +2,8 @@
 /* The catalogue: recordings in order of their ids, name tables, held-out units, what the data offer. */
 #include "data/catalog.h"
 
-#include "data/spans.h"
+#include "base/str.h"
+#include "data/columns.h"
 
 #include <loom/plugin.h>
 #include <loom/rng.h>
@@ -271,7 +272,13 @@ static int copy_spec(struct loom_catalog *c, const struct loom_data_spec *spec)
     if (s->align == NULL || s->jitter_column == NULL || s->invalid == NULL || s->split.table == NULL ||
         s->split.column == NULL)
         return LOOM_ENOMEM;
-    int rc = copy_words(&c->memory, &s->held_out_names);
+    struct loom_select *select = loom_arena_alloc(&c->memory, ((size_t)s->selects + 1) * sizeof *select);
+    int rc = select != NULL ? copy_words(&c->memory, &s->held_out_names) : LOOM_ENOMEM;
+    for (int32_t i = 0; i < s->selects && rc == LOOM_OK; i++) {
+        select[i] = (struct loom_select){loom_arena_strdup(&c->memory, spec->select[i].column), spec->select[i].value};
+        rc = select[i].column != NULL ? copy_words(&c->memory, &select[i].value) : LOOM_ENOMEM;
+    }
+    s->select = select;
     for (int k = 0; k < LOOM_SPLITS && rc == LOOM_OK; k++)
         rc = copy_words(&c->memory, &s->split.value[k]);
     return rc == LOOM_OK ? copy_words(&c->memory, &s->split.limit_recordings) : rc;
@@ -304,7 +311,11 @@ static int make(struct loom_catalog *c, const struct loom_recording *const *reco
     if (rc == LOOM_OK)
         rc = resolve_bins(c, e);
     if (rc == LOOM_OK)
+        rc = loom_selects_check(c, e);
+    if (rc == LOOM_OK)
         rc = loom_spans_make(c, e);
+    if (rc == LOOM_OK)
+        rc = loom_labels_make(c, e);
     if (rc == LOOM_OK)
         measure(c);
     return rc;
@@ -413,7 +424,9 @@ int loom_catalog_need_series(const struct loom_catalog *c, const char *name, int
             used += (size_t)snprintf(have + used, sizeof have - used, "%s%.64s", k > 0 ? ", " : "", r->series[k].name);
         if (s == NULL)
             return loom_fail(e, LOOM_EDATA, r->file, 0,
-                             "recording %s has no series \"%s\"; it has %s: ask for one of them", r->id, name, have);
+                             "recording %s has no series \"%s\"; it has %s: ask for one of them, or for a column of "
+                             "its trials",
+                             r->id, name, have);
         if (first >= 0 && s->dims != first)
             return loom_fail(e, LOOM_EDATA, r->file, 0,
                              "series \"%s\" has %d dimensions in recording %s and %d in %s: select recordings where it "

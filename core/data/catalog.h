@@ -51,6 +51,11 @@ struct loom_split_spec {
     double limit;
     struct loom_words limit_recordings;
 };
+/* A row of the interval table is a trial where its value in `column` is one of these. */
+struct loom_select {
+    const char *column;
+    struct loom_words value;
+};
 struct loom_data_spec {
     double bin_s; /* 0 = stored width of binned recordings, else 20 ms */
     enum loom_window_kind window;
@@ -71,6 +76,8 @@ struct loom_data_spec {
     enum loom_balance balance;
     enum loom_batch_by batch_by;
     const char *invalid; /* interval table of times to leave out; "" = none */
+    int32_t selects;
+    const struct loom_select *select; /* [selects] all must admit a trial */
     struct loom_split_spec split;
 };
 #define LOOM_DATA_SPEC                                                                                                 \
@@ -85,12 +92,16 @@ struct loom_data_spec {
         }                                                                                                              \
     }
 
-/* The options of `data:` and `data.split:`; what a source declares stands beside the former in the same group. */
+/* The options of `data:`, `data.split:` and each of `data.select`; what a source declares stands beside the first in
+ * the same group. */
 extern const struct loom_option loom_data_options[];
 extern const struct loom_option loom_split_options[];
-/* Texts are borrowed from the options. `words` (capacity as given) receives the lists. LOOM_ECONFIG. */
+extern const struct loom_option loom_select_options[];
+/* Texts are borrowed from the options. `words` (capacity as given) receives the lists. select [selects]: of
+ * data.select. LOOM_ECONFIG. */
 int loom_data_spec_read(struct loom_data_spec *out, const struct loom_options *data, const struct loom_options *split,
-                        struct loom_arena *words, struct loom_error *e);
+                        struct loom_options *const *select, int selects, struct loom_arena *words,
+                        struct loom_error *e);
 
 /* ---- catalogue [setup] ---- */
 
@@ -123,6 +134,17 @@ uint64_t loom_catalog_offers(const struct loom_catalog *c); /* enum loom_power, 
 /* Every recording has the series, with the same dims (returned in *dims, may be NULL); LOOM_EDATA names the recording
  * that has not, and what it has instead. */
 int loom_catalog_need_series(const struct loom_catalog *c, const char *name, int32_t *dims, struct loom_error *e);
+/* 1: no recording has a series of that name, and the table of trials a column: it is a label, the class of a trial. */
+int loom_catalog_is_label(const struct loom_catalog *c, const char *name);
+/* Such a column sorts the trials of every recording into two classes or more (loom_catalog_classes). LOOM_EDATA,
+ * LOOM_ECONFIG: it does not, or windows are of no trials. */
+int loom_catalog_need_label(const struct loom_catalog *c, const char *name, struct loom_error *e);
+/* Gives trials other classes, before any window is read: `other` returns the new class, -1 = unknown, of a span's
+ * trial, by each label with two classes or more. For checks that ask what a model's numbers hang on. */
+void loom_catalog_relabel(struct loom_catalog *c,
+                          int32_t (*other)(void *payload, const struct loom_span *span, int32_t is, int32_t classes),
+                          void *payload);
+int32_t loom_catalog_label(const struct loom_catalog *c, const char *column); /* number of a label; -1: there is none */
 
 /* Vocabularies: "session", "subject", "task", "unit" ("recording/unit"). Names in byte order without repeats, except
  * units: recording by recording, in the recording's order. A recording without session bears its id there, without
@@ -208,6 +230,8 @@ void loom_sampler_draw(const struct loom_sampler *s, uint64_t step, int32_t tupl
 struct loom_series_want {
     const char *name; /* in data units, at its own sample times */
     double lag_s;     /* the value asked for at window time t is the one recorded at t + lag_s */
+    int32_t label; /* 0: a series; else 1 + the number of a label: one sample, the class of the window's trial, in the
+                    * middle of the last bin that is seen; none where the trial's class is unknown */
 };
 struct loom_window_ask {
     const struct loom_series_want *series;

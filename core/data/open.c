@@ -100,6 +100,13 @@ const struct loom_option loom_split_options[] = {
     {NULL, 0, 0, NULL, NULL, NULL, NULL},
 };
 
+const struct loom_option loom_select_options[] = {
+    {"column", LOOM_OPT_STRING, LOOM_OPT_REQUIRED, "", NULL, NULL, "Column of the table of trials."},
+    {"values", LOOM_OPT_STRINGS, LOOM_OPT_REQUIRED, "", NULL, NULL,
+     "Rows with one of these are trials, texts and numbers alike (\"T1\", \"3\"); other rows are left out."},
+    {NULL, 0, 0, NULL, NULL, NULL, NULL},
+};
+
 static int read_words(struct loom_words *out, const struct loom_options *o, const char *name, struct loom_arena *words)
 {
     const size_t n = loom_opt_count(o, name);
@@ -157,8 +164,21 @@ static int check_keep(const struct loom_data_spec *s, const struct loom_options 
     return LOOM_OK;
 }
 
+static int read_selects(struct loom_data_spec *out, struct loom_options *const *o, int n, struct loom_arena *words)
+{
+    struct loom_select *select = loom_arena_alloc(words, ((size_t)n + 1) * sizeof *select);
+    int rc = select != NULL ? LOOM_OK : LOOM_ENOMEM;
+    for (int i = 0; i < n && rc == LOOM_OK; i++) {
+        select[i].column = loom_opt_string(o[i], "column");
+        rc = read_words(&select[i].value, o[i], "values", words);
+    }
+    out->selects = rc == LOOM_OK ? n : 0;
+    out->select = select;
+    return rc;
+}
+
 int loom_data_spec_read(struct loom_data_spec *out, const struct loom_options *data, const struct loom_options *split,
-                        struct loom_arena *words, struct loom_error *e)
+                        struct loom_options *const *select, int selects, struct loom_arena *words, struct loom_error *e)
 {
     static const char *const window[] = {"fixed", "trial", NULL}, *const balance[] = {"windows", "recordings", NULL},
                              *const batch_by[] = {"mixed", "recording", NULL};
@@ -189,7 +209,7 @@ int loom_data_spec_read(struct loom_data_spec *out, const struct loom_options *d
         .invalid = loom_opt_string(data, "invalid"),
     };
     if (read_words(&out->held_out_names, data, "held_out_names", words) != LOOM_OK ||
-        read_split(&out->split, split, words) != LOOM_OK)
+        read_split(&out->split, split, words) != LOOM_OK || read_selects(out, select, selects, words) != LOOM_OK)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for the options of `data`");
     const double *f = out->split.fraction;
     if (f[0] + f[1] + f[2] > 1.0 + 1e-9)
@@ -200,11 +220,15 @@ int loom_data_spec_read(struct loom_data_spec *out, const struct loom_options *d
 
 /* ---- opening ---- */
 
+enum { MOST_SELECTS = 16 };
+
 struct opening {
     const struct loom_group *group;
     const struct loom_plugin *source;
     const char *module;
     struct loom_options *data, *split, *own; /* own: the source's */
+    struct loom_options *select[MOST_SELECTS];
+    int selects;
     struct loom_arena words;
     struct loom_recordings **set; /* one for each file */
     int sets;
@@ -219,24 +243,48 @@ static void free_sets(void *owned)
     loom_options_free(o->data);
     loom_options_free(o->split);
     loom_options_free(o->own);
+    for (int i = 0; i < o->selects; i++)
+        loom_options_free(o->select[i]);
     loom_arena_release(&o->words);
     free(o);
 }
 
-/* Names of a table's options, and one more, NULL-ended: what another table of the same group leaves alone. */
-static const char *const *names_of(struct loom_arena *a, const struct loom_option *table, const char *more)
+/* Names of a table's options, and of the groups below, NULL-ended: what another table of the same group leaves alone.
+ */
+static const char *const *names_of(struct loom_arena *a, const struct loom_option *table)
 {
     size_t n = 0;
     while (table != NULL && table[n].name != NULL)
         n++;
-    const char **name = loom_arena_alloc(a, (n + 2) * sizeof *name);
+    const char **name = loom_arena_alloc(a, (n + 3) * sizeof *name);
     for (size_t i = 0; name != NULL && i < n; i++)
         name[i] = table[i].name;
     if (name != NULL) {
-        name[n] = more;
-        name[n + 1] = NULL;
+        name[n] = "split";
+        name[n + 1] = "select";
+        name[n + 2] = NULL;
     }
     return name;
+}
+
+static int parse_selects(struct opening *o, struct loom_error *e)
+{
+    const size_t n = loom_group_list_count(o->group, "select");
+    int rc = LOOM_OK;
+    if (n > MOST_SELECTS || (n == 0 && loom_group_has(o->group, "select")))
+        return loom_group_fail(o->group, "select", e, LOOM_ECONFIG,
+                               "select is 1 to %d groups: select: { column = \"target\"; values = ( \"1\", \"5\" ); }",
+                               MOST_SELECTS);
+    for (size_t i = 0; i < n && rc == LOOM_OK; i++) {
+        const struct loom_group *g = loom_group_list(o->group, "select", i);
+        if (g == NULL)
+            return loom_group_fail(
+                o->group, "select", e, LOOM_ECONFIG,
+                "element %zu of select is no group: write { column = \"target\"; values = ( \"1\" ); }", i);
+        rc = loom_options_parse(&o->select[i], loom_select_options, g, "data.select", NULL, e);
+        o->selects += rc == LOOM_OK;
+    }
+    return rc;
 }
 
 static int parse_group(struct opening *o, struct loom_registry *registry, struct loom_error *e)
@@ -254,8 +302,8 @@ static int parse_group(struct opening *o, struct loom_registry *registry, struct
         return rc;
     o->module = loom_registry_file(registry, o->source);
     const struct loom_option *own = o->source->options != NULL ? o->source->options : none;
-    const char *const *theirs = names_of(&o->words, own, "split");
-    const char *const *ours = names_of(&o->words, loom_data_options, "split");
+    const char *const *theirs = names_of(&o->words, own);
+    const char *const *ours = names_of(&o->words, loom_data_options);
     if (theirs == NULL || ours == NULL)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for the options of `data`");
     rc = loom_options_parse(&o->data, loom_data_options, o->group, "data", theirs, e);
@@ -264,7 +312,7 @@ static int parse_group(struct opening *o, struct loom_registry *registry, struct
     if (rc == LOOM_OK)
         rc = loom_options_parse(&o->split, loom_split_options, loom_group_ensure(o->group, "split"), "data.split", NULL,
                                 e);
-    return rc;
+    return rc == LOOM_OK ? parse_selects(o, e) : rc;
 }
 
 static int read_one(struct opening *o, const char *file, struct loom_error *e)
@@ -333,7 +381,7 @@ static int read_files(struct opening *o, struct loom_error *e)
 static int make_catalog(struct loom_catalog **out, struct opening *o, struct loom_error *e)
 {
     struct loom_data_spec spec;
-    int rc = loom_data_spec_read(&spec, o->data, o->split, &o->words, e);
+    int rc = loom_data_spec_read(&spec, o->data, o->split, o->select, o->selects, &o->words, e);
     int32_t n = 0, k = 0;
     for (int i = 0; i < o->sets; i++)
         n += loom_recordings_count(o->set[i]);

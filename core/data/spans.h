@@ -8,6 +8,7 @@
 #include <math.h>
 
 struct loom_ingested;
+struct loom_label;
 
 struct loom_catalog {
     struct loom_data_spec spec; /* texts point into `memory` */
@@ -19,7 +20,9 @@ struct loom_catalog {
     int32_t spans;
     struct loom_span *span; /* by recording, split, time; malloc'ed */
     int32_t max_units, max_bins;
-    const char **names[4]; /* by vocabulary, see catalog.c */
+    int32_t labels;
+    struct loom_label *label; /* [labels] see columns.h; none unless windows are of trials */
+    const char **names[4];    /* by vocabulary, see catalog.c */
     int32_t names_n[4];
     int32_t *row[3];     /* session, subject, task of a recording */
     int32_t *first_unit; /* [recordings+1] row of a recording's unit 0 in "unit" */

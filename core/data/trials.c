@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rows of an interval table dealt to splits. */
+#include "data/columns.h"
 #include "data/split.h"
 
 #include "base/mt19937.h"
@@ -87,26 +88,13 @@ int loom_trials_find(struct loom_splitter *m)
             return fail_column(m, "align", s->align);
     }
     for (int32_t i = 0; i < m->table->rows; i++)
-        if (place(m, i, align, &t))
+        if (loom_trial_selected(s, m->table, i) && place(m, i, align, &t))
             loom_list_push(&m->trials, &t);
     if (m->trials.failed)
         return loom_fail(m->e, LOOM_ENOMEM, m->r->file, 0, "no memory for the trials of %s", m->r->id);
     if (m->trials.n > 0)
         qsort(m->trials.at, m->trials.n, m->trials.size, by_trial_begin);
     return LOOM_OK;
-}
-
-static int value_matches(const struct loom_words *words, const struct loom_column *col, int32_t row)
-{
-    for (int32_t i = 0; i < words->n; i++) {
-        if (col->text != NULL && strcmp(col->text[row], words->word[i]) == 0)
-            return 1;
-        char *end;
-        double x = strtod(words->word[i], &end);
-        if (col->number != NULL && *end == '\0' && x == col->number[row])
-            return 1;
-    }
-    return 0;
 }
 
 static int deal_by_column(struct loom_splitter *m)
@@ -118,7 +106,7 @@ static int deal_by_column(struct loom_splitter *m)
         return fail_column(m, "split.column", s->column);
     for (size_t i = 0; i < m->trials.n; i++)
         for (int k = LOOM_SPLITS - 1; k >= 0; k--)
-            if (value_matches(&s->value[k], col, t[i].row))
+            if (loom_column_matches(&s->value[k], col, t[i].row))
                 t[i].split = k;
     return LOOM_OK;
 }
@@ -228,7 +216,7 @@ static int *splits_of_rows(const struct loom_splitter *m)
     for (int32_t i = 0; split != NULL && i < m->table->rows; i++) {
         split[i] = -1;
         for (int k = LOOM_SPLITS - 1; col != NULL && k >= 0; k--)
-            if (value_matches(&s->value[k], col, i))
+            if (loom_column_matches(&s->value[k], col, i))
                 split[i] = k;
     }
     for (size_t i = 0; split != NULL && i < m->trials.n && col == NULL; i++)

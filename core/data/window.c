@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What one window holds. Spikes are found by binary search in each unit's ascending times; whole bins outside the span
  * read 0 with held = 2, so nothing beyond the span is touched. */
-#include "data/spans.h"
+#include "data/columns.h"
 
 #include <loom/rng.h>
 
@@ -308,10 +308,26 @@ static int64_t first_sample(const struct loom_series *s, int64_t t)
     return i;
 }
 
+/* The class of the window's trial, where all that is seen of the trial has been seen. */
+static int fill_label(const struct filler *f, const struct loom_series_want *want, struct loom_window_series *out)
+{
+    const int32_t class = f->c->label[want->label - 1].of_span[f->span - f->c->span];
+    double *time = loom_arena_alloc(f->arena, sizeof *time);
+    loom_real *value = loom_arena_alloc(f->arena, sizeof *value);
+    if (time == NULL || value == NULL)
+        return LOOM_ENOMEM;
+    *time = (f->seen - 0.5) * f->c->spec.bin_s;
+    *value = (loom_real) class;
+    *out = (struct loom_window_series){want->name, 1, class >= 0, time, value};
+    return LOOM_OK;
+}
+
 static int fill_one_series(const struct filler *f, const struct loom_series_want *want, struct loom_window_series *out)
 {
     const struct loom_series *s = loom_recording_series(f->r, want->name);
     *out = (struct loom_window_series){.name = want->name};
+    if (want->label > 0)
+        return fill_label(f, want, out);
     if (s == NULL)
         return LOOM_OK;
     const int64_t lag = loom_ns(want->lag_s), shift = f->origin + lag;

@@ -24,6 +24,7 @@ void loom_predictions_release(struct loom_predictions *p)
     free(p->param);
     free_texts(p->recording, p->recordings);
     free_texts(p->element, p->elements);
+    free_texts(p->class_name, p->class_names);
     free_texts(p->date, p->date ? p->recordings : 0);
     free_texts(p->condition, p->conditions);
     free(p->trial);

@@ -8,6 +8,7 @@
  *   likelihood, unit ("" unknown), bin_s (of count elements)
  *   recordings   ids, one a line; dates: theirs, one a line, empty where unknown
  *   elements     names of the elements where they have any, one a line: dimensions of a behaviour
+ *   classes      names of the classes of a label, one a line
  *   condition    name of the column that sorts trials, "" none; conditions: its values, one a line
  *
  * Rows:
@@ -80,7 +81,9 @@ struct loom_predictions {
     char **recording; /* [recordings] ids */
     int elements;
     char **element; /* [elements] names or NULL */
-    char **date;    /* [recordings] ISO 8601, "" unknown; NULL: none is known */
+    int class_names;
+    char **class_name; /* [class_names] of a label, or NULL */
+    char **date;       /* [recordings] ISO 8601, "" unknown; NULL: none is known */
     char condition_name[64];
     int conditions;
     char **condition; /* [conditions] or NULL */

@@ -153,7 +153,9 @@ static int write_group(hid_t group, const struct loom_predictions *p, const stru
 {
     int ok = loom_h5_write_text(group, "likelihood", p->likelihood) && loom_h5_write_text(group, "unit", p->unit) &&
              write_real(group, "bin_s", p->bin_s) && write_lines(group, "recordings", p->recording, p->recordings) &&
-             write_lines(group, "elements", p->element, p->elements) && write_table(group, p) && write_beside(group, p);
+             write_lines(group, "elements", p->element, p->elements) &&
+             write_lines(group, "classes", p->class_name, p->class_names) && write_table(group, p) &&
+             write_beside(group, p);
     if (ok && p->param)
         ok = write_column(group, "params", H5T_NATIVE_DOUBLE, p->n, p->params, p->param);
     hid_t below = ok && baselines > 0 ? H5Gcreate2(group, "baselines", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT) : -1;
@@ -427,6 +429,7 @@ int loom_predictions_read(struct loom_predictions *p, const char *path, const ch
         }
         p->recordings = read_lines(group, "recordings", &p->recording);
         p->elements = read_lines(group, "elements", &p->element);
+        p->class_names = read_lines(group, "classes", &p->class_name);
         ok = read_table(group, p) && read_beside(group, p);
     }
     if (ok && H5Lexists(group, "params", H5P_DEFAULT) > 0 && count_rows(group, "params", &columns) == p->n) {

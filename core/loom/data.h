@@ -183,5 +183,9 @@ LOOM_API int loom_catalog_count(const struct loom_catalog *c);
 LOOM_API const struct loom_recording *loom_catalog_recording(const struct loom_catalog *c, int i);
 LOOM_API double loom_catalog_bin_s(const struct loom_catalog *c);
 LOOM_API double loom_catalog_window_s(const struct loom_catalog *c); /* length of the longest window */
+/* Classes into which a column of the table of trials sorts windows, its values as text in ascending order; the class of
+ * a window is a number from 0 to n - 1 among them. NULL and n = 0: a series has that name, there is no such column,
+ * windows are not of trials, or the column has too many values. */
+LOOM_API const char *const *loom_catalog_classes(const struct loom_catalog *c, const char *column, int32_t *n);
 
 #endif

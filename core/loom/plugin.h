@@ -60,7 +60,7 @@ enum loom_power {
     LOOM_ELECTRODES = 1u << 1, /* units carry positions */
     LOOM_TRIALS = 1u << 2,     /* an interval table named "trials" */
     LOOM_BEHAVIOR = 1u << 3,   /* the series that the objective names exists in every recording */
-    LOOM_LABELS = 1u << 4,     /* trials carry the named label column */
+    LOOM_LABELS = 1u << 4,     /* a column of the trials is asked for: the class of a trial */
     /* offered by the tokenizer of spikes */
     LOOM_STEPS = 1u << 8,      /* one row a bin, no gaps */
     LOOM_ELEMENTS = 1u << 9,   /* elements of a row may be hidden one by one */
@@ -194,8 +194,10 @@ LOOM_API const struct loom_catalog *loom_setup_catalog(const struct loom_setup *
 LOOM_API uint64_t loom_setup_seed(const struct loom_setup *s);
 LOOM_API const char *loom_setup_modality(const struct loom_setup *s); /* tokenizer: the modality it serves */
 /* Objective: this behaviour will be asked. Creates the built-in modality `series` of that name, unless the pipeline
- * names another tokenizer for it. Tokenizer, of its own modality (loom_setup_modality): windows hold that series.
- * lag_s: the value asked for at time t is the one recorded at t + lag_s. LOOM_EDATA when a recording lacks it. */
+ * names another tokenizer for it. A name that is no series but a column of the table of trials is a label, the class of
+ * a whole trial (loom_catalog_classes): the built-in modality `label`, one question a window, without a lag. Tokenizer,
+ * of its own modality (loom_setup_modality): windows hold that series. lag_s: the value asked for at time t is the one
+ * recorded at t + lag_s. LOOM_EDATA when a recording lacks it. */
 LOOM_API int loom_setup_behavior(const struct loom_setup *s, const char *series, double lag_s, struct loom_error *e);
 
 #endif

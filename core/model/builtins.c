@@ -5,4 +5,5 @@
 
 #include <stddef.h>
 
-const struct loom_plugin *const loom__builtins[] = {&loom_builtin_bins, &loom_builtin_series, &loom_builtin_all, NULL};
+const struct loom_plugin *const loom__builtins[] = {&loom_builtin_bins, &loom_builtin_series, &loom_builtin_label,
+                                                    &loom_builtin_all, NULL};

@@ -20,7 +20,8 @@ static const struct power powers[] = {
     {LOOM_TRIALS, "trials", "the data", "recordings have a table of trials", "name the trial variable in data"},
     {LOOM_BEHAVIOR, "behavior", "the data", "the behaviour asked for exists in every recording",
      "name it in data.series"},
-    {LOOM_LABELS, "labels", "the data", "trials carry the label column", "name a column that the trials have"},
+    {LOOM_LABELS, "labels", "the data", "a column of the trials is asked for",
+     "let an objective ask for one (decode: target = \"condition\")"},
     {LOOM_STEPS, "steps", "the tokenizer of spikes", "one row a bin, without gaps",
      "use tokenizer: { plugin = \"bins\"; }"},
     {LOOM_ELEMENTS, "elements", "the tokenizer of spikes", "elements of a row can be hidden one by one",
@@ -63,8 +64,8 @@ static uint64_t offers_of(const struct loom_model *m)
 {
     const struct loom_modality *spikes = spikes_of(m);
     uint64_t offers = loom_catalog_offers(m->catalog) | m->backbone_at.traits.offers;
-    if (m->needs)
-        offers |= LOOM_BEHAVIOR; /* loom_setup_behavior has refused what no recording has */
+    for (int i = 0; i < m->needs; i++) /* loom_setup_behavior has refused what no recording has */
+        offers |= m->need[i].label ? LOOM_BEHAVIOR | LOOM_LABELS : LOOM_BEHAVIOR;
     if (spikes)
         offers |= spikes->at.traits.offers;
     for (int i = 0; i < m->modalities; i++) /* an objective says whose: a modality without them is refused by name */

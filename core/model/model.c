@@ -92,13 +92,19 @@ static int want_behavior(void *owner, const char *series, double lag_s, struct l
                              1e3 * m->modality[at].lag_s, 1e3 * lag_s);
         return LOOM_OK;
     }
-    int status = loom_catalog_need_series(m->catalog, series, NULL, e);
+    const int label = loom_catalog_is_label(m->catalog, series);
+    int status =
+        label ? loom_catalog_need_label(m->catalog, series, e) : loom_catalog_need_series(m->catalog, series, NULL, e);
     if (status != LOOM_OK)
         return status;
+    if (label && lag_s != 0.0)
+        return loom_fail(e, LOOM_ECONFIG, NULL, 0,
+                         "'%s' is a label of whole trials, which no lag moves: leave out lag_ms = %g", series,
+                         1e3 * lag_s);
     if (at < 0) {
         const struct loom_group *own = loom_group_child(loom_group_child(m->root, "modalities"), series);
         const char *plugin = own ? loom_group_text(own, "plugin") : NULL;
-        status = add_modality(m, series, plugin ? plugin : "series", own, 0, e);
+        status = add_modality(m, series, plugin ? plugin : label ? "label" : "series", own, 0, e);
         if (status != LOOM_OK)
             return status;
         at = m->modalities - 1;
@@ -106,6 +112,7 @@ static int want_behavior(void *owner, const char *series, double lag_s, struct l
     m->modality[at].behavior = 1;
     m->modality[at].lag_s = lag_s;
     m->need[m->needs].name = m->modality[at].name;
+    m->need[m->needs].label = label ? 1 + loom_catalog_label(m->catalog, series) : 0;
     m->need[m->needs++].lag_s = lag_s;
     return LOOM_OK;
 }
@@ -128,7 +135,7 @@ static int create_tokenizers(struct loom_model *m, struct loom_error *e)
         const char *name = loom_group_key(all, i), *plugin = g ? loom_group_text(g, "plugin") : NULL;
         if (!plugin)
             return loom_group_fail(all, name, e, LOOM_ECONFIG, "modality '%s': name its plugin", name);
-        if (strcmp(plugin, "series") != 0)
+        if (strcmp(plugin, "series") != 0 && strcmp(plugin, "label") != 0)
             status = add_modality(m, name, plugin, g, 1, e);
     }
     if (status == LOOM_OK && m->modalities == 0)

@@ -129,22 +129,24 @@ static int series_tokenize(const void *self, const struct loom_window *w, struct
     return status;
 }
 
-/* Every question starts as the same learned vector, or as its session's, a row of a table by name; where and when it is
- * asked the backbone adds. */
-static struct loom_node *series_embed(const void *self, struct loom_build *b, const struct loom_rows *rows, int width)
+struct loom_node *loom_query_embed(struct loom_build *b, const struct loom_rows *rows, int width, int by_session)
 {
-    const struct series *s = self;
     struct loom_graph *g = loom_build_graph(b);
     int64_t n = rows->rows;
     struct loom_node *query;
-    if (s->by_session)
+    if (by_session)
         query = loom_table(b, "session", "session", width, "normal:0.02", LOOM_NO_DECAY);
     else
         query = loom_param(b, "query", 2, (const int64_t[]){1, width}, "normal:0.02", LOOM_NO_DECAY | LOOM_SPARSE_ROWS);
     int32_t *index = loom_graph_alloc(g, ((size_t)n + 1) * sizeof(*index));
     for (int64_t r = 0; index && r < n; r++)
-        index[r] = s->by_session ? loom_table_row(b, "session", rows->segment[rows->segment_of[r]].recording, 0) : 0;
+        index[r] = by_session ? loom_table_row(b, "session", rows->segment[rows->segment_of[r]].recording, 0) : 0;
     return loom_gather(g, query, loom_input(g, LOOM_I32, 1, &n, index));
+}
+
+static struct loom_node *series_embed(const void *self, struct loom_build *b, const struct loom_rows *rows, int width)
+{
+    return loom_query_embed(b, rows, width, ((const struct series *)self)->by_session);
 }
 
 /* ---- moments of what is scored: [3, dims] count, sum, sum of squares ---- */
@@ -235,8 +237,7 @@ static const struct loom_option series_options[] = {
      "score in units of each dimension's deviation over the train split"},
     {"at", LOOM_OPT_STRING, 0, "samples", "samples|bins", NULL,
      "ask at the series' own sample times, or for its mean in each neural bin"},
-    {"query", LOOM_OPT_STRING, 0, "one", "one|session", NULL,
-     "what a question starts as: one learned vector, or one of each session, which transfer matches by name (POYO)"},
+    LOOM_QUERY_OPTION,
     {0}};
 
 static const struct loom_tokenizer series_table = {.part = {.size = sizeof(struct loom_tokenizer),

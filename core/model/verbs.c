@@ -252,13 +252,15 @@ static void note_reading(struct loom_build *b, int number, const struct loom_row
     b->read[b->reads++] = (struct loom_read_note){number, ask, params, rendered, answers};
 }
 
-/* Class numbers for a categorical likelihood; -1 where nothing is scored. */
-static struct loom_node *labels(struct loom_build *b, const struct loom_rows *ask, const loom_real *weight)
+/* Class numbers for a categorical likelihood; -1 where nothing is scored, or what is there is no class. */
+static struct loom_node *labels(struct loom_build *b, const struct loom_rows *ask, const loom_real *weight,
+                                int32_t classes)
 {
     int64_t n = ask->elems;
     int32_t *label = loom_graph_alloc(b->graph, ((size_t)n + 1) * sizeof(*label));
     for (int64_t i = 0; label && i < n; i++)
-        label[i] = weight[i] != 0 ? (int32_t)ask->target[i] : -1;
+        label[i] =
+            weight[i] != 0 && ask->target[i] >= 0 && ask->target[i] < (loom_real)classes ? (int32_t)ask->target[i] : -1;
     return loom_input(b->graph, LOOM_I32, 1, &n, label);
 }
 
@@ -273,7 +275,8 @@ static struct loom_node *targets(struct loom_build *b, const struct loom_modalit
         loom_scope_pop(b);
         return held(b, &at->at, "truth", target, n, 0);
     }
-    return at->likelihood->params < 0 ? labels(b, ask, weight) : loom_input(b->graph, LOOM_REAL, 1, &n, ask->target);
+    return at->likelihood->params < 0 ? labels(b, ask, weight, params_of(at))
+                                      : loom_input(b->graph, LOOM_REAL, 1, &n, ask->target);
 }
 
 /* See struct loom_stand_in. */

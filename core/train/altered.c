@@ -165,6 +165,30 @@ static int alter(struct loom_altered *a, struct loom_recording *r, const struct 
     return code;
 }
 
+/* Labels are changed where the middle of the trial's window is: to another class, so that it is seen. */
+struct relabelling {
+    const struct loom_alteration *how;
+    struct loom_rng g;
+};
+
+static int32_t relabel(void *payload, const struct loom_span *span, int32_t is, int32_t classes)
+{
+    struct relabelling *x = payload;
+    const double middle = 0.5e-9 * ((double)span->window_ns + (double)span->stop_ns);
+    const int32_t by = 1 + (int32_t)loom_rng_below(&x->g, (uint32_t)classes - 1);
+    if (!here(x->how, span->recording, -1, middle))
+        return is;
+    return x->how->series == LOOM_SERIES_NAN ? -1 : (is + by) % classes;
+}
+
+static void alter_labels(struct loom_catalog *c, const struct loom_alteration *how)
+{
+    struct relabelling x = {.how = how};
+    loom_rng_init(&x.g, how->seed, "altered labels", 0, 0);
+    if (how->series != LOOM_SERIES_KEEP)
+        loom_catalog_relabel(c, relabel, &x);
+}
+
 int loom_altered_new(struct loom_altered **out, const struct loom_catalog *from, const struct loom_alteration *how,
                      struct loom_error *e)
 {
@@ -184,6 +208,8 @@ int loom_altered_new(struct loom_altered **out, const struct loom_catalog *from,
         loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for a copy of the recordings: free some");
     if (code == LOOM_OK)
         code = loom_catalog_new(&a->catalog, a->list, a->recordings, loom_catalog_spec(from), e);
+    if (code == LOOM_OK)
+        alter_labels(a->catalog, how);
     if (code != LOOM_OK) {
         loom_altered_free(a);
         *out = NULL;

@@ -7,6 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The classes of a label. Without memory for them they stay unnamed. */
+static void name_classes(struct loom_predictions *p, const struct loom_catalog *c)
+{
+    int32_t n;
+    const char *const *word = loom_catalog_classes(c, p->modality, &n);
+    p->class_name = word ? calloc((size_t)n + 1, sizeof *p->class_name) : NULL;
+    for (int32_t k = 0; p->class_name && k < n; k++) {
+        p->class_name[k] = strdup(word[k]);
+        if (!p->class_name[k])
+            return;
+        p->class_names++;
+    }
+}
+
 /* Names of a behaviour's dimensions. Without memory for them they stay unnamed. */
 static void name_elements(struct loom_predictions *p, const struct loom_recording *r)
 {
@@ -40,6 +54,7 @@ int loom_predictions_of(struct loom_predictions **out, const struct loom_model *
             p[i].recordings += p[i].recording[k] != NULL;
         }
         name_elements(&p[i], loom_catalog_recording(c, 0));
+        name_classes(&p[i], c);
         if (p[i].recordings < recordings)
             return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for predictions: free some");
     }

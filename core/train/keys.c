@@ -16,6 +16,8 @@ static const struct {
     {"data",
      "Which recordings, how they are cut into bins and windows; the options of the source stand in the same group.",
      loom_data_options},
+    {"data.select[]", "Which rows of the table of trials are trials; several groups must all agree.",
+     loom_select_options},
     {"data.split", "What is trained on, what is validated on, what is tested.", loom_split_options},
     {"stages[]", "One training or evaluation. A stage with `objectives` trains, one with `metrics` evaluates.",
      loom_stage_options},

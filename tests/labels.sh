@@ -1,0 +1,38 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The class of a trial from its activity, end to end: trials are selected by a column, decoded by another, scored as
+# classes, and the model sees no label.
+: "${LOOM_PROGRAM:?}"
+dir=$(mktemp -d) || exit 99
+trap 'rm -rf "$dir"' EXIT
+LOOM_CACHE=$dir/cache
+export LOOM_CACHE
+echo 1..4
+cat >"$dir/p.cfg" <<'END'
+name = "labels"; shards = 2;
+data: { source = "sim"; kind = "reach"; sessions = 1; units = 60; trials = 200; noise = 0.1; bin_ms = 50.0;
+        window = "trial"; align = "go"; post_ms = 600.0; select: { column = "target"; values = ( "0", "4" ); };
+        split: { by = "trial"; train = 0.5; valid = 0.1; test = 0.4; }; };
+tokenizer: { plugin = "bins"; };
+backbone: { plugin = "vit"; width = 16; depth = 1; heads = 2; dropout = 0.0; };
+stages: ( { name = "learn"; objectives: ( { plugin = "decode"; target = "target"; } ); steps = 120; batch = 16;
+            monitor = "balanced_accuracy"; optimizer: { lr = 5e-3; }; },
+          { name = "evaluate"; from = "learn"; metrics = ( "balanced_accuracy", "auroc" ); bootstrap = 50; shuffles = 20; } );
+END
+tell() { # number, what, success
+    [ "$3" = 0 ] && echo "ok $1 - $2" || { sed 's/^/# /' "$dir/said"; echo "not ok $1 - $2"; }
+}
+"$LOOM_PROGRAM" run "$dir/p.cfg" --quiet --threads 1 --out "$dir/run" >"$dir/said" 2>&1
+sed -n 's/^ *"mean": \([0-9.]*\),*$/\1/p' "$dir/run/metrics.json" >>"$dir/said"
+# Balanced accuracy, that of shuffles, AUROC, that of shuffles.
+# shellcheck disable=SC2046
+set -- $(sed -n 's/^ *"mean": \([0-9.]*\),*$/\1/p' "$dir/run/metrics.json")
+awk -v a="$1" -v s="$2" -v r="$3" -v t="$4" 'BEGIN { exit !(a > 0.8 && s < 0.7 && r > 0.95 && t < 0.7) }'
+tell 1 "the class of a trial is decoded" $?
+"$LOOM_PROGRAM" check "$dir/p.cfg" >"$dir/said" 2>&1 && grep -q '^ *masked values *passed' "$dir/said" &&
+    grep -q '^ *held out *passed' "$dir/said"
+tell 2 "and is not seen" $?
+! "$LOOM_PROGRAM" check "$dir/p.cfg" 'data.select.values=("0", "12")' >"$dir/said" 2>&1 && grep -q 'no trial has "12"' "$dir/said"
+tell 3 "a value that no trial has is refused" $?
+! "$LOOM_PROGRAM" check "$dir/p.cfg" data.select.valeus=3 >"$dir/said" 2>&1 && grep -q 'valeus' "$dir/said"
+tell 4 "a key that is none is refused" $?
