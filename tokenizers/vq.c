@@ -22,12 +22,11 @@
 #include <string.h>
 
 struct vq {
-    const struct loom_options *options;
-    int32_t units, bins, slots; /* of a patch; slots = units × bins */
-    int32_t hidden;
-    int from_codes;
-    struct vq_quantiser quantiser;
+    struct vq_quantiser quantiser; /* first: its functions take the whole */
+    int32_t units, bins, slots;    /* of a patch; slots = units × bins */
 };
+
+static struct loom_node *content(const void *self, struct loom_build *b, const struct loom_rows *rows);
 
 /* ---- setup ---- */
 
@@ -37,13 +36,10 @@ static int vq_create(const struct loom_setup *s, void **self, struct loom_error 
     struct vq *t = calloc(1, sizeof(*t));
     if (!t)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "out of memory for a tokenizer");
-    t->options = o;
     t->units = (int32_t)loom_opt_int(o, "patch_units");
     t->bins = (int32_t)loom_opt_int(o, "patch_bins");
     t->slots = t->units * t->bins;
-    t->hidden = (int32_t)loom_opt_int(o, "hidden");
-    t->from_codes = loom_opt_is(o, "input", "codes");
-    vq_quantiser_init(&t->quantiser, s);
+    vq_quantiser_init(&t->quantiser, s, content);
     *self = t;
     return LOOM_OK;
 }
@@ -119,10 +115,10 @@ static int32_t slot_of(const struct vq *t, const struct loom_rows *rows, int32_t
 
 /* ---- graph ---- */
 
-/* Content of the rows, as √counts in the patch's slots [R, slots]. Of questions their truth, without what is held out.
- */
-static struct loom_node *content(const struct vq *t, struct loom_build *b, const struct loom_rows *rows)
+/* √counts in the patch's slots [R, slots]; what is held out is 0. */
+static struct loom_node *content(const void *self, struct loom_build *b, const struct loom_rows *rows)
 {
+    const struct vq *t = self;
     struct loom_graph *g = loom_build_graph(b);
     size_t n = (size_t)rows->rows * (size_t)t->slots;
     loom_real *x = loom_graph_alloc(g, (n + 1) * sizeof(*x));
@@ -135,13 +131,6 @@ static struct loom_node *content(const struct vq *t, struct loom_build *b, const
                 x[(int64_t)r * t->slots + slot_of(t, rows, r, i - rows->first_elem[r])] =
                     (loom_real)sqrt((double)value[i]);
     return loom_input(g, LOOM_REAL, 2, (const int64_t[]){rows->rows, t->slots}, x);
-}
-
-static struct loom_node *encode(const struct vq *t, struct loom_build *b, const struct loom_rows *rows)
-{
-    struct loom_node *z = loom_nn_linear(b, "encoder0", content(t, b, rows), t->hidden, LOOM_ACT_GELU);
-    z = loom_nn_linear(b, "encoder1", z, t->quantiser.width, LOOM_ACT_NONE);
-    return t->quantiser.book.normalize ? loom_l2_normalize(loom_build_graph(b), z, 1e-6) : z;
 }
 
 /* Log-rates of the elements [E, 1]: their slot's of y [R, slots], and their unit's own, a row of table `name`. */
@@ -166,28 +155,6 @@ static struct loom_node *elements(const struct vq *t, struct loom_build *b, cons
                     loom_gather(g, table, loom_input(g, LOOM_I32, 1, &n, unit)));
 }
 
-static struct loom_node *vq_embed(const void *self, struct loom_build *b, const struct loom_rows *rows, int width)
-{
-    const struct vq *t = self;
-    struct loom_graph *g = loom_build_graph(b);
-    struct loom_node *x;
-    if (rows->target) /* questions have no content */
-        return vq_with_mask(b, rows, NULL, width);
-    if (t->from_codes) {
-        loom_freeze_push(b);
-        loom_scope_push(b, "vq");
-        x = loom_stop(g, vq_quantise(&t->quantiser, b, encode(t, b, rows)).sum);
-        loom_scope_pop(b);
-        loom_freeze_pop(b);
-    } else {
-        x = loom_nn_linear(b, "patch0", content(t, b, rows), t->hidden, LOOM_ACT_GELU);
-    }
-    x = loom_nn_linear(b, t->from_codes ? "code" : "patch1", x, width, LOOM_ACT_NONE);
-    if (rows->rows && memchr(rows->state, LOOM_HIDDEN, (size_t)rows->rows))
-        x = vq_with_mask(b, rows, x, width);
-    return loom_nn_dropout(b, "dropout", x, loom_opt_real(t->options, "dropout"), &rows->groups);
-}
-
 static struct loom_node *vq_read(const void *self, struct loom_build *b, const struct loom_rows *ask,
                                  struct loom_node *answer)
 {
@@ -196,25 +163,6 @@ static struct loom_node *vq_read(const void *self, struct loom_build *b, const s
 }
 
 /* ---- codes ---- */
-
-static int32_t vq_count(const void *self)
-{
-    return ((const struct vq *)self)->quantiser.codes;
-}
-
-static int32_t vq_levels(const void *self)
-{
-    return ((const struct vq *)self)->quantiser.levels;
-}
-
-static struct loom_node *vq_codes(const void *self, struct loom_build *b, const struct loom_rows *ask)
-{
-    const struct vq *t = self;
-    loom_scope_push(b, "vq");
-    struct vq_quantised q = vq_quantise(&t->quantiser, b, encode(t, b, ask));
-    loom_scope_pop(b);
-    return vq_codes_of(&t->quantiser, b, &q);
-}
 
 /* Σ w (y − y ln y): the Poisson cost of log-rates that are right. */
 static double least_cost(const struct loom_rows *ask)
@@ -230,9 +178,10 @@ static struct loom_rebuilt vq_rebuild(const void *self, struct loom_build *b, co
 {
     const struct vq *t = self;
     struct loom_rebuilt out = {.least = least_cost(ask)};
+    struct loom_node *x = content(t, b, ask);
     loom_scope_push(b, "vq");
-    struct loom_node *y = vq_through(&t->quantiser, b, ask, encode(t, b, ask), &out.commitment);
-    y = loom_nn_linear(b, "decoder0", y, t->hidden, LOOM_ACT_GELU);
+    struct loom_node *y = vq_through(&t->quantiser, b, ask, x, &out.commitment);
+    y = loom_nn_linear(b, "decoder0", y, t->quantiser.hidden, LOOM_ACT_GELU);
     y = loom_nn_linear(b, "decoder1", y, t->slots, LOOM_ACT_NONE);
     out.params = elements(t, b, ask, y, "unit");
     loom_scope_pop(b);
@@ -263,7 +212,6 @@ static const struct loom_option options[] = {
     {"input", LOOM_OPT_STRING, 0, "patch", "patch|codes", NULL,
      "what a backbone sees of a row: its counts through a small network, or the vectors of its codes"},
     VQ_OPTIONS,
-    {"dropout", LOOM_OPT_REAL, LOOM_OPT_LIVE, "0.1", "[0,1)", NULL, "of token vectors"},
     {0}};
 
 static const struct loom_tokenizer table = {.part = {.size = sizeof(struct loom_tokenizer),

@@ -3,6 +3,8 @@
 
 #include "vq_ops.h"
 
+#include <loom/nn.h>
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,13 +15,16 @@ enum { WARM_UP = 200 };
 enum { STEPS, PERPLEXITY, USED, WARNED, HEALTH };
 enum { LEVEL, ROUND, ERROR, FIT };
 
-void vq_quantiser_init(struct vq_quantiser *t, const struct loom_setup *s)
+void vq_quantiser_init(struct vq_quantiser *t, const struct loom_setup *s, vq_content_fn content)
 {
     const struct loom_options *o = loom_setup_options(s);
     *t = (struct vq_quantiser){.options = o,
+                               .content = content,
                                .codes = (int32_t)loom_opt_int(o, "codes"),
                                .width = (int32_t)loom_opt_int(o, "code_width"),
                                .levels = (int32_t)loom_opt_int(o, "levels"),
+                               .hidden = (int32_t)loom_opt_int(o, "hidden"),
+                               .from_codes = loom_opt_is(o, "input", "codes"),
                                .kmeans = loom_opt_int(o, "kmeans")};
     snprintf(t->init, sizeof(t->init), "normal:%.4g", 1.0 / sqrt((double)t->width));
     t->book = (struct vq_book){.codes = t->codes,
@@ -31,10 +36,25 @@ void vq_quantiser_init(struct vq_quantiser *t, const struct loom_setup *s)
 
 /* ---- vectors and codes ---- */
 
-struct vq_quantised vq_quantise(const struct vq_quantiser *t, struct loom_build *b, struct loom_node *z)
+struct quantised {
+    struct loom_node *code[VQ_MOST_LEVELS]; /* I32 [R] */
+    struct loom_node *left[VQ_MOST_LEVELS]; /* [R, width] what each level chose for */
+    struct loom_node *sum;                  /* [R, width] */
+};
+
+/* Vectors [R, width] of content x [R, n]. */
+static struct loom_node *encode(const struct vq_quantiser *t, struct loom_build *b, struct loom_node *x)
+{
+    struct loom_node *z = loom_nn_linear(b, "encoder0", x, t->hidden, LOOM_ACT_GELU);
+    z = loom_nn_linear(b, "encoder1", z, t->width, LOOM_ACT_NONE);
+    return t->book.normalize ? loom_l2_normalize(loom_build_graph(b), z, 1e-6) : z;
+}
+
+/* Codes of z [R, width]; no gradient. */
+static struct quantised quantise(const struct vq_quantiser *t, struct loom_build *b, struct loom_node *z)
 {
     struct loom_graph *g = loom_build_graph(b);
-    struct vq_quantised q = {.sum = NULL};
+    struct quantised q = {.sum = NULL};
     const int64_t health = HEALTH;
     struct loom_node *book =
         loom_state(b, "codebook", 2, (const int64_t[]){(int64_t)t->levels * t->codes, t->width}, t->init);
@@ -49,11 +69,6 @@ struct vq_quantised vq_quantise(const struct vq_quantiser *t, struct loom_build 
         left = loom_sub(g, left, chosen);
     }
     return q;
-}
-
-struct loom_node *vq_codes_of(const struct vq_quantiser *t, struct loom_build *b, const struct vq_quantised *q)
-{
-    return t->levels == 1 ? q->code[0] : vq_interleave(loom_build_graph(b), t->levels, q->code);
 }
 
 /* 1 for each row of which something is scored, [R]; the same for each of `width` columns in *all, divided by width. */
@@ -88,11 +103,12 @@ static void declare_book(const struct vq_quantiser *t, struct loom_build *b)
 }
 
 struct loom_node *vq_through(const struct vq_quantiser *t, struct loom_build *b, const struct loom_rows *ask,
-                             struct loom_node *z, struct loom_node **commitment)
+                             struct loom_node *x, struct loom_node **commitment)
 {
     struct loom_graph *g = loom_build_graph(b);
+    struct loom_node *z = encode(t, b, x);
     struct loom_node *each, *one = scored(b, ask, t->width, &each);
-    struct vq_quantised q = vq_quantise(t, b, z);
+    struct quantised q = quantise(t, b, z);
     for (int l = 0; l < t->levels; l++) {
         char name[16];
         snprintf(name, sizeof(name), "sums%d", l);
@@ -103,7 +119,30 @@ struct loom_node *vq_through(const struct vq_quantiser *t, struct loom_build *b,
     return loom_add(g, z, loom_stop(g, loom_sub(g, q.sum, z)));
 }
 
-struct loom_node *vq_with_mask(struct loom_build *b, const struct loom_rows *rows, struct loom_node *x, int width)
+/* ---- what stands in a tokenizer's tables ---- */
+
+int32_t vq_count(const void *self)
+{
+    return ((const struct vq_quantiser *)self)->codes;
+}
+
+int32_t vq_levels(const void *self)
+{
+    return ((const struct vq_quantiser *)self)->levels;
+}
+
+struct loom_node *vq_codes(const void *self, struct loom_build *b, const struct loom_rows *ask)
+{
+    const struct vq_quantiser *t = self;
+    struct loom_node *x = t->content(self, b, ask);
+    loom_scope_push(b, "vq");
+    struct quantised q = quantise(t, b, encode(t, b, x));
+    loom_scope_pop(b);
+    return t->levels == 1 ? q.code[0] : vq_interleave(loom_build_graph(b), t->levels, q.code);
+}
+
+/* Rows of x [R, width], and the vector "mask" in the place of hidden ones; x NULL: it alone, for all rows. */
+static struct loom_node *with_mask(struct loom_build *b, const struct loom_rows *rows, struct loom_node *x, int width)
 {
     struct loom_graph *g = loom_build_graph(b);
     int64_t n = rows->rows;
@@ -114,6 +153,27 @@ struct loom_node *vq_with_mask(struct loom_build *b, const struct loom_rows *row
         from[r] = !x ? 0 : rows->state[r] == LOOM_HIDDEN ? (int32_t)n : r;
     struct loom_node *all = x ? loom_concat_rows(g, 2, (struct loom_node *[]){x, mask}) : mask;
     return loom_gather(g, all, loom_input(g, LOOM_I32, 1, &n, from));
+}
+
+struct loom_node *vq_embed(const void *self, struct loom_build *b, const struct loom_rows *rows, int width)
+{
+    const struct vq_quantiser *t = self;
+    if (rows->target) /* questions have no content */
+        return with_mask(b, rows, NULL, width);
+    struct loom_node *x = t->content(self, b, rows);
+    if (t->from_codes) {
+        loom_freeze_push(b);
+        loom_scope_push(b, "vq");
+        x = loom_stop(loom_build_graph(b), quantise(t, b, encode(t, b, x)).sum);
+        loom_scope_pop(b);
+        loom_freeze_pop(b);
+    } else {
+        x = loom_nn_linear(b, "patch0", x, t->hidden, LOOM_ACT_GELU);
+    }
+    x = loom_nn_linear(b, t->from_codes ? "code" : "patch1", x, width, LOOM_ACT_NONE);
+    if (rows->rows && memchr(rows->state, LOOM_HIDDEN, (size_t)rows->rows))
+        x = with_mask(b, rows, x, width);
+    return loom_nn_dropout(b, "dropout", x, loom_opt_real(t->options, "dropout"), &rows->groups);
 }
 
 /* ---- the book moves ---- */

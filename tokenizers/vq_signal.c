@@ -24,16 +24,16 @@
 #include <strings.h>
 
 struct signal {
-    const struct loom_options *options;
+    struct vq_quantiser quantiser; /* first: its functions take the whole */
     char series[64];
-    int32_t samples, hidden; /* samples of a patch */
-    int32_t spectrum;        /* enum vq_phase */
-    int from_codes;
+    int32_t samples;  /* of a patch */
+    int32_t spectrum; /* enum vq_phase */
     int32_t channels, recordings;
     const char **name; /* [channels] borrowed from the recordings */
     int32_t **channel; /* [recordings][dims] number of each channel */
-    struct vq_quantiser quantiser;
 };
+
+static struct loom_node *content(const void *self, struct loom_build *b, const struct loom_rows *rows);
 
 /* ---- setup ---- */
 
@@ -98,15 +98,12 @@ static int signal_create(const struct loom_setup *s, void **self, struct loom_er
     struct signal *t = calloc(1, sizeof(*t));
     if (!t)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "out of memory for a tokenizer");
-    t->options = o;
     snprintf(t->series, sizeof(t->series), "%s", loom_setup_modality(s));
     t->samples = (int32_t)loom_opt_int(o, "patch_samples");
-    t->hidden = (int32_t)loom_opt_int(o, "hidden");
     t->spectrum = loom_opt_is(o, "spectrum", "sincos")    ? VQ_SINCOS
                   : loom_opt_is(o, "spectrum", "wrapped") ? VQ_WRAPPED
                                                           : VQ_NO_SPECTRUM;
-    t->from_codes = loom_opt_is(o, "input", "codes");
-    vq_quantiser_init(&t->quantiser, s);
+    vq_quantiser_init(&t->quantiser, s, content);
     status = name_channels(t, loom_setup_catalog(s), e);
     if (status != LOOM_OK) {
         signal_destroy(t);
@@ -229,8 +226,9 @@ static int fill(const struct signal *t, struct loom_graph *g, const struct loom_
 /* [R, samples] in deviations; what is missing is 0. Of questions truth finds the moments: there it is known what
  * counts.
  */
-static struct loom_node *content(const struct signal *t, struct loom_build *b, const struct loom_rows *rows)
+static struct loom_node *content(const void *self, struct loom_build *b, const struct loom_rows *rows)
 {
+    const struct signal *t = self;
     struct loom_graph *g = loom_build_graph(b);
     const int64_t shape[2] = {rows->rows, t->samples}, n = shape[0] * shape[1];
     struct patches p;
@@ -239,35 +237,6 @@ static struct loom_node *content(const struct signal *t, struct loom_build *b, c
     struct loom_node *x = loom_input(g, LOOM_REAL, 2, (const int64_t[]){n, 1}, p.value);
     x = loom_reshape(g, deviations(t, b, x, n, p.channel, rows->target ? NULL : p.there), 2, shape);
     return loom_mul(g, x, loom_input(g, LOOM_REAL, 2, shape, p.there));
-}
-
-/* Inside the scope "vq": vectors of patches x. */
-static struct loom_node *encode(const struct signal *t, struct loom_build *b, struct loom_node *x)
-{
-    struct loom_node *z = loom_nn_linear(b, "encoder0", x, t->hidden, LOOM_ACT_GELU);
-    z = loom_nn_linear(b, "encoder1", z, t->quantiser.width, LOOM_ACT_NONE);
-    return t->quantiser.book.normalize ? loom_l2_normalize(loom_build_graph(b), z, 1e-6) : z;
-}
-
-static struct loom_node *signal_embed(const void *self, struct loom_build *b, const struct loom_rows *rows, int width)
-{
-    const struct signal *t = self;
-    if (rows->target) /* questions have no content */
-        return vq_with_mask(b, rows, NULL, width);
-    struct loom_node *x = content(t, b, rows);
-    if (t->from_codes) {
-        loom_freeze_push(b);
-        loom_scope_push(b, "vq");
-        x = loom_stop(loom_build_graph(b), vq_quantise(&t->quantiser, b, encode(t, b, x)).sum);
-        loom_scope_pop(b);
-        loom_freeze_pop(b);
-    } else {
-        x = loom_nn_linear(b, "patch0", x, t->hidden, LOOM_ACT_GELU);
-    }
-    x = loom_nn_linear(b, t->from_codes ? "code" : "patch1", x, width, LOOM_ACT_NONE);
-    if (rows->rows && memchr(rows->state, LOOM_HIDDEN, (size_t)rows->rows))
-        x = vq_with_mask(b, rows, x, width);
-    return loom_nn_dropout(b, "dropout", x, loom_opt_real(t->options, "dropout"), &rows->groups);
 }
 
 /* Of y [R, samples] what was asked for: [E, 1]. */
@@ -325,26 +294,6 @@ static struct loom_node *signal_render(const void *self, struct loom_build *b, c
 
 /* ---- codes ---- */
 
-static int32_t signal_count(const void *self)
-{
-    return ((const struct signal *)self)->quantiser.codes;
-}
-
-static int32_t signal_levels(const void *self)
-{
-    return ((const struct signal *)self)->quantiser.levels;
-}
-
-static struct loom_node *signal_codes(const void *self, struct loom_build *b, const struct loom_rows *ask)
-{
-    const struct signal *t = self;
-    struct loom_node *x = content(t, b, ask);
-    loom_scope_push(b, "vq");
-    struct vq_quantised q = vq_quantise(&t->quantiser, b, encode(t, b, x));
-    loom_scope_pop(b);
-    return vq_codes_of(&t->quantiser, b, &q);
-}
-
 /* Σ over rows of the mean squared error over all frequencies of the circle, of amplitude and of phase. Rows with a
  * sample that is missing or not scored have no spectrum. */
 static struct loom_node *spectrum(const struct signal *t, struct loom_build *b, const struct loom_rows *ask,
@@ -373,8 +322,8 @@ static struct loom_rebuilt signal_rebuild(const void *self, struct loom_build *b
     struct loom_node *x = content(t, b, ask);
     struct loom_rebuilt out = {.least = 0.0};
     loom_scope_push(b, "vq");
-    struct loom_node *y = vq_through(&t->quantiser, b, ask, encode(t, b, x), &out.commitment);
-    y = loom_nn_linear(b, "decoder0", y, t->hidden, LOOM_ACT_GELU);
+    struct loom_node *y = vq_through(&t->quantiser, b, ask, x, &out.commitment);
+    y = loom_nn_linear(b, "decoder0", y, t->quantiser.hidden, LOOM_ACT_GELU);
     out.params = elements(t, b, ask, loom_nn_linear(b, "decoder1", y, t->samples, LOOM_ACT_NONE));
     if (t->spectrum != VQ_NO_SPECTRUM)
         out.further = spectrum(t, b, ask, y, x);
@@ -414,9 +363,9 @@ static int signal_update(const void *self, struct loom_update *u, struct loom_er
 static const void *signal_extension(const void *self, const char *id)
 {
     static const struct loom_codes codes = {.size = sizeof(struct loom_codes),
-                                            .count = signal_count,
-                                            .levels = signal_levels,
-                                            .codes = signal_codes,
+                                            .count = vq_count,
+                                            .levels = vq_levels,
+                                            .codes = vq_codes,
                                             .rebuild = signal_rebuild};
     (void)self;
     return strcmp(id, LOOM_CODES_ID) == 0 ? &codes : NULL;
@@ -431,7 +380,6 @@ static const struct loom_option options[] = {
      "what else codes are trained to bring back: nothing, or amplitudes and phases, these as angles (LaBraM) or as "
      "their sine and cosine, which do not jump at half a turn"},
     VQ_OPTIONS,
-    {"dropout", LOOM_OPT_REAL, LOOM_OPT_LIVE, "0.1", "[0,1)", NULL, "of token vectors"},
     {0}};
 
 static const struct loom_tokenizer table = {.part = {.size = sizeof(struct loom_tokenizer),
@@ -441,7 +389,7 @@ static const struct loom_tokenizer table = {.part = {.size = sizeof(struct loom_
                                                      .update = signal_update,
                                                      .extension = signal_extension},
                                             .tokenize = signal_tokenize,
-                                            .embed = signal_embed,
+                                            .embed = vq_embed,
                                             .read = signal_read,
                                             .truth = signal_truth,
                                             .render = signal_render};
