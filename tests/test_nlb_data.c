@@ -135,6 +135,57 @@ START_TEST(targets_of_nlb_tools)
 }
 END_TEST
 
+/* Trials of "test" are scored against all others. Trials of one condition lie alike in their bins, of the other as
+ * well, but one bin earlier: neither histogram lacks a bin for it. A bin behind what was observed is no zero. */
+START_TEST(targets_of_a_test_file)
+{
+    enum { ROWS = 4, SAMPLES = 6000 };
+    static const double start[ROWS] = {0.5, 1.5, 2.5, 3.5}, stop[ROWS] = {1.5, 2.5, 3.5, 4.5};
+    static const double event[ROWS] = {1, 2, 3.005, 4.005}, type[ROWS] = {1, 1, 2, 2}, version[ROWS];
+    static const char *split[ROWS] = {"train", "test", "val", "test"}, *const dim[] = {"x"};
+    static const struct loom_unit unit[] = {{.name = "a"}, {.name = "b", .held_out = 1}};
+    static const double spike_s[] = {0.9, 1.9, 3.1, 4.2, 0.95, 4.1}, observed[] = {0, 4.56, 4.7, 6};
+    static const int64_t first_spike[] = {0, 4, 6};
+    static const float velocity[SAMPLES];
+    static const struct loom_column column[] = {{"move_onset_time", event, NULL},
+                                                {"trial_type", type, NULL},
+                                                {"trial_version", version, NULL},
+                                                {"split", NULL, split}};
+    static const struct loom_intervals table = {"trials", ROWS, 4, start, stop, column};
+    static const struct loom_series series = {"hand_vel", "m/s", 1, dim, SAMPLES, 1000, 0, NULL, velocity};
+    static const struct loom_recording r = {.id = "r",
+                                            .file = "made",
+                                            .stop_s = 6,
+                                            .units = 2,
+                                            .unit = unit,
+                                            .first_spike = first_spike,
+                                            .spike_s = spike_s,
+                                            .intervals_count = 1,
+                                            .intervals = &table,
+                                            .series_count = 1,
+                                            .series = &series,
+                                            .observed_count = 2,
+                                            .observed_s = observed};
+    const struct loom_nlb_making how = {
+        .recording = &r, .set = loom_nlb_set("mc_maze"), .bin_ms = 20, .eval = "test", .inputs = 1};
+    struct loom_arrays is = {0}, none = {0};
+    ck_ok(loom_nlb_target(&how, &is, &error), &error);
+    ck_assert_int_eq(loom_arrays_find(&is, "mc_maze_20/train_spikes_heldin")->dim[0], 2);
+    ck_assert_int_eq(loom_arrays_find(&is, "mc_maze_20/eval_spikes_heldin")->dim[0], 2);
+    const struct loom_array *psth = loom_arrays_find(&is, "mc_maze_20/psth");
+    ck_assert_int_eq(loom_array_count(psth), 2 * 35 * 2);
+    for (int64_t i = 0; i < loom_array_count(psth); i++)
+        ck_assert_msg(at(psth, i) >= 0, "bin %lld", (long long)i);
+    const struct loom_array *forward = loom_arrays_find(&is, "mc_maze_20/eval_spikes_heldin_forward");
+    for (int k = 0; k < 10; k++) /* from 4.46 s on */
+        ck_assert_msg(k < 5 ? at(forward, 10 + k) == 0 : isnan(at(forward, 10 + k)), "bin %d", k);
+    split[1] = split[3] = "none";
+    ck_fails(loom_nlb_target(&how, &none, &error), LOOM_EDATA, &error, "no trial is for test");
+    loom_arrays_release(&is);
+    loom_arrays_release(&none);
+}
+END_TEST
+
 /* ---- windows ---- */
 
 static const double *numbers(const struct loom_arrays *a, const char *group, const char *name, int64_t *dim)
@@ -244,13 +295,13 @@ START_TEST(behaviour_at_the_benchmarks_step)
 }
 END_TEST
 
-/* One trial around 0.5 s of a recording that was observed from 1.2 to 1003.3 ms: on the clock a bin of 5 ms is there
- * where its first millisecond is, and no spike from beyond what was observed is read into it. */
+/* One trial around 0.5 s of a recording that was observed from 1.2 to 1003.3, or to 1000.5 ms: on the clock a bin of
+ * 5 ms is there where its first millisecond is, and no spike from beyond what was observed is read into it. */
 START_TEST(bins_at_the_edges)
 {
     static const struct loom_unit unit = {.name = "a"};
     static const double spike_s[] = {0.0061, 1.0010, 1.0032, 1.0040}, start = 0.0001, stop = 1.2, event = 0.5;
-    static const double observed[] = {0.0012, 1.0033};
+    static double observed[] = {0.0012, 0};
     static const int64_t first_spike[] = {0, 4};
     static const char *const split = "train";
     static const struct loom_column column[] = {{"event", &event, NULL}, {"split", NULL, &split}};
@@ -270,13 +321,15 @@ START_TEST(bins_at_the_edges)
                                             .intervals = &table,
                                             .observed_count = 1,
                                             .observed_s = observed};
-    for (int clock = 0; clock < 2; clock++) {
+    for (int k = 0; k < 4; k++) {
+        const int clock = k % 2, there = k == 1;
         struct loom_data_spec spec = LOOM_DATA_SPEC;
         struct loom_catalog *c;
         struct loom_selection s;
         struct loom_windows w;
         struct loom_window seen;
         struct loom_arena arena = {0};
+        observed[1] = k < 2 ? 1.0033 : 1.0005;
         spec.bin_s = 0.005;
         spec.window = LOOM_WINDOW_TRIAL;
         spec.align = "event";
@@ -292,14 +345,94 @@ START_TEST(bins_at_the_edges)
         ck_ok(loom_window_fill(c, w.sample, &(struct loom_window_ask){0}, &arena, &seen, NULL, &error), &error);
         ck_assert(seen.bins == 220 && seen.origin_ns == 0);
         ck_assert(seen.held[0] == 2 && seen.held[1] == 0 && seen.count[1] == 1 && seen.held[199] == 0);
-        ck_assert_int_eq(seen.held[200], clock ? 0 : 2);
-        ck_assert_int_eq(seen.count[200], clock ? 2 : 0);
+        ck_assert_int_eq(seen.held[200], there ? 0 : 2);
+        ck_assert_int_eq(seen.count[200], there ? 2 : 0);
         ck_assert(seen.held[201] == 2);
         loom_arena_release(&arena);
         loom_windows_release(&w);
         loom_selection_release(&s);
         loom_catalog_free(c);
     }
+}
+END_TEST
+
+/* The draws that numpy has for seed 0 (0.549, 0.715, 0.603, 0.545), of five bins: in the order of the table's rows,
+ * also of those without an event, anew for each split and none for tests. Moved trials may change their order, and
+ * windows of different splits that overlap are parted all the same. */
+START_TEST(jitter_of_trials)
+{
+    enum { ROWS = 8 };
+    static const double start[ROWS] = {5, 5.4, 6, 7, 5.4, 9, 11, 13}, stop[ROWS] = {6, 6, 7, 8, 6, 10, 12, 14};
+    static const double event[ROWS] = {5, 5.4, NAN, 7, 5.42, 9, 11, 13};
+    static const char *const split[ROWS] = {"a", "a", "a", "a", "c", "b", "b", "c"}, *const value[] = {"a", "b", "c"};
+    static const int due[ROWS] = {3, 4, 0, 3, 0, 3, 4, 0};
+    static const struct loom_unit unit = {.name = "a"};
+    static const double spike_s[] = {0.5}, observed[] = {0, 20};
+    static const int64_t first_spike[] = {0, 1};
+    static const struct loom_column column[] = {{"event", event, NULL}, {"split", NULL, split}};
+    static const struct loom_intervals table = {"trials", ROWS, 2, start, stop, column};
+    static const struct loom_recording r = {.id = "r",
+                                            .subject = "",
+                                            .session = "",
+                                            .task = "",
+                                            .date = "",
+                                            .file = "",
+                                            .stop_s = 20,
+                                            .units = 1,
+                                            .unit = &unit,
+                                            .first_spike = first_spike,
+                                            .spike_s = spike_s,
+                                            .intervals_count = 1,
+                                            .intervals = &table,
+                                            .observed_count = 1,
+                                            .observed_s = observed};
+    for (int shares = 0; shares < 2; shares++) {
+        struct loom_data_spec spec = LOOM_DATA_SPEC;
+        struct loom_catalog *c;
+        int32_t n, moved[LOOM_SPLITS] = {0};
+        spec.bin_s = 0.02;
+        spec.window = LOOM_WINDOW_TRIAL;
+        spec.align = "event";
+        spec.post_s = 0.4;
+        spec.clock = 1;
+        spec.jitter_s = 0.1;
+        spec.split.by = shares ? LOOM_BY_TRIAL : LOOM_BY_COLUMN;
+        for (int k = 0; k < LOOM_SPLITS && !shares; k++)
+            spec.split.value[k] = (struct loom_words){1, &value[k]};
+        ck_ok(loom_catalog_new(&c, (const struct loom_recording *const[]){&r}, 1, &spec, &error), &error);
+        ck_ok(loom_catalog_check_leaks(c, &error), &error);
+        const struct loom_span *span = loom_catalog_spans(c, &n);
+        ck_assert_int_eq(n, 7);
+        for (int32_t i = 0; i < n; i++) {
+            const double later = (double)(span[i].window_ns - llround(1e9 * event[span[i].row])) / 2e7;
+            moved[span[i].split] += later > 0;
+            ck_assert(later == rint(later) && (span[i].split != LOOM_TEST || later == 0));
+            if (!shares)
+                ck_assert_int_eq((int)later, due[span[i].row]);
+        }
+        ck_assert(moved[LOOM_TRAIN] > 0 && moved[LOOM_VALID] > 0);
+        loom_catalog_free(c);
+    }
+}
+END_TEST
+
+/* What nlb_tools 0.0.4 has in make_tensors.PARAMS, of the sets without files of their own here too. */
+START_TEST(numbers_of_the_sets)
+{
+    static const struct {
+        const char *name;
+        int pre_ms, post_ms, lag_ms, psth_ms;
+    } due[] = {{"mc_maze", 250, 450, 100, 70},       {"mc_rtt", 0, 600, 140, 0},
+               {"area2_bump", 100, 500, -20, 40},    {"dmfc_rsg", 1500, 0, 0, 70},
+               {"mc_maze_large", 250, 450, 120, 50}, {"mc_maze_medium", 250, 450, 120, 50},
+               {"mc_maze_small", 250, 450, 120, 50}};
+    for (size_t i = 0; i < sizeof due / sizeof *due; i++) {
+        const struct loom_nlb_set *s = loom_nlb_set(due[i].name);
+        ck_assert_msg(s != NULL && s->pre_ms == due[i].pre_ms && s->post_ms == due[i].post_ms &&
+                          s->lag_ms == due[i].lag_ms && s->psth_ms == due[i].psth_ms,
+                      "%s", due[i].name);
+    }
+    ck_assert_ptr_null(loom_nlb_sets[sizeof due / sizeof *due].name);
 }
 END_TEST
 
@@ -380,6 +513,7 @@ START_TEST(numpy_draws)
     ck_assert(loom_mt19937_uniform(&g) == 0.8427768626848423);
     ck_assert_int_eq(loom_jitter_bins(300, 5, 0.5), 30);
     ck_assert_int_eq(loom_jitter_bins(299.9, 20, 0.999), 14);
+    ck_assert_int_eq(loom_jitter_bins(0.3, 0.1, 0.999), 3); /* 0.3 / 0.1 < 3 */
     ck_assert_int_eq(loom_jitter_bins(NAN, 5, 0.5), 0);
 }
 END_TEST
@@ -412,10 +546,13 @@ int main(void)
     suite_add_tcase(s, t);
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, targets_of_nlb_tools, 0, 2 * SETS);
+    tcase_add_test(t, targets_of_a_test_file);
     tcase_add_loop_test(t, windows_of_nlb_tools, 0, 2 * SETS);
     tcase_add_test(t, behaviour_at_the_benchmarks_step);
     tcase_add_loop_test(t, real_file, 0, 2);
     tcase_add_test(t, bins_at_the_edges);
+    tcase_add_test(t, jitter_of_trials);
+    tcase_add_test(t, numbers_of_the_sets);
     tcase_add_test(t, resolved_options);
     tcase_add_test(t, numpy_draws);
     tcase_add_test(t, decimation);
