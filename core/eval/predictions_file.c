@@ -13,6 +13,7 @@
 
 #include <hdf5.h>
 #include <math.h>
+#include <stddef.h>
 #include <unistd.h>
 
 enum { NAME = 256 };
@@ -24,15 +25,48 @@ int loom_predictions_supported(void)
 
 /* ---- writing ---- */
 
-static int write_column(hid_t group, const char *name, hid_t type, int64_t n, int columns, const void *data)
+/* [n, columns], columns 0: [n]; `data` is of `type`, the file keeps it as `kept`. */
+static int write_column(hid_t group, const char *name, hid_t kept, hid_t type, int64_t n, int columns, const void *data)
 {
     const hsize_t dim[2] = {(hsize_t)n, (hsize_t)columns};
     hid_t space = H5Screate_simple(columns > 0 ? 2 : 1, dim, NULL);
-    hid_t set = H5Dcreate2(group, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t set = H5Dcreate2(group, name, kept, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     int ok = set >= 0 && H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0;
     if (set >= 0)
         H5Dclose(set);
     H5Sclose(space);
+    return ok;
+}
+
+/* A member of the structures of a list, which stands `at` bytes from the begin of each. */
+struct member {
+    const void *list;
+    int64_t n;
+    size_t size, at;
+};
+#define MEMBER(list, n, name) ((struct member){(list), (n), sizeof *(list), offsetof(__typeof__(*(list)), name)})
+
+static int write_member(hid_t group, const char *name, hid_t kept, hid_t type, struct member m)
+{
+    const size_t width = H5Tget_size(type);
+    char *column = calloc((size_t)m.n + 1, width);
+    for (int64_t i = 0; column && i < m.n; i++)
+        memcpy(column + (size_t)i * width, (const char *)m.list + (size_t)i * m.size + m.at, width);
+    int ok = column && write_column(group, name, kept, type, m.n, 0, column);
+    free(column);
+    return ok;
+}
+
+/* Nanoseconds as seconds. */
+static int write_times(hid_t group, struct member m)
+{
+    double *column = calloc((size_t)m.n + 1, sizeof *column);
+    for (int64_t i = 0, ns; column && i < m.n; i++) {
+        memcpy(&ns, (const char *)m.list + (size_t)i * m.size + m.at, sizeof ns);
+        column[i] = 1e-9 * (double)ns;
+    }
+    int ok = column && write_column(group, "time_s", H5T_NATIVE_DOUBLE, H5T_NATIVE_DOUBLE, m.n, 0, column);
+    free(column);
     return ok;
 }
 
@@ -57,85 +91,50 @@ static int write_real(hid_t at, const char *name, double value)
     return ok;
 }
 
-/* Columns of the table, one after the other through one buffer of the widest type. */
+static int write_whole(hid_t group, const char *name, struct member m)
+{
+    return write_member(group, name, H5T_NATIVE_INT32, H5T_NATIVE_INT32, m);
+}
+
+static int write_double(hid_t group, const char *name, struct member m)
+{
+    return write_member(group, name, H5T_NATIVE_DOUBLE, H5T_NATIVE_DOUBLE, m);
+}
+
 static int write_table(hid_t group, const struct loom_predictions *p)
 {
-    double *wide = calloc((size_t)p->n + 1, sizeof *wide);
-    float *real = (float *)wide;
-    int32_t *whole = (int32_t *)wide;
-    uint8_t *byte = (uint8_t *)wide;
-    int ok = wide != NULL;
-    for (int64_t i = 0; ok && i < p->n; i++)
-        wide[i] = 1e-9 * (double)p->row[i].time_ns;
-    ok = ok && write_column(group, "time_s", H5T_NATIVE_DOUBLE, p->n, 0, wide);
-    for (int64_t i = 0; ok && i < p->n; i++)
-        whole[i] = p->row[i].recording;
-    ok = ok && write_column(group, "recording", H5T_NATIVE_INT32, p->n, 0, whole);
-    for (int64_t i = 0; ok && i < p->n; i++)
-        whole[i] = p->row[i].element;
-    ok = ok && write_column(group, "element", H5T_NATIVE_INT32, p->n, 0, whole);
-    for (int64_t i = 0; ok && i < p->n; i++)
-        whole[i] = p->row[i].trial;
-    ok = ok && write_column(group, "trial", H5T_NATIVE_INT32, p->n, 0, whole);
-    for (int64_t i = 0; ok && i < p->n; i++)
-        byte[i] = p->row[i].held;
-    ok = ok && write_column(group, "held", H5T_NATIVE_UINT8, p->n, 0, byte);
-    for (int64_t i = 0; ok && i < p->n; i++)
-        wide[i] = p->row[i].target;
-    ok = ok && write_column(group, "target", H5T_NATIVE_DOUBLE, p->n, 0, wide);
-    for (int64_t i = 0; ok && i < p->n; i++)
-        wide[i] = p->row[i].predicted;
-    ok = ok && write_column(group, "predicted", H5T_NATIVE_DOUBLE, p->n, 0, wide);
-    for (int64_t i = 0; ok && i < p->n; i++)
-        real[i] = (float)p->row[i].weight;
-    ok = ok && write_column(group, "weight", H5T_NATIVE_FLOAT, p->n, 0, real);
-    free(wide);
-    return ok;
+    return write_times(group, MEMBER(p->row, p->n, time_ns)) &&
+           write_whole(group, "recording", MEMBER(p->row, p->n, recording)) &&
+           write_whole(group, "element", MEMBER(p->row, p->n, element)) &&
+           write_whole(group, "trial", MEMBER(p->row, p->n, trial)) &&
+           write_member(group, "held", H5T_NATIVE_UINT8, H5T_NATIVE_UINT8, MEMBER(p->row, p->n, held)) &&
+           write_double(group, "target", MEMBER(p->row, p->n, target)) &&
+           write_double(group, "predicted", MEMBER(p->row, p->n, predicted)) &&
+           write_member(group, "weight", H5T_NATIVE_FLOAT, H5T_NATIVE_DOUBLE, MEMBER(p->row, p->n, weight));
 }
 
 static int write_trials(hid_t group, const struct loom_predictions *p)
 {
-    size_t n = (size_t)p->trials;
-    double *time = calloc(n + 1, sizeof *time);
-    int32_t *number = calloc(n + 1, sizeof *number);
     hid_t at = H5Gcreate2(group, "trials", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-    int ok = time && number && at >= 0;
-    for (size_t i = 0; ok && i < n; i++)
-        time[i] = p->trial[i].start_s;
-    ok = ok && write_column(at, "start_s", H5T_NATIVE_DOUBLE, p->trials, 0, time);
-    for (size_t i = 0; ok && i < n; i++)
-        time[i] = p->trial[i].stop_s;
-    ok = ok && write_column(at, "stop_s", H5T_NATIVE_DOUBLE, p->trials, 0, time);
-    for (size_t i = 0; ok && i < n; i++)
-        number[i] = p->trial[i].recording;
-    ok = ok && write_column(at, "recording", H5T_NATIVE_INT32, p->trials, 0, number);
-    for (size_t i = 0; ok && i < n; i++)
-        number[i] = p->trial[i].condition;
-    ok = ok && write_column(at, "condition", H5T_NATIVE_INT32, p->trials, 0, number);
-    for (size_t i = 0; ok && i < n; i++)
-        number[i] = p->trial[i].row;
-    ok = ok && write_column(at, "row", H5T_NATIVE_INT32, p->trials, 0, number);
+    int ok = at >= 0 && write_double(at, "start_s", MEMBER(p->trial, p->trials, start_s)) &&
+             write_double(at, "stop_s", MEMBER(p->trial, p->trials, stop_s)) &&
+             write_whole(at, "recording", MEMBER(p->trial, p->trials, recording)) &&
+             write_whole(at, "condition", MEMBER(p->trial, p->trials, condition)) &&
+             write_whole(at, "row", MEMBER(p->trial, p->trials, row));
     if (at >= 0)
         H5Gclose(at);
-    free(time);
-    free(number);
     return ok;
 }
 
 static int write_latents(hid_t group, const struct loom_latents *l)
 {
-    double *time = calloc((size_t)l->n + 1, sizeof *time);
     hid_t at = H5Gcreate2(group, "latents", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-    int ok = time && at >= 0;
-    for (int64_t i = 0; ok && i < l->n; i++)
-        time[i] = 1e-9 * (double)l->time_ns[i];
-    ok = ok && write_column(at, "time_s", H5T_NATIVE_DOUBLE, l->n, 0, time) &&
-         write_column(at, "recording", H5T_NATIVE_INT32, l->n, 0, l->recording) &&
-         write_column(at, "rows", H5T_NATIVE_INT32, l->n, 0, l->times) &&
-         write_column(at, "value", H5T_NATIVE_FLOAT, l->n, l->width, l->value);
+    int ok = at >= 0 && write_times(at, (struct member){l->time_ns, l->n, sizeof *l->time_ns, 0}) &&
+             write_column(at, "recording", H5T_NATIVE_INT32, H5T_NATIVE_INT32, l->n, 0, l->recording) &&
+             write_column(at, "rows", H5T_NATIVE_INT32, H5T_NATIVE_INT32, l->n, 0, l->times) &&
+             write_column(at, "value", H5T_NATIVE_FLOAT, H5T_NATIVE_FLOAT, l->n, l->width, l->value);
     if (at >= 0)
         H5Gclose(at);
-    free(time);
     return ok;
 }
 
@@ -157,10 +156,11 @@ static int write_group(hid_t group, const struct loom_predictions *p, const stru
              write_lines(group, "classes", p->class_name, p->class_names) && write_table(group, p) &&
              write_beside(group, p);
     if (ok && p->param)
-        ok = write_column(group, "params", H5T_NATIVE_DOUBLE, p->n, p->params, p->param);
+        ok = write_column(group, "params", H5T_NATIVE_DOUBLE, H5T_NATIVE_DOUBLE, p->n, p->params, p->param);
     hid_t below = ok && baselines > 0 ? H5Gcreate2(group, "baselines", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT) : -1;
     for (int i = 0; ok && i < baselines; i++)
-        ok = below >= 0 && write_column(below, baseline[i].name, H5T_NATIVE_DOUBLE, p->n, 0, baseline[i].predicted);
+        ok = below >= 0 && write_column(below, baseline[i].name, H5T_NATIVE_DOUBLE, H5T_NATIVE_DOUBLE, p->n, 0,
+                                        baseline[i].predicted);
     if (below >= 0)
         H5Gclose(below);
     return ok;
@@ -232,20 +232,25 @@ static int64_t count_rows(hid_t group, const char *name, int *columns)
     return rank == 1 || rank == 2 ? (int64_t)dim[0] : -1;
 }
 
-/* [n, columns] doubles, malloc'ed; NULL: no such column, or another length. */
-static double *read_column(hid_t group, const char *name, int64_t n, int columns)
+/* [n, columns] of `type`, malloc'ed; NULL: no such column, or another length. */
+static void *read_as(hid_t type, hid_t group, const char *name, int64_t n, int columns)
 {
     int found = 1;
     if (H5Lexists(group, name, H5P_DEFAULT) <= 0 || count_rows(group, name, &found) != n || found != columns)
         return NULL;
-    double *out = calloc((size_t)n * (size_t)columns + 1, sizeof *out);
+    void *out = calloc((size_t)n * (size_t)columns + 1, H5Tget_size(type));
     hid_t set = H5Dopen2(group, name, H5P_DEFAULT);
-    if (out && H5Dread(set, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, out) < 0) {
+    if (out && H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, out) < 0) {
         free(out);
         out = NULL;
     }
     H5Dclose(set);
     return out;
+}
+
+static double *read_column(hid_t group, const char *name, int64_t n, int columns)
+{
+    return read_as(H5T_NATIVE_DOUBLE, group, name, n, columns);
 }
 
 /* Malloc'ed text; NULL: not there. */
@@ -354,28 +359,18 @@ static int read_latents(hid_t group, struct loom_predictions *p)
     struct loom_latents *l = &p->latents;
     hid_t at = H5Gopen2(group, "latents", H5P_DEFAULT);
     int64_t n = at >= 0 ? count_rows(at, "value", &l->width) : -1;
-    double *time = NULL, *recording = NULL, *rows = NULL, *value = NULL;
+    double *time = NULL;
     int ok = n >= 0 && l->width > 0 && (time = read_column(at, "time_s", n, 1)) != NULL &&
-             (recording = read_column(at, "recording", n, 1)) != NULL &&
-             (rows = read_column(at, "rows", n, 1)) != NULL && (value = read_column(at, "value", n, l->width)) != NULL;
-    l->recording = ok ? calloc((size_t)n + 1, sizeof *l->recording) : NULL;
-    l->time_ns = ok ? calloc((size_t)n + 1, sizeof *l->time_ns) : NULL;
-    l->times = ok ? calloc((size_t)n + 1, sizeof *l->times) : NULL;
-    l->value = ok ? calloc((size_t)(n * l->width) + 1, sizeof *l->value) : NULL;
-    ok = ok && l->recording && l->time_ns && l->times && l->value;
+             (l->recording = read_as(H5T_NATIVE_INT32, at, "recording", n, 1)) != NULL &&
+             (l->times = read_as(H5T_NATIVE_INT32, at, "rows", n, 1)) != NULL &&
+             (l->value = read_as(H5T_NATIVE_FLOAT, at, "value", n, l->width)) != NULL &&
+             (l->time_ns = calloc((size_t)n + 1, sizeof *l->time_ns)) != NULL;
     for (int64_t i = 0; ok && i < n; i++) {
-        l->recording[i] = (int32_t)recording[i];
         l->time_ns[i] = llround(time[i] * 1e9);
-        l->times[i] = (int32_t)rows[i];
-        ok = recording[i] >= 0 && recording[i] < p->recordings;
+        ok = l->recording[i] >= 0 && l->recording[i] < p->recordings;
     }
-    for (int64_t i = 0; ok && i < n * l->width; i++)
-        l->value[i] = (float)value[i];
     l->n = l->most = ok ? n : 0;
     free(time);
-    free(recording);
-    free(rows);
-    free(value);
     if (at >= 0)
         H5Gclose(at);
     return ok;
