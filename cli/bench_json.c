@@ -1,19 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench.h"
 
+#include "words.h"
+
 #include <math.h>
 #include <stdio.h>
-
-static void text(const char *s)
-{
-    putchar('"');
-    for (const unsigned char *c = (const unsigned char *)s; *c; c++)
-        if (*c < ' ' || *c == '"' || *c == '\\')
-            printf("\\u%04x", *c);
-        else
-            putchar(*c);
-    putchar('"');
-}
 
 /* "name": x; null where there is no such figure. */
 static void real(const char *name, double x, const char *behind)
@@ -36,7 +27,7 @@ static void count(const char *name, double x, const char *behind)
 void loom_bench_json_begin(const char *title, int number)
 {
     printf("%s\n    ", number ? "," : "");
-    text(title);
+    loom_print_json(title);
     printf(": {");
 }
 
@@ -58,9 +49,9 @@ static void close_section(enum loom_bench_section section, int measured)
 static void machine(const struct loom_bench_machine *m)
 {
     printf("\"cpu\": ");
-    text(m->cpu);
+    loom_print_json(m->cpu);
     printf(", \"blas\": ");
-    text(m->blas);
+    loom_print_json(m->blas);
     printf(", \"threads\": %d, \"sgemm_side\": %d, ", m->threads, m->sgemm_best);
     real("sgemm_gflops", m->sgemm_gflops, ", ");
     real("sgemm_one_gflops", m->sgemm_one_gflops, ", ");
@@ -81,7 +72,7 @@ static void machine(const struct loom_bench_machine *m)
     printf("],\n    \"levels\": [");
     for (int i = 0; i < m->levels; i++) {
         printf("%s\n      {\"name\": ", i ? "," : "");
-        text(m->level[i].name);
+        loom_print_json(m->level[i].name);
         printf(", \"bytes\": %lld, \"used_bytes\": %lld, ", (long long)m->level[i].size, (long long)m->level[i].used);
         real("triad_gbs", m->level[i].triad_gbs, ", ");
         real("read_gbs", m->level[i].read_gbs, "}");
@@ -92,10 +83,10 @@ static void machine(const struct loom_bench_machine *m)
 static void op(const struct loom_bench_op *o, int number)
 {
     printf("%s\n    {\"op\": ", number ? "," : "");
-    text(o->name);
+    loom_print_json(o->name);
     printf(", \"rows\": %lld, \"width\": %lld, \"more\": %lld, \"bound\": ", (long long)o->rows, (long long)o->width,
            (long long)o->more);
-    text(o->bound);
+    loom_print_json(o->bound);
     printf(", ");
     real("flops", o->flops, ", ");
     real("bytes", o->bytes, ", ");
@@ -126,7 +117,7 @@ static void step(const struct loom_bench_step *s, const char *title, int number)
     count("heap_allocations", s->heap_allocations < 0 ? NAN : (double)s->heap_allocations, ", \"parts\": [");
     for (int i = 0; i < s->parts; i++) {
         printf("%s\n      {\"op\": ", i ? "," : "");
-        text(s->part[i].op);
+        loom_print_json(s->part[i].op);
         printf(", \"calls\": %lld, ", (long long)s->part[i].calls);
         real("forward_ms", 1e3 * s->part[i].forward_s, ", ");
         real("backward_ms", 1e3 * s->part[i].backward_s, ", ");
@@ -140,7 +131,7 @@ static void skipped(const char *title, const char *why, int number)
 {
     loom_bench_json_begin(title, number);
     printf("\"skipped\": ");
-    text(why);
+    loom_print_json(why);
     printf("}");
 }
 
@@ -148,11 +139,11 @@ static void curve(const struct loom_bench_curve *c, int number)
 {
     loom_bench_json_begin(c->name, number);
     printf("\"varies\": ");
-    text(c->varies);
+    loom_print_json(c->varies);
     printf(", \"what\": ");
-    text(c->what);
+    loom_print_json(c->what);
     printf(", \"clock\": ");
-    text(c->clock);
+    loom_print_json(c->clock);
     printf(", \"fitted_from\": %.17g, ", c->x[c->fitted]);
     real("time_exponent", c->time.exponent, ", ");
     real("time_residual", c->time.residual, ", ");

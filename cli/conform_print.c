@@ -1,23 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "conform_print.h"
 
+#include "words.h"
+
 #include <stdio.h>
 #include <string.h>
 
 static int is_bad(int outcome)
 {
     return outcome == LOOM_FAILED || outcome == LOOM_CRASHED || outcome == LOOM_HUNG || outcome == LOOM_UNEXPECTED;
-}
-
-static void json_text(const char *text)
-{
-    putchar('"');
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
-        if (*c < ' ' || *c == '"' || *c == '\\')
-            printf("\\u%04x", *c);
-        else
-            putchar(*c);
-    putchar('"');
 }
 
 static void xml_text(const char *text)
@@ -79,7 +70,7 @@ void conform_print_list(int format, int level)
         if (format == CONFORM_JSON) {
             printf("%s\n  {\"id\": \"%s\", \"level\": \"%s\", \"kinds\": \"%s\", \"what\": ", n++ ? "," : "[", (*c)->id,
                    loom_level_name((*c)->level), kinds);
-            json_text((*c)->what);
+            loom_print_json((*c)->what);
             putchar('}');
         } else {
             printf("%s%s  (%s; %s)\n", n++ ? "\n" : "", (*c)->id, loom_level_name((*c)->level), kinds);
@@ -118,14 +109,14 @@ static void tap(const struct conform_printer *p, const struct loom_verdict *v)
 static void json(const struct conform_printer *p, const struct loom_verdict *v)
 {
     printf("%s\n  {\"plugin\": \"%s\", \"kind\": \"%s\", \"file\": ", p->count > 1 ? "," : "", v->plugin, v->kind);
-    json_text(v->file);
+    loom_print_json(v->file);
     printf(", \"check\": \"%s\", \"level\": \"%s\", \"outcome\": \"%s\", \"seconds\": %.3f, \"reason\": ", v->check->id,
            loom_level_name(v->check->level), loom_outcome_name(v->outcome), v->seconds);
-    json_text(v->reason);
+    loom_print_json(v->reason);
     printf(", \"output\": ");
-    json_text(v->output);
+    loom_print_json(v->output);
     printf(", \"command\": ");
-    json_text(v->command);
+    loom_print_json(v->command);
     putchar('}');
 }
 

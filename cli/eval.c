@@ -110,10 +110,10 @@ static int evaluate_otherwise(struct request *q, struct loom_line *l)
         metrics = list_of(key, &q->metrics, 0);
         q->stage = stage;
     }
+    if (e.code == LOOM_OK && (!override || (q->on.count > 0 && !on) || (q->metrics.count > 0 && !metrics)))
+        loom_fail(&e, LOOM_ENOMEM, NULL, 0, "no memory for what to evaluate: free some");
     if (e.code != LOOM_OK)
         code = loom_report_error("loom eval", &e);
-    else if (!override || (q->on.count > 0 && !on) || (q->metrics.count > 0 && !metrics))
-        code = 1;
     if (code == 0) {
         struct loom_line more = *l;
         more.override = override;

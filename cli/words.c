@@ -164,6 +164,17 @@ int loom_report_error(const char *command, const struct loom_error *e)
     return loom_exit_code(e->code);
 }
 
+void loom_print_json(const char *text)
+{
+    putchar('"');
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+        if (*c < ' ' || *c == '"' || *c == '\\')
+            printf("\\u%04x", *c);
+        else
+            putchar(*c);
+    putchar('"');
+}
+
 /* ---- progress ---- */
 
 static const double PLAIN_EVERY_S = 5.0, MOVE_EVERY_S = 0.1;

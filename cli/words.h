@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading the words of a command, saying what went wrong, and telling how a run fares. */
+/* Reading the words of a command, saying what went wrong, telling how a run fares, and texts as JSON has them. */
 #ifndef LOOM_CLI_WORDS_H
 #define LOOM_CLI_WORDS_H
 
@@ -43,6 +43,7 @@ void loom_line_free(struct loom_line *l);
 
 int loom_exit_code(int status);                                         /* of a command, from enum loom_status */
 int loom_report_error(const char *command, const struct loom_error *e); /* prints it, returns the exit code */
+void loom_print_json(const char *text);                                 /* with its quotes */
 
 /* Prints notes of a run: on a terminal one line that moves, else a plain line every few seconds. */
 struct loom_teller {

@@ -86,15 +86,6 @@ const struct loom_array *loom_arrays_find(const struct loom_arrays *a, const cha
     return NULL;
 }
 
-int loom_arrays_has(const struct loom_arrays *a, const char *group)
-{
-    const size_t n = strlen(group);
-    for (int i = 0; i < a->n; i++)
-        if (strncmp(a->at[i].name, group, n) == 0 && a->at[i].name[n] == '/')
-            return 1;
-    return 0;
-}
-
 /* ---- files that are added to ---- */
 
 static int keep(struct loom_arrays *into, struct loom_array *a, struct loom_error *e)

@@ -40,8 +40,6 @@ struct loom_array *loom_arrays_add(struct loom_arrays *a, const char *name, int 
                                    const void *data, struct loom_error *e);
 void loom_array_describe(struct loom_array *a, const char *axes, const char *unit);
 const struct loom_array *loom_arrays_find(const struct loom_arrays *a, const char *name); /* NULL: not there */
-/* Group "mc_maze" is there: some name begins with "mc_maze/". */
-int loom_arrays_has(const struct loom_arrays *a, const char *group);
 
 /* The file is whole or not there. LOOM_EIO; LOOM_ECONFIG for HDF5 in a build without it. Ragged arrays are for HDF5
  * alone: LOOM_EINVAL. */

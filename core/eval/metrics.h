@@ -7,15 +7,18 @@
  *   r2                 1 - Σ(y-ŷ)²/Σ(y-ȳ)² with the split's own mean ȳ; a dimension that does not vary is left out.
  *                      "variance_weighted" pools the sums over dimensions
  *   mse, correlation   mean squared error; Pearson's r
- *   bits_per_spike     (NLL_null - NLL_model) / (ln 2 · spikes), Poisson (Pei et al. 2021, Neural Latents Benchmark).
- * The null is each unit's mean count. "mean" takes it from the training split, "mean_split_null" from the split that is
- * scored, which is the benchmark's. "null" says which "mean" used: "train", or "split" where training rates are not
- * known. "held_out": the same over held-out elements alone co_bps, fp_bps     the benchmark's co-smoothing and forward
- * prediction: over held-out units inside windows, over all units in forward bins; the null is the split's own
+ *   bits_per_spike     (NLL_null - NLL_model) / (ln 2 · spikes), Poisson (Pei et al. 2021, Neural Latents Benchmark);
+ *                      its null and its parts: below
+ *   co_bps, fp_bps     the benchmark's co-smoothing and forward prediction: the same over held-out units inside
+ *                      windows, over all units in forward bins; the null is the split's own
  *   poisson_nll        mean over elements of rate - y ln rate + ln y!
  *   psth_r2            of mean responses to conditions: eval/psth_metric.h
  *   vel_r2             r2 of a behaviour that is decoded from rates, which takes the train split too: train/velocity.h
  *   accuracy, balanced_accuracy, kappa, weighted_f1, auroc, auprc, cross_entropy   of a categorical likelihood
+ *
+ * Bits per spike: the null is each unit's mean count. "mean" takes it from the training split, "mean_split_null" from
+ * the split that is scored, which is the benchmark's. "null" says which "mean" used: "train", or "split" where training
+ * rates are not known. "held_out": the same over held-out elements alone.
  *
  * "chance" is what a model that knows the split's means or class frequencies and nothing else scores. */
 #ifndef LOOM_EVAL_METRICS_H

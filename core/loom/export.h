@@ -64,10 +64,10 @@ struct loom_nlb_target_spec {
 LOOM_API int loom_nlb_target_file(const struct loom_nlb_target_spec *spec, struct loom_error *e);
 
 /* Score a submission to the Neural Latents Benchmark against targets, both HDF5 files as nlb_tools lays them out, as
- * the benchmark's server does. *text is malloc'ed, the caller frees it: a table, or (`json` 1) a list of
- * {"mc_maze_split":
- * {"co-bps": …}}. LOOM_EDATA names the dataset and array that is missing or does not fit; LOOM_EIO; LOOM_ECONFIG in a
- * build without HDF5. A damaged file can end the process: where files come from strangers, call it in one that may. */
+ * the benchmark's server does. *text is malloc'ed, the caller frees it: a table, or (`json` 1) a list such as
+ * [{"mc_maze_split": {"co-bps": …}}]. LOOM_EDATA names the dataset and array that is missing or does not fit; LOOM_EIO;
+ * LOOM_ECONFIG in a build without HDF5. A damaged file can end the process: where files come from strangers, call it in
+ * one that may. */
 LOOM_API int loom_nlb_score_files(const char *submission, const char *targets, int json, char **text,
                                   struct loom_error *e);
 

@@ -71,8 +71,7 @@ int loom_predictions_suit(const struct loom_predictions *p, int n, int i, const 
 /* The column that stage options `condition` name is there. LOOM_ECONFIG. */
 int loom_trials_check(const struct loom_catalog *c, const struct loom_options *o, struct loom_error *e);
 /* Of settled predictions of that catalogue: trials that were asked about, their conditions after `column` of their
- * table
- * ("auto": a usual one; "": none), dates of the recordings. LOOM_ENOMEM. */
+ * table ("auto": a usual one; "": none), dates of the recordings. LOOM_ENOMEM. */
 int loom_predictions_sort_trials(struct loom_predictions *p, const struct loom_catalog *c, const char *column,
                                  struct loom_error *e);
 
