@@ -7,7 +7,7 @@ dir=$(mktemp -d) || exit 99
 trap 'rm -rf "$dir"' EXIT
 LOOM_CACHE=$dir/cache
 export LOOM_CACHE
-echo 1..4
+echo 1..5
 
 run() { "$LOOM_PROGRAM" run "$@" --quiet; }
 check() { # what, status
@@ -37,6 +37,10 @@ cp -r "$dir/whole" "$dir/killed"
 rm -rf "$dir/killed/checkpoints/decode" "$dir/killed/metrics.json"
 mkdir "$dir/killed/checkpoints/decode"
 printf 'torn' >>"$dir/killed/events.out.tfevents.loom"
-run --resume "$dir/killed" && test "$(grep -c '"step":12,' "$dir/killed/log.jsonl")" -eq "$(grep -c '"step":12,' "$dir/whole/log.jsonl")"
+steps() { grep -c '"step":12,' "$1/log.jsonl"; }
+run --resume "$dir/killed" && test "$(steps "$dir/whole")" -gt 0 && test "$(steps "$dir/killed")" -eq "$(steps "$dir/whole")"
 check "a run that was killed goes on" $?
+# Records of one tag are of one length: a lost or a second one shows without a reader.
+test "$(wc -c <"$dir/whole/events.out.tfevents.loom")" -eq "$(wc -c <"$dir/killed/events.out.tfevents.loom")"
+check "its events are as many bytes as those of a run that was not" $?
 read_back "$dir/killed" "and says no step twice"
