@@ -9,6 +9,8 @@
 #include <loom/npz.h>
 #include <loom/plugin.h>
 
+#include <math.h>
+
 /* Two blocks, for the clock jumps after bin 6. */
 START_TEST(types_and_orders_are_read)
 {
@@ -246,6 +248,56 @@ START_TEST(what_has_a_clock_is_no_column)
 }
 END_TEST
 
+static void array(struct loom_npz *z, const char *name, const char *type, int rank, const int64_t *dim, const void *x,
+                  size_t bytes)
+{
+    loom_npz_begin(z, name, type, rank, dim);
+    loom_npz_put(z, x, bytes);
+}
+
+/* Numbers below 0 and at the ends of their types, characters beyond 16 bits and none at all, and a cube of trials whose
+ * times are unknown: they lie a gap apart. */
+START_TEST(ends_of_types_and_a_cube)
+{
+    static const uint8_t count[6] = {0, 1, 2, 3, 4, 255};
+    static const uint16_t half[6] = {0xc000, 0x0001, 0x8001, 0x7bff, 0x3555, 0x7c00};
+    static const double halves[5] = {-2, 0x1p-24, -0x1p-24, 65504, 1365.0 / 4096};
+    static const int16_t low[6] = {-32768, -1, 0, 1, 32767, 2};
+    static const int64_t cube[3] = {2, 3, 1}, flat[2] = {2, 3};
+    const char *path = scratch_path("ends.npz"), *name = "\xf0\x9f\xa7\xa0 \xff!";
+    struct loom_npz *z;
+    struct loom_recordings *set;
+    struct loom_error e = {0};
+    ck_ok(loom_npz_open(&z, path, &e), &e);
+    array(z, "spikes", "|u1", 3, cube, count, sizeof count);
+    array(z, "half", "<f2", 2, flat, half, sizeof half);
+    array(z, "low", "<i2", 2, flat, low, sizeof low);
+    loom_npz_texts(z, "subject", -1, &name);
+    ck_ok(loom_npz_close(z, &e), &e);
+    ck_ok(read_by(&set, "npz", "counts_axes = \"trial,bin,unit\"; file_bin_ms = 20.0; series = ( \"half\", \"low\" );",
+                  path, anew, &e),
+          &e);
+    const struct loom_recording *r = loom_recordings_at(set, 0);
+    ck_assert_str_eq(r->subject, "\xf0\x9f\xa7\xa0 \xef\xbf\xbd!");
+    ck_assert(r->units == 1 && r->counts->blocks == 2 && r->counts->first_bin[1] == 3);
+    ck_near(r->counts->block_start_s[1], 1.06, 1e-12);
+    ck_assert_int_eq(memcmp(r->counts->count, (const uint16_t[]){0, 1, 2, 3, 4, 255}, 12), 0);
+    const struct loom_series *h = loom_recording_series(r, "half"), *l = loom_recording_series(r, "low");
+    ck_assert(h != NULL && l != NULL && h->samples == 6 && l->samples == 6);
+    for (int i = 0; i < 6; i++) {
+        ck_near(l->value[i], low[i], 0);
+        ck_near(l->time_s[i], 0.02 * (i % 3) + 0.01 + (i < 3 ? 0 : 1.06), 1e-12);
+        if (i < 5)
+            ck_near(h->value[i], halves[i], 0);
+    }
+    ck_assert(isnan(h->value[5])); /* no number is infinite here */
+    loom_recordings_free(set);
+    ck_ok(loom_npz_open(&z, path, &e), &e);
+    array(z, "low", "<i2", 2, (const int64_t[]){2, 2}, low, sizeof low);
+    ck_fails(loom_npz_close(z, &e), LOOM_EINVAL, &e, "low.npy has 4 bytes more than its shape");
+}
+END_TEST
+
 START_TEST(what_cannot_be_read_is_told)
 {
     static const struct {
@@ -277,8 +329,44 @@ START_TEST(what_cannot_be_read_is_told)
 }
 END_TEST
 
-/* A checksum stands over every array, so what is read although it was altered was altered elsewhere. */
-START_TEST(damaged_archives_are_refused)
+/* `file` with the byte that lies `at` bytes behind the first `mark` changed. */
+static const char *altered(const char *file, const char *mark, size_t at, int to)
+{
+    struct loom_error e = {0};
+    const char *path = scratch_path("altered.npz");
+    char *bytes, *found = NULL;
+    size_t size;
+    ck_ok(loom_file_read(&bytes, &size, golden(file), 1 << 20, &e), &e);
+    found = memmem(bytes, size, mark, strlen(mark));
+    ck_assert_ptr_nonnull(found);
+    ck_assert_int_ne(found[at], to);
+    found[at] = (char)to;
+    ck_ok(loom_file_write(path, bytes, size, &e), &e);
+    free(bytes);
+    return path;
+}
+
+/* In the directory's entry stand what was done to a member and its checksum. */
+START_TEST(members_are_told)
+{
+    static const struct {
+        const char *mark, *words;
+        size_t at;
+        int to;
+    } wrong[] = {{"PK\1\2", "spikes.npy is encrypted", 8, 1},
+                 {"PK\1\2", "compressed by zip's method 12", 10, 12},
+                 {"PK\1\2", "spikes.npy does not have its checksum", 16, 0},
+                 {"\x93NUMPY", "spikes.npy does not have its checksum", 130, 200}};
+    struct loom_recordings *set;
+    struct loom_error e = {0};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        const char *path = altered("zip64.npz", wrong[i].mark, wrong[i].at, wrong[i].to);
+        ck_fails(read_by(&set, "npz", "file_bin_ms = 10.0;", path, anew, &e), LOOM_EDATA, &e, wrong[i].words);
+    }
+}
+END_TEST
+
+START_TEST(damaged_archives_are_survived)
 {
     char path[512];
     snprintf(path, sizeof path, "%s", golden("arrays.npz"));
@@ -292,10 +380,11 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {types_and_orders_are_read,       series_may_have_clocks,
-                                  spike_times_go_to_their_units,   sizes_may_have_64_bits,
-                                  a_recording_goes_there_and_back, what_has_a_clock_is_no_column,
-                                  what_cannot_be_read_is_told,     damaged_archives_are_refused};
+    const TTest *const tests[] = {
+        types_and_orders_are_read,    series_may_have_clocks,          spike_times_go_to_their_units,
+        sizes_may_have_64_bits,       a_recording_goes_there_and_back, what_has_a_clock_is_no_column,
+        ends_of_types_and_a_cube,     what_cannot_be_read_is_told,     members_are_told,
+        damaged_archives_are_survived};
     loom_log_set(keep_warning, NULL);
     scratch_make();
     int code = run_suite("npz", (int)(sizeof tests / sizeof *tests), tests, 60);
