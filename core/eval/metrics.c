@@ -256,27 +256,31 @@ static double poisson_nll(const struct sums *x, const char *metric, json_t *out)
 
 /* ---- the list ---- */
 
+/* What a metric is made of. */
+enum made_of { SUMS, CLASSES, RESPONSES, DECODER };
+
 static const struct {
     const char *name, *likelihoods;
     int rises, rows;
-    double (*of_sums)(const struct sums *x, const char *metric, json_t *out); /* NULL: of classes */
+    enum made_of of;
+    double (*of_sums)(const struct sums *x, const char *metric, json_t *out); /* of SUMS alone */
 } metrics[] = {
-    {"r2", "gaussian", 1, LOOM_HELD_ALL, regression},
-    {"mse", "gaussian", 0, LOOM_HELD_ALL, regression},
-    {"correlation", "gaussian", 1, LOOM_HELD_ALL, regression},
-    {"bits_per_spike", "poisson", 1, LOOM_HELD_ALL, bits_per_spike},
-    {"co_bps", "poisson", 1, LOOM_HELD_UNIT, bits_per_spike},
-    {"fp_bps", "poisson", 1, LOOM_HELD_FORWARD, bits_per_spike},
-    {"poisson_nll", "poisson", 0, LOOM_HELD_ALL, poisson_nll},
-    {"psth_r2", "poisson", 1, LOOM_HELD_ALL, NULL},
-    {"vel_r2", "poisson", 1, LOOM_HELD_ALL, NULL},
-    {"accuracy", "categorical", 1, LOOM_HELD_ALL, NULL},
-    {"balanced_accuracy", "categorical", 1, LOOM_HELD_ALL, NULL},
-    {"kappa", "categorical", 1, LOOM_HELD_ALL, NULL},
-    {"weighted_f1", "categorical", 1, LOOM_HELD_ALL, NULL},
-    {"auroc", "categorical", 1, LOOM_HELD_ALL, NULL},
-    {"auprc", "categorical", 1, LOOM_HELD_ALL, NULL},
-    {"cross_entropy", "categorical", 0, LOOM_HELD_ALL, NULL},
+    {"r2", "gaussian", 1, LOOM_HELD_ALL, SUMS, regression},
+    {"mse", "gaussian", 0, LOOM_HELD_ALL, SUMS, regression},
+    {"correlation", "gaussian", 1, LOOM_HELD_ALL, SUMS, regression},
+    {"bits_per_spike", "poisson", 1, LOOM_HELD_ALL, SUMS, bits_per_spike},
+    {"co_bps", "poisson", 1, LOOM_HELD_UNIT, SUMS, bits_per_spike},
+    {"fp_bps", "poisson", 1, LOOM_HELD_FORWARD, SUMS, bits_per_spike},
+    {"poisson_nll", "poisson", 0, LOOM_HELD_ALL, SUMS, poisson_nll},
+    {"psth_r2", "poisson", 1, LOOM_HELD_ALL, RESPONSES, NULL},
+    {"vel_r2", "poisson", 1, LOOM_HELD_ALL, DECODER, NULL},
+    {"accuracy", "categorical", 1, LOOM_HELD_ALL, CLASSES, NULL},
+    {"balanced_accuracy", "categorical", 1, LOOM_HELD_ALL, CLASSES, NULL},
+    {"kappa", "categorical", 1, LOOM_HELD_ALL, CLASSES, NULL},
+    {"weighted_f1", "categorical", 1, LOOM_HELD_ALL, CLASSES, NULL},
+    {"auroc", "categorical", 1, LOOM_HELD_ALL, CLASSES, NULL},
+    {"auprc", "categorical", 1, LOOM_HELD_ALL, CLASSES, NULL},
+    {"cross_entropy", "categorical", 0, LOOM_HELD_ALL, CLASSES, NULL},
 };
 enum { METRICS = sizeof metrics / sizeof *metrics };
 
@@ -298,26 +302,30 @@ static int find(const char *name)
     return -1;
 }
 
-int loom_metric_of_classes(const char *metric)
+static int is_of(const char *metric, enum made_of of)
 {
     int i = find(metric);
-    return i >= 0 && strcmp(metrics[i].likelihoods, "categorical") == 0;
+    return i >= 0 && metrics[i].of == of;
+}
+
+int loom_metric_of_classes(const char *metric)
+{
+    return is_of(metric, CLASSES);
 }
 
 int loom_metric_of_responses(const char *metric)
 {
-    return strcmp(metric, "psth_r2") == 0;
+    return is_of(metric, RESPONSES);
 }
 
 int loom_metric_of_decoder(const char *metric)
 {
-    return strcmp(metric, "vel_r2") == 0;
+    return is_of(metric, DECODER);
 }
 
 int loom_metric_has_sums(const char *metric)
 {
-    int i = find(metric);
-    return i >= 0 && metrics[i].of_sums != NULL;
+    return is_of(metric, SUMS);
 }
 
 int loom_metric_rows(const char *metric)
@@ -331,7 +339,7 @@ double loom_metric_of_sums(const char *metric, const struct loom_scored *s, cons
 {
     int i = find(metric);
     const struct sums x = {s, t, total, null != NULL ? null : total};
-    return i >= 0 && metrics[i].of_sums != NULL ? metrics[i].of_sums(&x, metric, NULL) : NAN;
+    return i >= 0 && metrics[i].of == SUMS ? metrics[i].of_sums(&x, metric, NULL) : NAN;
 }
 
 int loom_metric_fits(const char *metric, const char *likelihood)
@@ -393,19 +401,17 @@ int loom_metric(const char *metric, const struct loom_predictions *p, const doub
         return loom_fail(e, LOOM_ECONFIG, NULL, 0,
                          "metric \"%s\" is for %s elements, and those of %s are %s; choose another", metric,
                          metrics[at].likelihoods, p->modality, p->likelihood);
-    if (loom_metric_of_decoder(metric))
+    if (metrics[at].of == DECODER)
         return loom_fail(e, LOOM_ECONFIG, NULL, 0,
                          "metric \"%s\" fits a decoder on the train split: an evaluation stage alone measures it",
                          metric);
     json_t *object = json_object();
     if (object == NULL)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for metric \"%s\"; free some", metric);
-    if (loom_metric_of_responses(metric))
-        code = loom_psth_metric(&s, object, e);
-    else if (metrics[at].of_sums == NULL)
-        code = loom_class_metric(metric, &s, object, e);
-    else
+    if (metrics[at].of == SUMS)
         code = of_sums(metric, &s, object, e);
+    else
+        code = metrics[at].of == CLASSES ? loom_class_metric(metric, &s, object, e) : loom_psth_metric(&s, object, e);
     if (code == LOOM_OK)
         code = of_held_out(metric, &s, object, e);
     if (code == LOOM_OK)

@@ -40,12 +40,12 @@ int loom_rates_init(struct loom_rates *r, const struct loom_catalog *c, struct l
 void loom_rates_release(struct loom_rates *r);
 
 const char *const *loom_metric_names(void); /* NULL-ended */
-/* What a metric is made of: sums over elements, which a struct loom_tally holds; classes; or neither. */
-int loom_metric_of_classes(const char *metric);
+/* What a metric is made of, one of four: sums over elements, which a struct loom_tally holds; classes; mean responses
+ * to conditions (eval/psth_metric.h); what a decoder of the rates says (train/velocity.h), which loom_metric refuses.
+ */
 int loom_metric_has_sums(const char *metric);
-/* Is it of mean responses to conditions (eval/psth_metric.h)? */
+int loom_metric_of_classes(const char *metric);
 int loom_metric_of_responses(const char *metric);
-/* Is it of what a decoder of the rates says (train/velocity.h)? loom_metric refuses it. */
 int loom_metric_of_decoder(const char *metric);
 /* Can it be computed for elements of this likelihood? 0 as well for a name that is no metric. */
 int loom_metric_fits(const char *metric, const char *likelihood);
