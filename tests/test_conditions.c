@@ -29,7 +29,7 @@ static struct {
     struct loom_catalog *catalog;
 } w;
 
-static void setup(void)
+static void setup_around(const char *event)
 {
     const struct loom_recording *all[RECORDINGS];
     struct loom_data_spec spec = LOOM_DATA_SPEC;
@@ -67,7 +67,17 @@ static void setup(void)
         all[i] = &w.r[i];
     }
     spec.bin_s = 0.05;
+    if (event != NULL) {
+        spec.window = LOOM_WINDOW_TRIAL;
+        spec.align = event;
+        spec.post_s = 0.2;
+    }
     ck_ok(loom_catalog_new(&w.catalog, all, RECORDINGS, &spec, &error), &error);
+}
+
+static void setup(void)
+{
+    setup_around(NULL);
 }
 
 static void teardown(void)
@@ -98,7 +108,9 @@ static void sort(struct loom_predictions *p, const char *column)
         ck_assert_int_eq(p->trial[k].recording, 1);
         ck_assert_int_eq(p->trial[k].row, 2 * k);
         ck_near(p->trial[k].start_s, k, 0);
+        ck_near(p->trial[k].zero_s, k, 0);
     }
+    ck_assert_str_eq(p->zero_name, "");
 }
 
 START_TEST(numbers)
@@ -133,6 +145,22 @@ START_TEST(ranges)
     ck_assert_str_eq(p.condition[0], "0 to 7.38");
     for (int k = 0; k < ROWS; k++)
         ck_assert_int_eq(p.trial[k].condition, k == ROWS - 1 ? 7 : (int)(k / (59.0 / 8)));
+    loom_predictions_release(&p);
+}
+END_TEST
+
+/* Windows around an event: time in a trial is told from it. */
+START_TEST(zero_is_the_event)
+{
+    struct loom_predictions p;
+    teardown();
+    setup_around("angle");
+    ask(&p);
+    ck_ok(loom_predictions_sort_trials(&p, w.catalog, "auto", &error), &error);
+    ck_assert_str_eq(p.zero_name, "angle");
+    ck_assert_int_eq(p.trials, ROWS / 2);
+    for (int k = 0; k < p.trials; k++)
+        ck_near(p.trial[k].zero_s, w.angle[2 * k], 0);
     loom_predictions_release(&p);
 }
 END_TEST
@@ -212,6 +240,6 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {numbers, ranges, texts_and_none, of_a_run, unknown_column};
+    const TTest *const tests[] = {numbers, ranges, zero_is_the_event, texts_and_none, of_a_run, unknown_column};
     return run_between("conditions", (int)(sizeof tests / sizeof *tests), tests, 240, setup, teardown);
 }

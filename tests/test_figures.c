@@ -14,6 +14,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { TRIALS = 12, BINS = 10, UNITS = 8, CONDITIONS = 3, RECORDINGS = 2 };
 static const double bin_s = 0.05;
@@ -59,7 +60,7 @@ static void name_all(struct loom_predictions *p, const char *modality, const cha
         p->recording[p->recordings] = strdup(id[r]);
         p->date[p->recordings++] = strdup(date[r]);
         for (int t = 0; t < TRIALS; t++)
-            p->trial[p->trials++] = (struct loom_predicted_trial){r, t % CONDITIONS, t, t, t + BINS * bin_s};
+            p->trial[p->trials++] = (struct loom_predicted_trial){r, t % CONDITIONS, t, t, t + BINS * bin_s, t};
     }
     for (int c = 0; c < CONDITIONS; c++)
         p->condition[p->conditions++] = strdup(condition[c]);
@@ -165,6 +166,7 @@ START_TEST(what_stands_beside_comes_back)
         ck_assert_int_eq(q.trial[k].recording, p.trial[k].recording);
         ck_assert_int_eq(q.trial[k].condition, p.trial[k].condition);
         ck_near(q.trial[k].stop_s, p.trial[k].stop_s, 0);
+        ck_near(q.trial[k].zero_s, p.trial[k].zero_s, 0);
     }
     ck_assert_str_eq(q.condition[1], "mid \"dle\"");
     ck_assert_str_eq(q.condition_name, "way");
@@ -275,6 +277,119 @@ START_TEST(histograms_show_the_means)
     }
     free(csv);
     ck_assert(!loom_file_exists(in_folder("report/psth-evaluate-test-spikes-unit0.csv"))); /* has fewest spikes */
+}
+END_TEST
+
+/* Windows around an event half of the trial late: its time is 0 in every figure, and what lies before is negative. */
+START_TEST(time_is_told_from_the_event)
+{
+    struct loom_predictions p;
+    double v[4000], first = INFINITY, last = -INFINITY;
+    const double late = 0.5 * BINS * bin_s;
+    if (!loom_predictions_supported())
+        return;
+    make_spikes(&p);
+    for (int k = 0; k < p.trials; k++)
+        p.trial[k].zero_s += late;
+    snprintf(p.zero_name, sizeof p.zero_name, "go");
+    for (int64_t i = 0; i < p.n; i++) {
+        p.row[i].held = p.row[i].element == 7 ? LOOM_HELD_UNIT : LOOM_HELD_NOT;
+        if (i / UNITS % BINS >= BINS - 2)
+            p.row[i].held = LOOM_HELD_FORWARD;
+    }
+    ck_ok(loom_predictions_write(&p, in_folder("predictions.h5"), "evaluate", "test", NULL, 0, &error), &error);
+    loom_predictions_release(&p);
+    char *html = page(), *csv = get("report/psth-evaluate-test-spikes-unit7.csv");
+    page_sound(html);
+    ck_assert_int_eq(numbers(csv, "\"way left, recorded\"", 3, v, 64), BINS);
+    ck_near(v[0], 0.5 * bin_s - late, 1e-9);
+    ck_assert_ptr_nonnull(strstr(html, "time from go, s"));
+    ck_assert_ptr_nonnull(strstr(html, "Unit 7, held out"));
+    free(csv);
+    csv = get("report/raster-evaluate-test-spikes.csv");
+    int rows = numbers(csv, "", 1, v, 4000);
+    ck_assert_int_eq(rows, 1 + LOOM_REPORT_SPANS * BINS * UNITS); /* and the names of the columns */
+    for (int i = 1; i < rows; i++) {
+        first = fmin(first, v[i]);
+        last = fmax(last, v[i]);
+    }
+    ck_near(first, 0.5 * bin_s - late, 1e-9);
+    ck_near(last, late - 0.5 * bin_s, 1e-9);
+    /* both rasters: a picture for each trial and one of the colours, a line at 0 and one where bins to come begin */
+    char *raster = strstr(html, "spikes counted");
+    *strstr(raster, "Calibration") = '\0';
+    ck_assert_int_eq(page_count(raster, "<image"), 2 * (LOOM_REPORT_SPANS + 1));
+    ck_assert_int_eq(page_count(raster, "<path class=z"), 2 * LOOM_REPORT_SPANS);
+    ck_assert_int_eq(page_count(raster, "<path class=u"), 2 * LOOM_REPORT_SPANS);
+    ck_assert_int_eq(page_count(raster, "<path class=m"), 2 * (1 + 1)); /* a key, and a dash for the held-out unit */
+    free(html);
+    free(csv);
+}
+END_TEST
+
+/* The recorded mean's band is its standard error over trials. */
+START_TEST(bands_are_standard_errors)
+{
+    struct loom_predictions p;
+    double v[64];
+    if (!loom_predictions_supported())
+        return;
+    make_spikes(&p);
+    for (int64_t i = 0; i < p.n; i++) {
+        int trial = (int)floor(1e-9 * (double)p.row[i].time_ns);
+        p.row[i].target = trial / CONDITIONS; /* 0, 1, 2, 3 in the trials of each condition */
+    }
+    ck_ok(loom_predictions_write(&p, in_folder("predictions.h5"), "evaluate", "test", NULL, 0, &error), &error);
+    loom_predictions_release(&p);
+    free(page());
+    char *csv = get("report/psth-evaluate-test-spikes-unit0.csv");
+    ck_assert_int_eq(numbers(csv, "\"way right, recorded\"", 4, v, 64), BINS);
+    ck_near(v[5], 1.5 / bin_s, 1e-6);
+    ck_assert_int_eq(numbers(csv, "\"way right, recorded\"", 5, v, 64), BINS);
+    ck_near(v[5], sqrt(5.0 / 3.0 / 4.0) / bin_s, 1e-6); /* squares around 1.5: 5 in all, of 4 trials */
+    free(csv);
+}
+END_TEST
+
+/* Figures are of the first seed and say so, with the other's answers beside it; the other's own open below. */
+START_TEST(every_seed_is_shown)
+{
+    struct loom_predictions p;
+    double baseline[RECORDINGS * TRIALS * BINS * 2], a[400], b[400];
+    if (!loom_predictions_supported())
+        return;
+    for (int seed = 1; seed <= 2; seed++) {
+        mkdir(in_folder(seed == 1 ? "seed-1" : "seed-2"), 0700);
+        make_hand(&p, baseline);
+        for (int64_t i = 0; i < p.n; i++)
+            p.row[i].predicted = 100 * seed + (double)i / 1000;
+        ck_ok(loom_predictions_write(&p, in_folder(seed == 1 ? "seed-1/predictions.h5" : "seed-2/predictions.h5"),
+                                     "evaluate", "test", NULL, 0, &error),
+              &error);
+        loom_predictions_release(&p);
+    }
+    char *html = page(), *csv = get("report/trace-evaluate-test-handVel-dim0.csv");
+    page_sound(html);
+    int n = numbers(csv, "\"decoded\"", 3, a, 400);
+    ck_assert_int_eq(n, LOOM_REPORT_SPANS * BINS);
+    ck_assert_int_eq(numbers(csv, "\"seed-2\"", 3, b, 400), n);
+    for (int i = 0; i < n; i++) {
+        ck_assert(a[i] >= 100 && a[i] < 101);
+        ck_near(b[i] - a[i], 100, 1e-6);
+    }
+    free(csv);
+    csv = get("report/seed-2-trace-evaluate-test-handVel-dim0.csv");
+    ck_assert_int_eq(numbers(csv, "\"decoded\"", 3, b, 400), n);
+    ck_near(b[n - 1] - a[n - 1], 100, 1e-6);
+    char *other = strstr(html, "<summary>The same of seed-2");
+    ck_assert_ptr_nonnull(other);
+    ck_assert_ptr_nonnull(strstr(other, "seed-2 of 2 seeds"));
+    *other = '\0';
+    ck_assert_ptr_nonnull(strstr(html, "seed-1 of 2 seeds"));
+    ck_assert_ptr_null(strstr(html, "seed-2 of 2 seeds"));
+    ck_assert_ptr_nonnull(strstr(html, "the other seeds"));
+    free(csv);
+    free(html);
 }
 END_TEST
 
@@ -389,8 +504,9 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        what_stands_beside_comes_back, latents_are_bounded,   components_are_those_that_were_put_in,
-        histograms_show_the_means,     paths_add_velocity_up, days_are_the_metric,
+        what_stands_beside_comes_back, latents_are_bounded,         components_are_those_that_were_put_in,
+        histograms_show_the_means,     time_is_told_from_the_event, bands_are_standard_errors,
+        every_seed_is_shown,           paths_add_velocity_up,       days_are_the_metric,
         calibration_keeps_the_means,   reliability_of_classes};
     return run_between("figures", (int)(sizeof tests / sizeof *tests), tests, 60, setup, folder_remove);
 }

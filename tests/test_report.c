@@ -245,7 +245,7 @@ START_TEST(odd_lines)
                                       {.name = "broken", .x = x, .y = broken, .n = 4},
                                       {.name = "dot", .x = x, .y = flat, .n = 1},
                                       {.name = "none", .x = x, .y = flat, .n = 0}};
-    const struct loom_figure f = {"t<i>tle", NULL, "x", "y", NULL, 0.0};
+    const struct loom_figure f = {.title = "t<i>tle", .x_label = "x", .y_label = "y"};
     for (int i = 0; i < 4; i++)
         for (int n = 1; i + n <= 4; n++) {
             struct loom_str s = LOOM_STR_INIT;

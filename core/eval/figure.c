@@ -8,6 +8,7 @@
 
 /* In units of the viewBox: a phone shows about one to one, a desk about 1.5 to one. */
 enum { WIDTH = 360, HEIGHT = 210, TALL = 300, LEFT = 46, RIGHT = 8, TOP = 8, BOTTOM = 36, MOST_POINTS = 360 };
+enum { HEADING = 14, LETTER = 6 }; /* HEADING: of names above panels; LETTER: width */
 
 struct scale {
     double from, to, at, length; /* data and drawing; length < 0 runs upwards */
@@ -40,7 +41,8 @@ static double tick_step(double span, int ticks)
 static void tick_text(struct loom_str *s, double x, double step)
 {
     int decimals = step >= 1.0 ? 0 : (int)ceil(-log10(step) - 1e-9);
-    x = fabs(x) < step * 1e-6 ? 0.0 : x;
+    loom_str_add(s, x < -step * 1e-6 ? "−" : "");
+    x = fabs(x) < step * 1e-6 ? 0.0 : fabs(x);
     if (fabs(x) >= 1e6 || decimals > 5)
         loom_str_printf(s, "%.3g", x);
     else if (step >= 1000.0 && fabs(x) >= 1000.0)
@@ -49,20 +51,96 @@ static void tick_text(struct loom_str *s, double x, double step)
         loom_str_printf(s, "%.*f", decimals, x);
 }
 
-static void x_axis(struct loom_str *s, const struct scale *x, const char *label, int height)
+static size_t letters(const char *name)
 {
-    double step = tick_step(x->to - x->from, 5);
+    size_t n = 0;
+    for (; *name; name++)
+        n += ((unsigned char)*name & 0xc0) != 0x80;
+    return n;
+}
+
+/* Of the widest tick's text. */
+static double tick_width(const struct scale *x, double step)
+{
+    struct loom_str low = LOOM_STR_INIT, high = LOOM_STR_INIT;
+    tick_text(&low, x->from, step);
+    tick_text(&high, x->to, step);
+    size_t a = low.text != NULL ? letters(low.text) : 0, b = high.text != NULL ? letters(high.text) : 0;
+    loom_str_release(&low);
+    loom_str_release(&high);
+    return LETTER * (double)((a > b ? a : b) + 1);
+}
+
+/* As many as have room, five at most; none behind `last`. */
+static void x_ticks(struct loom_str *s, const struct scale *x, double last, int height)
+{
+    double span = x->to - x->from, step = tick_step(span, 5);
+    for (int ticks = 4; ticks > 0 && tick_width(x, step) * span / step > x->length; ticks--)
+        step = tick_step(span, ticks);
     for (double v = ceil(x->from / step - 1e-9) * step; v <= x->to + step * 1e-9; v += step) {
         double at = place(x, v);
         int edge = at > WIDTH - 14;
+        if (at > last)
+            break;
         loom_str_printf(s, "<text class=t x=\"%.1f\" y=\"%d\" text-anchor=%s>", edge ? WIDTH : at, height - BOTTOM + 14,
                         edge ? "end" : "middle");
         tick_text(s, v, step);
         loom_str_add(s, "</text>");
     }
+}
+
+static void x_label(struct loom_str *s, const char *label, int height)
+{
     loom_str_printf(s, "<text class=l x=\"%d\" y=\"%d\" text-anchor=middle>", (LEFT + WIDTH - RIGHT) / 2, height - 6);
     loom_str_html(s, label);
     loom_str_add(s, "</text>");
+}
+
+static void x_axis(struct loom_str *s, const struct scale *x, const char *label, int height)
+{
+    x_ticks(s, x, INFINITY, height);
+    x_label(s, label, height);
+}
+
+static int top_of(const struct loom_figure *f)
+{
+    int names = 0;
+    for (int i = 0; i < f->panels; i++)
+        names |= f->panel[i].name != NULL && f->panel[i].name[0] != '\0';
+    return names ? TOP + HEADING : TOP;
+}
+
+static void upright(struct loom_str *s, const char *class, double at, int top, int bottom)
+{
+    loom_str_printf(s, "<path class=%s d=\"M%.1f %dV%d\"/>", class, at, top, bottom);
+}
+
+/* A panel's own axis. A tick too near the next panel's first is left out, and so is a name that is too wide. */
+static void panel_axis(struct loom_str *s, const struct loom_panel *b, const struct scale *x, int top, int height,
+                       int last)
+{
+    double left = place(x, b->from), right = place(x, b->to);
+    const struct scale own = {b->reads, b->reads + (b->to - b->from), left, right - left};
+    x_ticks(s, &own, last ? INFINITY : right - LETTER, height);
+    if (own.from < 0.0 && own.to > 0.0)
+        upright(s, "z", place(&own, 0.0), top, height - BOTTOM);
+    if (isfinite(b->unseen) && b->unseen > own.from && b->unseen < own.to)
+        upright(s, "u", place(&own, b->unseen), top, height - BOTTOM);
+    if (b->name != NULL && (double)(letters(b->name) * LETTER) <= right - left + LETTER) {
+        loom_str_printf(s, "<text class=t x=\"%.1f\" y=\"%d\" text-anchor=middle>", 0.5 * (left + right), top - 5);
+        loom_str_html(s, b->name);
+        loom_str_add(s, "</text>");
+    }
+}
+
+/* The figure's x axis: one, or each panel's. */
+static void x_axes(struct loom_str *s, const struct loom_figure *f, const struct scale *x, int height)
+{
+    if (f->panels == 0)
+        x_ticks(s, x, INFINITY, height);
+    for (int i = 0; i < f->panels; i++)
+        panel_axis(s, &f->panel[i], x, top_of(f), height, i + 1 == f->panels);
+    x_label(s, f->x_label, height);
 }
 
 static void y_axis(struct loom_str *s, const struct scale *y, const char *label, int grid)
@@ -167,6 +245,23 @@ static void draw(struct loom_str *s, const struct loom_line *l, const struct sca
         dot(s, "dot", l->colour, last_x, last_y, 3);
 }
 
+/* What stands `spread` above and below a line, stretch by stretch. */
+static void draw_band(struct loom_str *s, const struct loom_line *l, const struct scale *x, const struct scale *y)
+{
+    for (int64_t i = 0, end; i < l->n; i = end + 1) {
+        for (end = i; end < l->n && isfinite(l->y[end]) && isfinite(l->spread[end]);)
+            end++;
+        if (end - i < 2)
+            continue;
+        loom_str_printf(s, "<path class=\"dot band c%d\" d=\"", l->colour);
+        for (int64_t k = i; k < end; k++)
+            loom_str_printf(s, "%c%.1f %.1f", k == i ? 'M' : 'L', place(x, l->x[k]), place(y, l->y[k] + l->spread[k]));
+        for (int64_t k = end - 1; k >= i; k--)
+            loom_str_printf(s, "L%.1f %.1f", place(x, l->x[k]), place(y, l->y[k] - l->spread[k]));
+        loom_str_add(s, "Z\"/>");
+    }
+}
+
 /* Of what stands at x >= from. */
 static void y_range(const struct loom_line *line, int lines, double from, double *low, double *high)
 {
@@ -175,8 +270,9 @@ static void y_range(const struct loom_line *line, int lines, double from, double
     for (int i = 0; i < lines; i++)
         for (int64_t k = 0; k < line[i].n; k++)
             if (isfinite(line[i].y[k]) && line[i].x[k] >= from) {
-                *low = fmin(*low, line[i].y[k]);
-                *high = fmax(*high, line[i].y[k]);
+                double spread = line[i].spread != NULL ? fmax(line[i].spread[k], 0.0) : 0.0;
+                *low = fmin(*low, line[i].y[k] - spread);
+                *high = fmax(*high, line[i].y[k] + spread);
             }
     widen(low, high);
     double margin = 0.04 * (*high - *low);
@@ -184,22 +280,37 @@ static void y_range(const struct loom_line *line, int lines, double from, double
     *high += margin;
 }
 
+static void x_range(const struct loom_figure *f, const struct loom_line *line, int lines, struct scale *x)
+{
+    for (int i = 0; i < f->panels; i++) {
+        x->from = fmin(x->from, f->panel[i].from);
+        x->to = fmax(x->to, f->panel[i].to);
+    }
+    for (int i = 0; i < lines && f->panels == 0; i++)
+        if (line[i].n > 0) {
+            x->from = fmin(x->from, line[i].x[0]);
+            x->to = fmax(x->to, line[i].x[line[i].n - 1]);
+        }
+    widen(&x->from, &x->to);
+}
+
 void loom_figure_lines(struct loom_str *s, const struct loom_figure *f, const struct loom_line *line, int lines)
 {
+    const int top = top_of(f);
     struct scale x = {INFINITY, -INFINITY, LEFT, WIDTH - LEFT - RIGHT};
-    struct scale y = {0, 1, HEIGHT - BOTTOM, -(HEIGHT - BOTTOM - TOP)};
-    for (int i = 0; i < lines; i++)
-        if (line[i].n > 0) {
-            x.from = fmin(x.from, line[i].x[0]);
-            x.to = fmax(x.to, line[i].x[line[i].n - 1]);
-        }
-    widen(&x.from, &x.to);
+    struct scale y = {0, 1, HEIGHT - BOTTOM, -(HEIGHT - BOTTOM - top)};
+    x_range(f, line, lines, &x);
     y_range(line, lines, x.from + f->run_in * (x.to - x.from), &y.from, &y.to);
     open_figure(s, f);
     legend(s, line, lines);
     open_svg(s, f, HEIGHT);
     y_axis(s, &y, f->y_label, 1);
-    x_axis(s, &x, f->x_label, HEIGHT);
+    for (int i = 1; i < f->panels; i++)
+        upright(s, "g", place(&x, 0.5 * (f->panel[i - 1].to + f->panel[i].from)), top, HEIGHT - BOTTOM);
+    x_axes(s, f, &x, HEIGHT);
+    for (int i = 0; i < lines; i++)
+        if (line[i].spread != NULL)
+            draw_band(s, &line[i], &x, &y);
     for (int i = 0; i < lines; i++) {
         draw(s, &line[i], &x, &y);
         for (int64_t k = 0; k < line[i].n && line[i].n > 1 && has_dots(&line[i]); k++)
@@ -285,44 +396,81 @@ void loom_figure_plane(struct loom_str *s, const struct loom_figure *f, const st
     loom_str_add(s, "</svg></figure>\n");
 }
 
-void loom_figure_cells(struct loom_str *s, const struct loom_figure *f, const struct loom_cells *c)
+/* ---- cells ---- */
+
+enum { SHADES = 254 };
+
+/* The colours with what their ends say, and what dashes mean. */
+static void cells_legend(struct loom_str *s, const struct loom_cells *c)
 {
-    size_t n = (size_t)c->rows * (size_t)c->columns;
-    uint8_t *index = calloc(n + 1, 1);
-    struct scale x = {c->x_from, c->x_to, LEFT, WIDTH - LEFT - RIGHT};
-    struct scale y = {0, c->rows > 0 ? c->rows : 1, TOP, HEIGHT - BOTTOM - TOP};
+    uint8_t shade[SHADES];
+    for (int i = 0; i < SHADES; i++)
+        shade[i] = (uint8_t)(1 + i);
+    loom_str_printf(s,
+                    "<div class=legend><span>%.3g <svg class=bar viewBox=\"0 0 60 8\"><image width=60 height=8 "
+                    "preserveAspectRatio=none href=\"",
+                    c->low);
+    loom_png_uri(s, shade, SHADES, 1);
+    loom_str_printf(s, "\"/></svg> %.3g and more%s", c->high, c->unit != NULL ? " " : "");
+    loom_str_html(s, c->unit != NULL ? c->unit : "");
+    loom_str_add(s, "</span>");
+    if (c->mark != NULL) {
+        loom_str_add(s, "<span><svg class=key viewBox=\"0 0 22 8\"><path class=m d=\"M8 4H14\"/></svg>");
+        loom_str_html(s, c->marked);
+        loom_str_add(s, "</span>");
+    }
+    loom_str_add(s, "</div>");
+}
+
+/* Columns from … from + columns - 1 as a picture between two places. */
+static void picture(struct loom_str *s, const struct loom_cells *c, int from, int columns, double left, double right,
+                    int top)
+{
+    uint8_t *index = calloc((size_t)c->rows * (size_t)columns + 1, 1);
     if (index == NULL) {
         s->failed = 1;
         return;
     }
-    widen(&x.from, &x.to);
-    for (size_t i = 0; i < n; i++) {
-        double at = (c->value[i] - c->low) / (c->high > c->low ? c->high - c->low : 1.0);
-        index[i] = isnan(at) ? 0 : (uint8_t)(1.0 + 254.0 * fmin(fmax(at, 0.0), 1.0));
-    }
-    open_figure(s, f);
-    open_svg(s, f, HEIGHT);
-    loom_str_printf(s, "<image x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" preserveAspectRatio=none href=\"", LEFT,
-                    TOP, WIDTH - LEFT - RIGHT, HEIGHT - BOTTOM - TOP);
-    loom_png_uri(s, index, (uint32_t)c->columns, (uint32_t)c->rows);
+    for (int r = 0; r < c->rows; r++)
+        for (int k = 0; k < columns; k++) {
+            double at = (c->value[(size_t)r * (size_t)c->columns + (size_t)(from + k)] - c->low) /
+                        (c->high > c->low ? c->high - c->low : 1.0);
+            index[(size_t)r * (size_t)columns + (size_t)k] =
+                isnan(at) ? 0 : (uint8_t)(1.0 + 254.0 * fmin(fmax(at, 0.0), 1.0));
+        }
+    loom_str_printf(s, "<image x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\" preserveAspectRatio=none href=\"", left,
+                    top, right - left, HEIGHT - BOTTOM - top);
+    loom_png_uri(s, index, (uint32_t)columns, (uint32_t)c->rows);
     loom_str_add(s, "\"/>");
-    y_axis(s, &y, f->y_label, 0);
-    x_axis(s, &x, f->x_label, HEIGHT);
-    loom_str_add(s, "</svg></figure>\n");
     free(index);
+}
+
+void loom_figure_cells(struct loom_str *s, const struct loom_figure *f, const struct loom_cells *c)
+{
+    const int top = top_of(f), from = f->panels > 0;
+    struct scale x = {from ? f->panel[0].from : c->x_from, from ? f->panel[f->panels - 1].to : c->x_to, LEFT,
+                      WIDTH - LEFT - RIGHT};
+    struct scale y = {0, c->rows > 0 ? c->rows : 1, top, HEIGHT - BOTTOM - top};
+    int column = 0;
+    widen(&x.from, &x.to);
+    open_figure(s, f);
+    cells_legend(s, c);
+    open_svg(s, f, HEIGHT);
+    if (f->panels == 0)
+        picture(s, c, 0, c->columns, x.at, x.at + x.length, top);
+    for (int i = 0; i < f->panels; column += f->panel[i++].columns)
+        picture(s, c, column, f->panel[i].columns, place(&x, f->panel[i].from), place(&x, f->panel[i].to), top);
+    for (int r = 0; c->mark != NULL && r < c->rows; r++)
+        if (c->mark[r])
+            loom_str_printf(s, "<path class=m d=\"M%d %.1fH%d\"/>", WIDTH - RIGHT + 1, place(&y, r + 0.5), WIDTH - 2);
+    y_axis(s, &y, f->y_label, 0);
+    x_axes(s, f, &x, HEIGHT);
+    loom_str_add(s, "</svg></figure>\n");
 }
 
 /* ---- rows: means with intervals, one below the other ---- */
 
-enum { ROW = 26, NAME = 112, MOST_NAME = 178, LETTER = 6 };
-
-static size_t letters(const char *name)
-{
-    size_t n = 0;
-    for (; *name; name++)
-        n += ((unsigned char)*name & 0xc0) != 0x80;
-    return n;
-}
+enum { ROW = 26, NAME = 112, MOST_NAME = 178 };
 
 /* Names of cells differ in their last words, so that these are not cut as long as the means keep half the width. */
 static int name_width(const struct loom_figure_row *list, int rows)

@@ -6,11 +6,21 @@
 
 #include "base/str.h"
 
+/* A part of the x axis with ticks of its own: a trial beside others, a panel. */
+struct loom_panel {
+    double from, to;  /* where it stands, in x of what is drawn; ascending, without overlap */
+    double reads;     /* what its axis says at `from`; its unit is as long as that of what is drawn */
+    double unseen;    /* where a line stands, as the axis says it; NaN = nowhere */
+    const char *name; /* above it; NULL = nothing */
+    int columns;      /* of cells: how many it shows */
+};
 struct loom_figure {
     const char *title, *note;      /* note: a sentence under the title, or NULL */
     const char *x_label, *y_label; /* with units */
     const char *csv;               /* relative path of the figure's data, or NULL */
     double run_in;                 /* share of the x axis, from its beginning, that the y axis need not hold */
+    const struct loom_panel *panel;
+    int panels; /* 0: one axis. Where a panel's axis has 0 within, a dotted line stands there */
 };
 
 /* POINTS: dots and no line; MARKED: both. */
@@ -25,8 +35,9 @@ enum loom_stroke {
 /* Colours 0 … 5 tell lines apart; LOOM_WHEEL + 0 … 7 are conditions, in the order of a colour wheel. */
 enum { LOOM_WHEEL = 6, LOOM_WHEEL_COLOURS = 8 };
 struct loom_line {
-    const char *name;    /* in the legend; NULL = not there */
-    const double *x, *y; /* [n]; x ascending; NaN in y breaks the line */
+    const char *name;     /* in the legend; NULL = not there */
+    const double *x, *y;  /* [n]; x ascending; NaN in y breaks the line */
+    const double *spread; /* [n] half the height of a band around it, in figures of lines; NULL = none */
     int64_t n;
     int colour;
     int stroke; /* enum loom_stroke */
@@ -48,7 +59,10 @@ struct loom_cells {
     const double *value; /* [rows, columns], NaN = blank; row 0 is drawn on top */
     int rows, columns;
     double low, high;    /* of the colours */
-    double x_from, x_to; /* edges of the first and last column */
+    double x_from, x_to; /* edges of the first and last column, where the figure has no panels */
+    const char *unit;    /* of the values, beside the colours */
+    const uint8_t *mark; /* [rows] 1 = a dash at its right end; NULL = none */
+    const char *marked;  /* what the dashes mean */
 };
 void loom_figure_cells(struct loom_str *html, const struct loom_figure *f, const struct loom_cells *c);
 

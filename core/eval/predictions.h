@@ -10,6 +10,7 @@
  *   elements     names of the elements where they have any, one a line: dimensions of a behaviour
  *   classes      names of the classes of a label, one a line
  *   condition    name of the column that sorts trials, "" none; conditions: its values, one a line
+ *   zero         name of the column that windows are laid around, "" = trials' starts
  *
  * Rows:
  *
@@ -26,8 +27,8 @@
  *
  * Trials that were asked about, by recording and start:
  *
- *   trials/recording i32, trials/row i32 of their table, trials/start_s f64, trials/stop_s f64, trials/condition i32
- *   line of `conditions`, -1 none
+ *   trials/recording i32, trials/row i32 of their table, trials/start_s f64, trials/stop_s f64, trials/zero_s f64 the
+ *   time of what windows are laid around, trials/condition i32 line of `conditions`, -1 none
  *
  * What the model answered with before it was read, in some windows drawn at random, mean over so many rows of one time:
  *
@@ -58,6 +59,7 @@ struct loom_predicted {
 struct loom_predicted_trial {
     int32_t recording, condition, row; /* condition -1: it has none; row of the interval table */
     double start_s, stop_s;
+    double zero_s; /* from here time in the trial is told: what windows are laid around, or its start */
 };
 
 /* Answers before they are read, at some points in time. */
@@ -85,6 +87,7 @@ struct loom_predictions {
     char **class_name; /* [class_names] of a label, or NULL */
     char **date;       /* [recordings] ISO 8601, "" unknown; NULL: none is known */
     char condition_name[64];
+    char zero_name[64]; /* column that zero_s is of; "" = the trials' starts */
     int conditions;
     char **condition; /* [conditions] or NULL */
     int32_t trials;

@@ -118,6 +118,7 @@ static int write_trials(hid_t group, const struct loom_predictions *p)
     hid_t at = H5Gcreate2(group, "trials", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     int ok = at >= 0 && write_double(at, "start_s", MEMBER(p->trial, p->trials, start_s)) &&
              write_double(at, "stop_s", MEMBER(p->trial, p->trials, stop_s)) &&
+             write_double(at, "zero_s", MEMBER(p->trial, p->trials, zero_s)) &&
              write_whole(at, "recording", MEMBER(p->trial, p->trials, recording)) &&
              write_whole(at, "condition", MEMBER(p->trial, p->trials, condition)) &&
              write_whole(at, "row", MEMBER(p->trial, p->trials, row));
@@ -143,6 +144,7 @@ static int write_beside(hid_t group, const struct loom_predictions *p)
     int ok = !p->date || write_lines(group, "dates", p->date, p->recordings);
     if (ok && p->trials > 0)
         ok = loom_h5_write_text(group, "condition", p->condition_name) &&
+             loom_h5_write_text(group, "zero", p->zero_name) &&
              write_lines(group, "conditions", p->condition, p->conditions) && write_trials(group, p);
     return ok && (p->latents.n == 0 || write_latents(group, &p->latents));
 }
@@ -326,28 +328,31 @@ static int read_table(hid_t group, struct loom_predictions *p)
     return ok;
 }
 
-/* Five columns of one length; 1, or 0 when they are not sound. */
+/* Columns of one length, the last of which files of before have not; 1, or 0 when they are not sound. */
 static int read_trials(hid_t group, struct loom_predictions *p)
 {
-    static const char *const names[] = {"start_s", "stop_s", "recording", "condition", "row"};
-    double *column[5] = {NULL};
+    enum { NEEDED = 5, COLUMNS_OF_TRIALS };
+    static const char *const names[] = {"start_s", "stop_s", "recording", "condition", "row", "zero_s"};
+    double *column[COLUMNS_OF_TRIALS] = {NULL};
     hid_t at = H5Gopen2(group, "trials", H5P_DEFAULT);
     int64_t n = at >= 0 ? count_rows(at, names[0], NULL) : -1;
     int ok = n >= 0 && n < INT32_MAX;
     p->trial = ok ? calloc((size_t)n + 1, sizeof *p->trial) : NULL;
     ok = p->trial != NULL;
-    for (int k = 0; ok && k < 5; k++)
-        ok = (column[k] = read_column(at, names[k], n, 1)) != NULL;
+    for (int k = 0; ok && k < COLUMNS_OF_TRIALS; k++)
+        ok = (column[k] = read_column(at, names[k], n, 1)) != NULL || k >= NEEDED;
     for (int64_t i = 0; ok && i < n; i++) {
-        p->trial[i] = (struct loom_predicted_trial){.start_s = column[0][i],
-                                                    .stop_s = column[1][i],
-                                                    .recording = (int32_t)column[2][i],
-                                                    .row = (int32_t)column[4][i]};
+        p->trial[i] =
+            (struct loom_predicted_trial){.start_s = column[0][i],
+                                          .stop_s = column[1][i],
+                                          .recording = (int32_t)column[2][i],
+                                          .row = (int32_t)column[4][i],
+                                          .zero_s = column[NEEDED] != NULL ? column[NEEDED][i] : column[0][i]};
         p->trial[i].condition = column[3][i] >= 0 && column[3][i] < p->conditions ? (int32_t)column[3][i] : -1;
         ok = column[2][i] >= 0 && column[2][i] < p->recordings;
     }
     p->trials = ok ? (int32_t)n : 0;
-    for (int k = 0; k < 5; k++)
+    for (int k = 0; k < COLUMNS_OF_TRIALS; k++)
         free(column[k]);
     if (at >= 0)
         H5Gclose(at);
@@ -392,6 +397,8 @@ static int read_beside(hid_t group, struct loom_predictions *p)
     }
     if (ok && H5Lexists(group, "trials", H5P_DEFAULT) > 0) {
         read_attribute(group, "condition", p->condition_name, sizeof p->condition_name);
+        if (H5Aexists(group, "zero") > 0)
+            read_attribute(group, "zero", p->zero_name, sizeof p->zero_name);
         p->conditions = read_lines(group, "conditions", &p->condition);
         ok = read_trials(group, p);
     }

@@ -47,7 +47,8 @@ int loom_report_csv(struct loom_page *p, const char *name, const struct loom_str
                     struct loom_error *e)
 {
     char path[LOOM_REPORT_PATH];
-    int n = snprintf(href, 256, "report/%s", name);
+    const char *seed = p->shown > 0 ? strrchr(p->seed[p->shown], '/') : NULL;
+    int n = snprintf(href, 256, "report/%s%s%s", seed != NULL ? seed + 1 : "", seed != NULL ? "-" : "", name);
     for (char *c = href + sizeof "report"; *c != '\0'; c++)
         if (!isalnum((unsigned char)*c) && strchr("-_.", *c) == NULL)
             *c = '_';
@@ -62,7 +63,10 @@ int loom_report_csv(struct loom_page *p, const char *name, const struct loom_str
 void loom_report_lines_csv(struct loom_str *s, const char *x, const char *y, const struct loom_line *line, int lines)
 {
     const char *last[2] = {"", ""};
-    loom_str_printf(s, "line,repeat,%s,%s\n", x, y);
+    int spread = 0;
+    for (int i = 0; i < lines; i++)
+        spread |= line[i].spread != NULL;
+    loom_str_printf(s, "line,repeat,%s,%s%s\n", x, y, spread ? ",spread" : "");
     for (int i = 0, repeat = 0; i < lines; i++) {
         repeat += line[i].name != NULL ? -repeat : 1;
         last[0] = line[i].name != NULL ? line[i].name : last[0];
@@ -70,7 +74,11 @@ void loom_report_lines_csv(struct loom_str *s, const char *x, const char *y, con
             if (isnan(line[i].y[k]))
                 continue;
             loom_str_csv(s, last[0]);
-            loom_str_printf(s, ",%d,%.9g,%.9g\n", repeat, line[i].x[k], line[i].y[k]);
+            loom_str_printf(s, ",%d,%.9g,%.9g", repeat, line[i].x[k], line[i].y[k]);
+            if (line[i].spread != NULL && isfinite(line[i].spread[k]))
+                loom_str_printf(s, ",%.9g\n", line[i].spread[k]);
+            else
+                loom_str_add(s, spread ? ",\n" : "\n");
         }
     }
 }

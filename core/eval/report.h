@@ -17,16 +17,18 @@ struct loom_page {
     json_t *metrics;               /* of the run; NULL: none */
     int seeds;                     /* seed-N folders; 0: the run itself is the only one */
     char *seed[LOOM_REPORT_SEEDS]; /* their paths */
+    int shown;                     /* number of the one that figures of predictions are of */
 };
 
 extern const char loom_report_style[]; /* the page's CSS */
 
 /* "FOLDER/NAME" into out; 0 when it is too long. */
 int loom_report_path(char out[LOOM_REPORT_PATH], const char *folder, const char *name);
-/* Write report/NAME.csv beside the page; *href gets its path from the page. */
+/* Write report/NAME.csv beside the page, of a seed that is not the first report/SEED-NAME.csv; *href gets its path from
+ * the page. */
 int loom_report_csv(struct loom_page *p, const char *name, const struct loom_str *text, char href[256],
                     struct loom_error *e);
-/* CSV of lines: "line,x,y". */
+/* CSV of lines: "line,repeat,x,y", and "spread" where one of them has it. */
 void loom_report_lines_csv(struct loom_str *out, const char *x, const char *y, const struct loom_line *line, int lines);
 
 /* Make p about the run in this folder: its seeds and metrics. loom_report_close either way. LOOM_ECONFIG, LOOM_EDATA.
@@ -39,7 +41,7 @@ void loom_report_relative(char out[LOOM_REPORT_PATH], const char *from, const ch
 
 /* One section each; a section without content writes nothing. */
 int loom_report_curves(struct loom_page *p, struct loom_error *e);      /* log.jsonl: loss and terms of each stage */
-int loom_report_predictions(struct loom_page *p, struct loom_error *e); /* predictions.h5: traces and rasters */
+int loom_report_predictions(struct loom_page *p, struct loom_error *e); /* predictions.h5 of one seed after the other */
 void loom_report_tiles(struct loom_page *p);                            /* the figures that matter most */
 void loom_report_metrics(struct loom_page *p);                          /* tables, baselines beside the model */
 void loom_report_seeds(struct loom_page *p);                            /* per seed, and paired comparisons */

@@ -115,12 +115,11 @@ static int figure(struct loom_page *page, const struct loom_report_group *g, con
     if (classes)
         loom_str_printf(&note, "; expected calibration error %.3f", gap_of(&c[0], n));
     int rc = loom_report_csv(page, file, &csv, href, e);
-    const struct loom_figure f = {title,
-                                  note.text != NULL ? note.text : "",
-                                  classes ? "probability of the likeliest class" : "predicted, spikes/s",
-                                  classes ? "share that was right" : "observed, spikes/s",
-                                  href,
-                                  0.0};
+    const struct loom_figure f = {.title = title,
+                                  .note = note.text,
+                                  .x_label = classes ? "probability of the likeliest class" : "predicted, spikes/s",
+                                  .y_label = classes ? "share that was right" : "observed, spikes/s",
+                                  .csv = href};
     if (rc == LOOM_OK)
         loom_figure_plane(&page->html, &f, &(struct loom_plane){.square = 1, .diagonal = 1}, line,
                           classes ? 1 : g->baselines + 1);

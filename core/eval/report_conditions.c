@@ -51,8 +51,29 @@ int loom_report_condition(const struct loom_report_conditions *c, const struct l
 
 void loom_report_origin(struct loom_str *s, const struct loom_page *page, const struct loom_report_group *g)
 {
-    const char *base = page->seeds > 0 ? strrchr(page->seed[0], '/') : NULL;
-    loom_str_printf(s, "%s split%s%s", g->split, base != NULL ? ", " : "", base != NULL ? base + 1 : "");
+    const char *base = page->seeds > 0 ? strrchr(page->seed[page->shown], '/') : NULL;
+    loom_str_printf(s, "%s split", g->split);
+    if (base != NULL)
+        loom_str_printf(s, ", %s of %d seeds", base + 1, page->seeds);
+}
+
+int loom_report_trial_rows(const struct loom_predictions *p, int32_t trial, int64_t *first, int64_t *last)
+{
+    const struct loom_predicted_trial *t = &p->trial[trial];
+    int64_t low = 0, high = p->n;
+    while (low < high) {
+        int64_t k = low + (high - low) / 2;
+        const struct loom_predicted *row = &p->row[k];
+        if (row->recording < t->recording ||
+            (row->recording == t->recording && 1e-9 * (double)row->time_ns < t->start_s))
+            low = k + 1;
+        else
+            high = k;
+    }
+    *first = *last = low;
+    while (*last < p->n && p->row[*last].recording == t->recording && 1e-9 * (double)p->row[*last].time_ns < t->stop_s)
+        ++*last;
+    return *last > *first;
 }
 
 int32_t loom_report_busiest(const struct loom_predictions *p)

@@ -148,8 +148,12 @@ static int figure(struct loom_page *p, const struct loom_report_log *seed, int s
     loom_str_release(&csv);
     if (rc != LOOM_OK)
         return rc;
-    struct loom_figure f = {title, seeds > 1 ? "One line a seed." : NULL,  "step", what == LOSS ? "loss" : "value",
-                            href,  what == LOSS ? LOOM_REPORT_RUN_IN : 0.0};
+    struct loom_figure f = {.title = title,
+                            .note = seeds > 1 ? "One line a seed." : NULL,
+                            .x_label = "step",
+                            .y_label = what == LOSS ? "loss" : "value",
+                            .csv = href,
+                            .run_in = what == LOSS ? LOOM_REPORT_RUN_IN : 0.0};
     loom_figure_lines(&p->html, &f, line, n);
     return LOOM_OK;
 }

@@ -106,9 +106,10 @@ static int figure(struct loom_page *page, const struct loom_report_group *g, con
     loom_str_add(&note, ", mean over dimensions");
     int rc = loom_report_csv(page, file, &csv, href, e);
     if (rc == LOOM_OK)
-        loom_figure_lines(&page->html,
-                          &(struct loom_figure){title, note.text != NULL ? note.text : "", x, "R²", href, 0.0}, line,
-                          g->baselines + 1);
+        loom_figure_lines(
+            &page->html,
+            &(struct loom_figure){.title = title, .note = note.text, .x_label = x, .y_label = "R²", .csv = href}, line,
+            g->baselines + 1);
     loom_str_release(&csv);
     loom_str_release(&note);
     return rc;

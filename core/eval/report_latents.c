@@ -119,7 +119,7 @@ struct clouds {
     int n;
     struct cloud at[LOOM_WHEEL_COLOURS];
     char name[LOOM_WHEEL_COLOURS][96], mean_name[LOOM_WHEEL_COLOURS][112];
-    double step_s;
+    double from_s, step_s; /* of means: the first time in a trial */
     int even; /* 1: as many rows were asked at every time, so that points differ by what they are about alone */
 };
 
@@ -148,6 +148,18 @@ static void name_clouds(struct clouds *c, const struct loom_predictions *p)
     }
 }
 
+/* The earliest of all points by time in their trials. */
+static double first_time(const struct loom_predictions *p)
+{
+    double first = INFINITY;
+    for (int64_t i = 0; i < p->latents.n; i++) {
+        int32_t trial = loom_predictions_trial(p, p->latents.recording[i], p->latents.time_ns[i]);
+        if (trial >= 0)
+            first = fmin(first, 1e-9 * (double)p->latents.time_ns[i] - p->trial[trial].zero_s);
+    }
+    return first;
+}
+
 static int fill(struct clouds *c, const struct loom_predictions *p, const double *score)
 {
     int32_t trial;
@@ -164,9 +176,9 @@ static int fill(struct clouds *c, const struct loom_predictions *p, const double
         struct cloud *at = &c->at[k];
         at->x[at->n] = score[2 * i];
         at->y[at->n++] = score[2 * i + 1];
-        int step =
-            trial >= 0 ? (int)((1e-9 * (double)p->latents.time_ns[i] - p->trial[trial].start_s) / c->step_s) : -1;
-        if (step < 0 || step >= MOST_STEPS)
+        double time = trial >= 0 ? 1e-9 * (double)p->latents.time_ns[i] - p->trial[trial].zero_s - c->from_s : -1.0;
+        int step = (int)fmin(floor(time / c->step_s), MOST_STEPS);
+        if (time < 0.0 || step >= MOST_STEPS)
             continue;
         at->mean_x[step] += score[2 * i];
         at->mean_y[step] += score[2 * i + 1];
@@ -230,9 +242,10 @@ static int figure(struct loom_page *page, const struct loom_report_group *g, str
     for (int i = 0; i < n; i++)
         line[i].name = line[i].stroke == LOOM_STROKE_POINTS ? line[i].name : NULL;
     if (rc == LOOM_OK && n > 0)
-        loom_figure_plane(&page->html,
-                          &(struct loom_figure){title, note.text != NULL ? note.text : "", x, y, href, 0.0},
-                          &(struct loom_plane){.square = 1, .begins = 1}, line, n);
+        loom_figure_plane(
+            &page->html,
+            &(struct loom_figure){.title = title, .note = note.text, .x_label = x, .y_label = y, .csv = href},
+            &(struct loom_plane){.square = 1, .begins = 1}, line, n);
     loom_str_release(&csv);
     loom_str_release(&note);
     return rc;
@@ -253,6 +266,7 @@ int loom_report_latents(struct loom_page *page, const struct loom_report_group *
             c->even = 1;
             for (int64_t i = 1; i < l->n; i++)
                 c->even &= l->times[i] == l->times[0];
+            c->from_s = first_time(g->p) - 0.5 * c->step_s;
             rc = fill(c, g->p, score) ? figure(page, g, c, share, e) : LOOM_ENOMEM;
         }
     }

@@ -71,8 +71,12 @@ static int figure(struct loom_page *p, const struct loom_report_log *const *log,
     loom_str_release(&csv);
     if (rc == LOOM_OK)
         loom_figure_lines(&p->html,
-                          &(struct loom_figure){title, seeds ? "One line a seed." : NULL, "step", c->name, href,
-                                                strcmp(c->name, "loss") == 0 ? LOOM_REPORT_RUN_IN : 0.0},
+                          &(struct loom_figure){.title = title,
+                                                .note = seeds ? "One line a seed." : NULL,
+                                                .x_label = "step",
+                                                .y_label = c->name,
+                                                .csv = href,
+                                                .run_in = strcmp(c->name, "loss") == 0 ? LOOM_REPORT_RUN_IN : 0.0},
                           line, n);
     return rc;
 }

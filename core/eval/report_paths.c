@@ -30,26 +30,15 @@ static const struct loom_predicted *scored(const struct loom_predicted *row)
 /* Rows of a trial: first … last, 0 when values are missing in it. */
 static int rows_of(const struct loom_predictions *p, int32_t trial, int64_t *first, int64_t *last)
 {
-    const struct loom_predicted_trial *t = &p->trial[trial];
-    int64_t low = 0, high = p->n, n[2] = {0, 0};
-    while (low < high) {
-        int64_t k = low + (high - low) / 2;
-        const struct loom_predicted *row = &p->row[k];
-        if (row->recording < t->recording ||
-            (row->recording == t->recording && 1e-9 * (double)row->time_ns < t->start_s))
-            low = k + 1;
-        else
-            high = k;
-    }
-    *first = *last = low;
-    for (; *last < p->n && p->row[*last].recording == t->recording && 1e-9 * (double)p->row[*last].time_ns < t->stop_s;
-         ++*last) {
-        if (loom_predictions_trial_of(p, &p->row[*last]) != trial)
+    int64_t n[2] = {0, 0};
+    loom_report_trial_rows(p, trial, first, last);
+    for (int64_t i = *first; i < *last; i++) {
+        if (loom_predictions_trial_of(p, &p->row[i]) != trial)
             continue;
-        if (scored(&p->row[*last]) == NULL)
+        if (scored(&p->row[i]) == NULL)
             return 0;
-        if (p->row[*last].element < 2)
-            n[p->row[*last].element]++;
+        if (p->row[i].element < 2)
+            n[p->row[i].element]++;
     }
     return n[0] > 1 && n[0] == n[1];
 }
@@ -160,9 +149,10 @@ static int figure(struct loom_page *page, const struct loom_report_group *g, con
                     a->velocity ? "; velocity added up from each trial's begin (dot)" : "");
     int rc = loom_report_csv(page, file, &csv, href, e);
     if (rc == LOOM_OK)
-        loom_figure_plane(&page->html,
-                          &(struct loom_figure){title, note.text != NULL ? note.text : "", x, y, href, 0.0},
-                          &(struct loom_plane){.square = 1, .frame = frame, .begins = 1}, line, a->n);
+        loom_figure_plane(
+            &page->html,
+            &(struct loom_figure){.title = title, .note = note.text, .x_label = x, .y_label = y, .csv = href},
+            &(struct loom_plane){.square = 1, .frame = frame, .begins = 1}, line, a->n);
     loom_str_release(&csv);
     loom_str_release(&note);
     return rc;

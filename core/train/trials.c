@@ -60,6 +60,13 @@ static int trial_order(const void *a, const void *b)
     return x->start_s < y->start_s ? -1 : x->start_s > y->start_s;
 }
 
+/* Column of the events that the windows of a recording are laid around; NULL: they go by the trials' starts. */
+static const struct loom_column *events_of(const struct loom_catalog *c, const struct loom_intervals *t)
+{
+    const struct loom_data_spec *s = loom_catalog_spec(c);
+    return t && s->window == LOOM_WINDOW_TRIAL && *s->align ? loom_intervals_column(t, s->align) : NULL;
+}
+
 /* All trials, `condition` the row of the table for now. */
 static int all_trials(struct loom_predictions *p, const struct loom_catalog *c, struct loom_error *e)
 {
@@ -71,9 +78,18 @@ static int all_trials(struct loom_predictions *p, const struct loom_catalog *c, 
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for %zu trials: free some", n);
     for (int i = 0; i < loom_catalog_count(c); i++) {
         const struct loom_intervals *t = table_of(c, i);
+        const struct loom_column *event = events_of(c, t);
+        if (event)
+            snprintf(p->zero_name, sizeof p->zero_name, "%s", event->name);
         for (int32_t k = 0; t && k < t->rows; k++)
             if (t->stop_s[k] > t->start_s[k])
-                p->trial[p->trials++] = (struct loom_predicted_trial){i, k, k, t->start_s[k], t->stop_s[k]};
+                p->trial[p->trials++] = (struct loom_predicted_trial){
+                    .recording = i,
+                    .condition = k,
+                    .row = k,
+                    .start_s = t->start_s[k],
+                    .stop_s = t->stop_s[k],
+                    .zero_s = event && event->number && isfinite(event->number[k]) ? event->number[k] : t->start_s[k]};
     }
     qsort(p->trial, (size_t)p->trials, sizeof *p->trial, trial_order);
     return LOOM_OK;
