@@ -81,9 +81,9 @@ double loom_nlb_bits(const struct loom_nlb_bits *b)
 
 /* ---- R² ---- */
 
-double loom_nlb_r2(const double *y, const double *predicted, int64_t n, int64_t dims, double *weighted)
+double loom_nlb_r2(const double *y, const double *predicted, int64_t n, int64_t dims)
 {
-    double uniform = 0.0, pooled = 0.0, total = 0.0, alike = 1.0;
+    double uniform = 0.0;
     for (int64_t d = 0; d < dims; d++) {
         double mean = 0.0, error = 0.0, variation = 0.0;
         int varies = 0;
@@ -95,14 +95,8 @@ double loom_nlb_r2(const double *y, const double *predicted, int64_t n, int64_t 
             variation += (y[i] - mean) * (y[i] - mean);
             error += (y[i] - predicted[i]) * (y[i] - predicted[i]);
         }
-        double r2 = error == 0.0 ? 1.0 : varies ? 1.0 - error / variation : 0.0;
-        uniform += r2 / (double)dims;
-        pooled += varies ? r2 * variation : 0.0;
-        total += varies ? variation : 0.0;
-        alike = r2 == 1.0 ? alike : 0.0;
+        uniform += (error == 0.0 ? 1.0 : varies ? 1.0 - error / variation : 0.0) / (double)dims;
     }
-    if (weighted != NULL)
-        *weighted = n < 2 ? NAN : total > 0.0 ? pooled / total : alike;
     return n < 2 ? NAN : uniform;
 }
 

@@ -91,9 +91,8 @@ int loom_nlb_tp(struct loom_nlb_array heldout_spikes, struct loom_nlb_array rate
 
 /* ---- R² as scikit-learn defines it ---- */
 
-/* y, predicted [n, dims] without NaN. Uniform mean of R² over dimensions; *weighted (may be NULL): weighed by their
- * variance. A dimension that does not vary scores 0, or 1 where it is predicted exactly. NaN with fewer than two rows.
- */
-double loom_nlb_r2(const double *y, const double *predicted, int64_t n, int64_t dims, double *weighted);
+/* y, predicted [n, dims] without NaN. Uniform mean of R² over dimensions. A dimension that does not vary scores 0, or 1
+ * where it is predicted exactly. NaN with fewer than two rows. */
+double loom_nlb_r2(const double *y, const double *predicted, int64_t n, int64_t dims);
 
 #endif

@@ -171,7 +171,7 @@ int loom_nlb_psth_r2(struct loom_nlb_array psth, struct loom_nlb_array rates, co
             code = mean_rates(rates, trial + first[c], first[c + 1] - first[c], jitter, k, predicted + rows * units, e);
             rows++;
         }
-    *r2 = code == LOOM_OK ? loom_nlb_r2(y, predicted, rows, units, NULL) : NAN;
+    *r2 = code == LOOM_OK ? loom_nlb_r2(y, predicted, rows, units) : NAN;
     free(y);
     return code;
 }

@@ -147,7 +147,7 @@ static double score(const struct decoder *d, const struct rows *r, int64_t from,
                 sum += (r->x[i][u] - d->mean[1 + u] - g[1 + u] / g[0]) * d->weight[u * d->dims + k];
             d->predicted[(i - from) * d->dims + k] = sum;
         }
-    return loom_nlb_r2(r->y + from * d->dims, d->predicted, end - from, d->dims, NULL);
+    return loom_nlb_r2(r->y + from * d->dims, d->predicted, end - from, d->dims);
 }
 
 static double choose(struct decoder *d, const struct rows *r)

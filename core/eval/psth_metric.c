@@ -262,7 +262,7 @@ static double score(struct loom_psth *x, const struct responses *r, enum loom_ps
         average(r, r->target, x->pick + from, n, r->span[c], x->y + rows * r->units);
         rows += average(r, r->predicted, x->other + from, n, r->span[c], x->predicted + rows * r->units);
     }
-    return loom_nlb_r2(x->y, x->predicted, rows, r->units, NULL);
+    return loom_nlb_r2(x->y, x->predicted, rows, r->units);
 }
 
 double loom_psth_score(struct loom_psth *x, enum loom_psth_draw draw, struct loom_rng *rng)
