@@ -7,40 +7,18 @@
  * Dynamics are one for all recordings; each neuron has its own c, d, r. The E step works in information form, which
  * never touches what is missing; the M step is closed. Several random starts run side by side for a quarter of the
  * passes, and the likeliest goes on: with missing pairs the likelihood has local optima. */
-#include "latents.h"
+#include "lds.h"
 
 #include <loom/linalg.h>
 
-#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct lds {
-    struct latents latents;
-    int32_t restarts, neurons;
-    int causal;
-    uint64_t seed;
-    int32_t **neuron; /* [recordings][units] */
-};
-
-enum { PASSES, CHOSEN, READY, HEAD };
-
-/* Where things stand. A start holds its likelihoods (first, last, of this pass), A, Q, V [n, n], μ [n] and for each
- * neuron c [n], d, r. Its sums: likelihood, sequences, transitions, S11, S10, S00 and first moments, then for each
- * neuron the Gram matrix of (x, 1), Σ y (x, 1) and Σ y². */
-struct place {
-    int64_t n, neurons, head, stats, model, model_size, states;
-    int64_t a, q, v, mu, unit, unit_size; /* in a start's state */
-    int64_t s11, s10, s00, x1, x11, g, g_size, sum_size, sums;
-};
-enum { FIRST_LL, LAST_LL, LL, LLS };
-enum { SUM_LL, SUM_SEQUENCES, SUM_STEPS, SUM_HEAD };
-
-static struct place place_of(const struct lds *l)
+struct lds_place lds_place_of(const struct lds *l)
 {
     const int64_t n = l->latents.dims;
-    struct place p = {.n = n, .neurons = l->neurons, .stats = HEAD, .unit_size = n + 2};
+    struct lds_place p = {.n = n, .neurons = l->neurons, .stats = HEAD, .unit_size = n + 2};
     p.model = p.stats + 3 * p.neurons; /* rows, mean, variance */
     p.a = LLS;
     p.q = p.a + n * n;
@@ -64,298 +42,18 @@ static struct place place_of(const struct lds *l)
 static int64_t states(const void *self, const struct loom_recording *of, int32_t dims)
 {
     (void)of, (void)dims;
-    return place_of(self).states;
+    return lds_place_of(self).states;
 }
 
 static int64_t sums(const void *self, const struct loom_recording *of, int32_t dims)
 {
     (void)of, (void)dims;
-    return place_of(self).sums;
-}
-
-static int64_t scratch(const void *self, const struct loom_recording *of, int32_t dims, int32_t bins)
-{
-    const int64_t n = dims, units = of->units;
-    (void)self;
-    return (int64_t)bins * (n * n + n + units + 1 + units / 8 + 1) + 8 * n * n + 8 * n + 8;
-}
-
-/* ---- E step ---- */
-
-/* One sequence, read once: y [bins, units]; seen [bins, units] as bytes; filtered, then smoothed m, P. */
-struct smoother {
-    const struct lds *l;
-    struct place p;
-    const struct loom_sequence *s;
-    const int32_t *neuron;
-    const double *model;
-    double *m, *cov, *y;
-    uint8_t *seen;
-    double *info, *next, *ahead, *room, *h, *said; /* [n, n] each; h, said [n] */
-    double ll, logs;
-    int64_t observed, informed; /* bin that info was made for, or -1 */
-};
-
-static void open_smoother(struct smoother *w, const struct lds *l, const struct loom_sequence *s, double *room)
-{
-    const int64_t n = l->latents.dims, bins = s->bins, units = s->of->units;
-    *w = (struct smoother){.l = l, .p = place_of(l), .s = s, .neuron = l->neuron[s->recording]};
-    w->m = room;
-    w->cov = w->m + bins * n;
-    w->y = w->cov + bins * n * n;
-    w->info = w->y + bins * units;
-    w->next = w->info + n * n;
-    w->ahead = w->next + n * n;
-    w->room = w->ahead + n * n;
-    w->h = w->room + 2 * (n + 1) * (n + 1);
-    w->said = w->h + n;
-    w->seen = (uint8_t *)(w->said + 2 * n);
-    for (int64_t t = 0; t < bins; t++)
-        latents_read(&l->latents, s, t, w->y + t * units, w->seen + t * units);
-}
-
-static const double *unit_of(const struct smoother *w, int64_t u)
-{
-    return w->model + w->p.unit + w->neuron[u] * w->p.unit_size;
-}
-
-/* Σ c cᵀ / r over what is observed at t; the same as before where the same is. */
-static void inform(struct smoother *w, int64_t t)
-{
-    const int64_t n = w->p.n, units = w->s->of->units;
-    const uint8_t *seen = w->seen + t * units;
-    if (w->informed >= 0 && memcmp(seen, w->seen + w->informed * units, (size_t)units) == 0)
-        return;
-    memset(w->info, 0, (size_t)(n * n) * sizeof *w->info);
-    w->logs = 0.0;
-    w->observed = 0;
-    w->informed = t;
-    for (int64_t u = 0; u < units; u++) {
-        const double *c = unit_of(w, u), r = c[n + 1];
-        if (!seen[u] || !(r > 0.0))
-            continue;
-        w->observed++;
-        w->logs += log(r);
-        for (int64_t i = 0; i < n; i++)
-            for (int64_t j = 0; j < n; j++)
-                w->info[i * n + j] += c[i] * c[j] / r;
-    }
-}
-
-/* out = a b aᵀ (+ plus) */
-static void congruence(double *out, const double *a, const double *b, const double *plus, int64_t n, double *room)
-{
-    loom_product(room, a, b, n, n, n);
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < n; j++) {
-            double sum = plus != NULL ? plus[i * n + j] : 0.0;
-            for (int64_t k = 0; k < n; k++)
-                sum += room[i * n + k] * a[j * n + k];
-            out[i * n + j] = sum;
-        }
-}
-
-static void symmetrise(double *a, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < i; j++)
-            a[i * n + j] = a[j * n + i] = 0.5 * (a[i * n + j] + a[j * n + i]);
-}
-
-static void apply(double *out, const double *a, const double *x, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++) {
-        out[i] = 0.0;
-        for (int64_t j = 0; j < n; j++)
-            out[i] += a[i * n + j] * x[j];
-    }
-}
-
-/* What bin t says, given its prediction in m, cov: P = (I + P⁻ L)⁻¹ P⁻, m = m⁻ + P h, and
- * ln p = -½ (|O| ln 2π + Σ ln r + ln det(I + P⁻ L) + q - hᵀ P h). */
-static void observe(struct smoother *w, int64_t t)
-{
-    const int64_t n = w->p.n, units = w->s->of->units;
-    double *m = w->m + t * n, *cov = w->cov + t * n * n, q = 0.0, det = 0.0;
-    inform(w, t);
-    if (w->observed == 0)
-        return;
-    memset(w->h, 0, (size_t)n * sizeof *w->h);
-    for (int64_t u = 0; u < units; u++) {
-        const double *c = unit_of(w, u), r = c[n + 1];
-        if (!w->seen[t * units + u] || !(r > 0.0))
-            continue;
-        double left = w->y[t * units + u] - c[n];
-        for (int64_t i = 0; i < n; i++)
-            left -= c[i] * m[i];
-        q += left * left / r;
-        for (int64_t i = 0; i < n; i++)
-            w->h[i] += c[i] * left / r;
-    }
-    loom_product(w->room, cov, w->info, n, n, n);
-    for (int64_t i = 0; i < n; i++)
-        w->room[i * n + i] += 1.0;
-    loom_solve(w->room, n, cov, n);
-    symmetrise(cov, n);
-    apply(w->said, cov, w->h, n);
-    for (int64_t i = 0; i < n; i++) {
-        det += log(fabs(w->room[i * n + i]));
-        q -= w->h[i] * w->said[i];
-        m[i] += w->said[i];
-    }
-    w->ll -= 0.5 * ((double)w->observed * log(2.0 * M_PI) + w->logs + det + q);
-}
-
-static void forward(struct smoother *w, const double *model)
-{
-    const int64_t n = w->p.n;
-    w->model = model;
-    w->ll = 0.0;
-    w->informed = -1;
-    for (int64_t t = 0; t < w->s->bins; t++) {
-        double *m = w->m + t * n, *cov = w->cov + t * n * n;
-        if (t == 0) {
-            memcpy(m, model + w->p.mu, (size_t)n * sizeof *m);
-            memcpy(cov, model + w->p.v, (size_t)(n * n) * sizeof *cov);
-        } else {
-            apply(m, model + w->p.a, m - n, n);
-            congruence(cov, model + w->p.a, cov - n * n, model + w->p.q, n, w->room);
-        }
-        observe(w, t);
-    }
-}
-
-/* Smooths bin t, whose successor is smoothed (Rauch, Tung & Striebel 1965). Leaves Cov(x_{t+1}, x_t) in w->ahead. */
-static void back(struct smoother *w, int64_t t)
-{
-    const int64_t n = w->p.n;
-    const double *a = w->model + w->p.a;
-    double *m = w->m + t * n, *cov = w->cov + t * n * n, *after = m + n, *cov_after = cov + n * n;
-    double *gain = w->room + n * n; /* transposed: P⁻⁻¹ A P */
-    congruence(w->next, a, cov, w->model + w->p.q, n, w->room);
-    loom_product(gain, a, cov, n, n, n);
-    memcpy(w->room, w->next, (size_t)(n * n) * sizeof *w->room);
-    loom_solve(w->room, n, gain, n);
-    apply(w->said, a, m, n);
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < n; j++)
-            m[i] += gain[j * n + i] * (after[j] - w->said[j]);
-    loom_product(w->ahead, cov_after, gain, n, n, n);
-    for (int64_t i = 0; i < n * n; i++)
-        w->next[i] = cov_after[i] - w->next[i];
-    loom_product(w->room, w->next, gain, n, n, n);
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < n; j++)
-            for (int64_t k = 0; k < n; k++)
-                cov[i * n + j] += gain[k * n + i] * w->room[k * n + j];
-    symmetrise(cov, n);
-}
-
-static void add_neurons(struct smoother *w, int64_t t, double *to)
-{
-    const int64_t n = w->p.n, k = n + 1, units = w->s->of->units;
-    double *second = w->room, *x = w->said;
-    memcpy(x, w->m + t * n, (size_t)n * sizeof *x);
-    x[n] = 1.0;
-    for (int64_t i = 0; i < k; i++)
-        for (int64_t j = i; j < k; j++)
-            second[i * k + j] = x[i] * x[j] + (j < n ? w->cov[t * n * n + i * n + j] : 0.0);
-    for (int64_t u = 0; u < units; u++) {
-        double *g = to + w->p.g + w->neuron[u] * w->p.g_size, y = w->y[t * units + u];
-        if (!w->seen[t * units + u])
-            continue;
-        for (int64_t i = 0; i < k; i++) {
-            for (int64_t j = i; j < k; j++)
-                g[i * k + j] += second[i * k + j];
-            g[k * k + i] += y * x[i];
-        }
-        g[k * k + k] += y * y;
-    }
-}
-
-static void add_steps(const struct smoother *w, int64_t t, double *to)
-{
-    const int64_t n = w->p.n;
-    const double *m = w->m + t * n, *cov = w->cov + t * n * n, *after = m + n, *cov_after = cov + n * n;
-    to[SUM_STEPS] += 1.0;
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < n; j++) {
-            to[w->p.s11 + i * n + j] += cov_after[i * n + j] + after[i] * after[j];
-            to[w->p.s10 + i * n + j] += w->ahead[i * n + j] + after[i] * m[j];
-            to[w->p.s00 + i * n + j] += cov[i * n + j] + m[i] * m[j];
-        }
-}
-
-static void add_sequence(struct smoother *w, const double *model, double *to)
-{
-    const int64_t n = w->p.n;
-    forward(w, model);
-    to[SUM_LL] += w->ll;
-    to[SUM_SEQUENCES] += 1.0;
-    for (int64_t t = w->s->bins - 1; t >= 0; t--) {
-        if (t < w->s->bins - 1) {
-            back(w, t);
-            add_steps(w, t, to);
-        }
-        add_neurons(w, t, to);
-    }
-    for (int64_t i = 0; i < n; i++) {
-        to[w->p.x1 + i] += w->m[i];
-        for (int64_t j = 0; j < n; j++)
-            to[w->p.x11 + i * n + j] += w->cov[i * n + j] + w->m[i] * w->m[j];
-    }
-}
-
-static void add_stats(const struct smoother *w, double *to)
-{
-    const int64_t units = w->s->of->units;
-    for (int64_t i = 0; i < w->s->bins * units; i++)
-        if (w->seen[i]) {
-            double *one = to + 3 * w->neuron[i % units];
-            one[0] += 1.0;
-            one[1] += w->y[i];
-            one[2] += w->y[i] * w->y[i];
-        }
-}
-
-/* Starts that are still running. */
-static int running(const double *state, int32_t start)
-{
-    return state[CHOSEN] < 0.0 || state[CHOSEN] == start;
-}
-
-static void add(const void *self, const struct loom_sequence *s, const double *state, double *to, double *room)
-{
-    const struct lds *l = self;
-    struct smoother w;
-    if (state[READY] != 0.0 || s->bins == 0 || s->of->units == 0)
-        return;
-    open_smoother(&w, l, s, room);
-    if (state[PASSES] == 0.0) {
-        add_stats(&w, to);
-        return;
-    }
-    for (int32_t i = 0; i < l->restarts; i++)
-        if (running(state, i))
-            add_sequence(&w, state + w.p.model + i * w.p.model_size, to + i * w.p.sum_size);
-}
-
-static void predict(const void *self, const struct loom_sequence *s, const double *state, double *out, double *room)
-{
-    const struct lds *l = self;
-    struct smoother w;
-    if (state[READY] == 0.0 || s->bins == 0)
-        return;
-    open_smoother(&w, l, s, room);
-    forward(&w, state + w.p.model + (int64_t)state[CHOSEN] * w.p.model_size);
-    for (int64_t t = s->bins - 2; t >= 0 && !l->causal; t--)
-        back(&w, t);
-    memcpy(out, w.m, (size_t)(s->bins * w.p.n) * sizeof *out);
+    return lds_place_of(self).sums;
 }
 
 /* ---- M step ---- */
 
-static void read_stats(const struct place *p, const double *from, double *state)
+static void read_stats(const struct lds_place *p, const double *from, double *state)
 {
     for (int64_t i = 0; i < p->neurons; i++) {
         double *one = state + p->stats + 3 * i, rows = from[3 * i];
@@ -367,7 +65,7 @@ static void read_stats(const struct place *p, const double *from, double *state)
 
 /* d = mean (anything else is pushed into x, and A's eigenvalues towards 1), r = half of the variance, c at random with
  * the other half, x of stationary variance 1. A neuron that never varies, or is never seen, gets r = 0: left out. */
-static void start(const struct lds *l, const struct place *p, int32_t number, const double *stats, double *model)
+static void start(const struct lds *l, const struct lds_place *p, int32_t number, const double *stats, double *model)
 {
     const int64_t n = p->n;
     struct loom_rng g;
@@ -388,7 +86,7 @@ static void start(const struct lds *l, const struct place *p, int32_t number, co
 }
 
 /* [c d] = H G⁻¹, r = (Σ y² - [c d]·H) / N. */
-static void solve_neuron(const struct place *p, const double *sum, double variance, double *c, double *room)
+static void solve_neuron(const struct lds_place *p, const double *sum, double variance, double *c, double *room)
 {
     const int64_t n = p->n, k = n + 1;
     double *g = room, *w = g + k * k, left = sum[k * k + k];
@@ -408,7 +106,7 @@ static void solve_neuron(const struct place *p, const double *sum, double varian
 }
 
 /* A = S10 S00⁻¹, Q = (S11 - A S10ᵀ) / steps; μ and V where there are sequences enough to tell. */
-static void solve_dynamics(const struct place *p, const double *sum, double *model, double *room)
+static void solve_dynamics(const struct lds_place *p, const double *sum, double *model, double *room)
 {
     const int64_t n = p->n;
     double *s00 = room, *at = s00 + n * n;
@@ -426,7 +124,7 @@ static void solve_dynamics(const struct place *p, const double *sum, double *mod
                 model[p->a + i * n + j] = at[j * n + i];
                 model[p->q + i * n + j] = q / sum[SUM_STEPS];
             }
-        symmetrise(model + p->q, n);
+        lds_symmetrise(model + p->q, n);
     }
     if (!(sum[SUM_SEQUENCES] > (double)n))
         return;
@@ -438,14 +136,12 @@ static void solve_dynamics(const struct place *p, const double *sum, double *mod
                 sum[p->x11 + i * n + j] / sum[SUM_SEQUENCES] - model[p->mu + i] * model[p->mu + j];
 }
 
-static int improve(const struct lds *l, const struct loom_estimate *x, const struct place *p, int32_t start,
-                   struct loom_error *e)
+static int improve(const struct loom_estimate *x, const struct lds_place *p, int32_t start, struct loom_error *e)
 {
     const int64_t k = p->n + 1;
     const double *sum = x->sums[0] + start * p->sum_size;
     double *model = x->state + p->model + start * p->model_size;
     double *room = malloc((size_t)(2 * k * k + k) * sizeof *room);
-    (void)l;
     if (room == NULL)
         return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for an M step; free some");
     model[FIRST_LL] = x->state[PASSES] == 1.0 ? sum[SUM_LL] : model[FIRST_LL];
@@ -459,7 +155,7 @@ static int improve(const struct lds *l, const struct loom_estimate *x, const str
     return LOOM_OK;
 }
 
-static int32_t likeliest(const struct lds *l, const struct place *p, const double *state)
+static int32_t likeliest(const struct lds *l, const struct lds_place *p, const double *state)
 {
     int32_t best = 0;
     for (int32_t i = 1; i < l->restarts; i++)
@@ -471,7 +167,7 @@ static int32_t likeliest(const struct lds *l, const struct place *p, const doubl
 static int solve(const void *self, const struct loom_estimate *x, struct loom_error *e)
 {
     const struct lds *l = self;
-    const struct place p = place_of(l);
+    const struct lds_place p = lds_place_of(l);
     const int32_t iterations = l->latents.iterations;
     double *state = x->state;
     if (state[READY] != 0.0)
@@ -485,7 +181,7 @@ static int solve(const void *self, const struct loom_estimate *x, struct loom_er
     }
     state[PASSES] -= 1.0;
     for (int32_t i = 0; i < l->restarts; i++) {
-        int rc = running(state, i) ? improve(l, x, &p, i, e) : LOOM_OK;
+        int rc = lds_running(state, i) ? improve(x, &p, i, e) : LOOM_OK;
         if (rc != LOOM_OK)
             return rc;
     }
@@ -508,9 +204,9 @@ static const struct loom_estimator estimator = {.name = "em",
                                                 .shared = 1,
                                                 .states = states,
                                                 .sums = sums,
-                                                .scratch = scratch,
-                                                .add = add,
-                                                .predict = predict,
+                                                .scratch = lds_scratch,
+                                                .add = lds_add,
+                                                .predict = lds_predict,
                                                 .solve = solve};
 
 /* ---- the plugin ---- */
