@@ -4,11 +4,7 @@
 #include "commands.h"
 #include "words.h"
 
-#include <loom/config.h>
-#include <loom/data.h>
-#include <loom/plugin.h>
-
-#include "plugin/registry.h"
+#include "data/by_source.h"
 
 #include <errno.h>
 #include <math.h>
@@ -63,29 +59,9 @@ const char *const *loom_data_sources(const char *file)
 
 static int read_by(const struct request *q, const char *id, struct loom_recordings **out, struct loom_error *e)
 {
-    struct loom_registry *registry = NULL;
-    struct loom_config *config = NULL;
-    struct loom_options *options = NULL;
-    const struct loom_plugin *source = NULL;
-    int status = loom_registry_new(&registry, q->path, e);
-    if (status == LOOM_OK)
-        status = loom_registry_find(registry, LOOM_SOURCE, id, &source, e);
-    if (status == LOOM_OK)
-        status = loom_config_parse(&config, "", "command line", q->line.overrides, q->line.override, e);
-    if (status == LOOM_OK)
-        status = loom_options_parse(&options, source->options, loom_config_root(config), id, NULL, e);
-    if (status == LOOM_OK) {
-        struct loom_ingest how = {.source = source,
-                                  .module = loom_registry_file(registry, source),
-                                  .options = options,
-                                  .file = q->file,
-                                  .refresh = q->fresh};
-        status = loom_recordings_read(out, &how, e);
-    }
-    loom_options_free(options);
-    loom_config_free(config);
-    loom_registry_free(registry);
-    return status;
+    const struct loom_by_source by = {
+        .id = id, .plugin_path = q->path, .override = q->line.override, .overrides = q->line.overrides};
+    return loom_recordings_by(out, &by, (struct loom_ingest){.file = q->file, .refresh = q->fresh}, e);
 }
 
 /* Several may own an ending: each is tried, and if none can read the file, what all of them said is told. */

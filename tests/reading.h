@@ -5,9 +5,7 @@
 
 #include "suite.h"
 
-#include <loom/config.h>
-#include <loom/data.h>
-
+#include "data/by_source.h"
 #include "plugin/registry.h"
 
 #include <ftw.h>
@@ -52,33 +50,12 @@ static inline const char *scratch_path(const char *name)
     return p;
 }
 
-/* `how` carries the limits; its source, module, options and file are filled in. `plugin` is an id or a file. */
+/* `how` carries the limits. `plugin` is an id or a file. */
 static inline int read_by(struct loom_recordings **out, const char *plugin, const char *options, const char *file,
                           struct loom_ingest how, struct loom_error *e)
 {
-    struct loom_registry *registry = NULL;
-    struct loom_config *config = NULL;
-    struct loom_options *parsed = NULL;
-    const struct loom_plugin *source = NULL;
-    *out = NULL;
-    int status = loom_registry_new(&registry, NULL, e);
-    if (status == LOOM_OK)
-        status = loom_registry_find(registry, LOOM_SOURCE, plugin, &source, e);
-    if (status == LOOM_OK)
-        status = loom_config_parse(&config, options, "test", 0, NULL, e);
-    if (status == LOOM_OK)
-        status = loom_options_parse(&parsed, source->options, loom_config_root(config), "test", NULL, e);
-    if (status == LOOM_OK) {
-        how.source = source;
-        how.module = loom_registry_file(registry, source);
-        how.options = parsed;
-        how.file = file;
-        status = loom_recordings_read(out, &how, e);
-    }
-    loom_options_free(parsed);
-    loom_config_free(config);
-    loom_registry_free(registry);
-    return status;
+    how.file = file;
+    return loom_recordings_by(out, &(struct loom_by_source){.id = plugin, .options = options}, how, e);
 }
 
 /* What the reading process warned of, all lines together. */

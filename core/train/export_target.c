@@ -1,38 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "data/by_source.h"
 #include "eval/nlb_target.h"
-#include "plugin/registry.h"
 
-#include <loom/config.h>
 #include <loom/export.h>
 
 #include <stdio.h>
 #include <string.h>
-
-static int read_file(const struct loom_nlb_target_spec *spec, struct loom_recordings **out, struct loom_error *e)
-{
-    struct loom_registry *registry = NULL;
-    struct loom_config *config = NULL;
-    struct loom_options *options = NULL;
-    const struct loom_plugin *source = NULL;
-    int code = loom_registry_new(&registry, spec->plugin_path, e);
-    if (code == LOOM_OK)
-        code = loom_registry_find(registry, LOOM_SOURCE, "nwb", &source, e);
-    if (code == LOOM_OK)
-        code = loom_config_parse(&config, "", "loom export", 0, NULL, e);
-    if (code == LOOM_OK)
-        code = loom_options_parse(&options, source->options, loom_config_root(config), "nwb", NULL, e);
-    if (code == LOOM_OK)
-        code = loom_recordings_read(out,
-                                    &(struct loom_ingest){.source = source,
-                                                          .module = loom_registry_file(registry, source),
-                                                          .options = options,
-                                                          .file = spec->file},
-                                    e);
-    loom_options_free(options);
-    loom_config_free(config);
-    loom_registry_free(registry);
-    return code;
-}
 
 int loom_nlb_target_file(const struct loom_nlb_target_spec *spec, struct loom_error *e)
 {
@@ -52,7 +25,8 @@ int loom_nlb_target_file(const struct loom_nlb_target_spec *spec, struct loom_er
         return loom_fail(e, LOOM_ECONFIG, spec->file, 0,
                          "the benchmark has bins of 5 and 20 ms, and scores val or test");
     snprintf(group, sizeof group, "%s%s", how.set->name, how.bin_ms == 5 ? "" : "_20");
-    int code = read_file(spec, &set, e);
+    const struct loom_by_source by = {.id = "nwb", .plugin_path = spec->plugin_path};
+    int code = loom_recordings_by(&set, &by, (struct loom_ingest){.file = spec->file}, e);
     how.recording = code == LOOM_OK ? loom_recordings_at(set, 0) : NULL;
     if (code == LOOM_OK)
         code = loom_arrays_keep(&arrays, spec->out, group, e);
