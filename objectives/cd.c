@@ -98,7 +98,7 @@ static void draw(const struct cd *c, const struct loom_rows *full, struct loom_p
             const struct loom_layout *l = &full->layout_of[full->layout[r]];
             for (int32_t i = full->first_elem[r], k = 0; full->modality[r] == modality && k < l->n; i++, k++) {
                 int hidden = loom_rng_uniform(&rng) < rate;
-                if (full->held[i] != 1)
+                if (!(full->held[i] & LOOM_HELD_OUT))
                     decide(c, training, sampled(c, full, r, l->index[k]), hidden, &how[i], &ask[i]);
             }
         }

@@ -185,7 +185,7 @@ static void check_window(const struct world *w, struct marks *m, const struct lo
     struct loom_window seen, truth;
     int32_t n;
     const struct loom_span *span = &loom_catalog_spans(w->c, &n)[s->span];
-    struct loom_window_ask ask = {wanted, 3, 1, training, 5, 7};
+    struct loom_window_ask ask = {wanted, 3, 1, training, 5, 7, 0};
     size_t mark_at = loom_arena_mark(arena);
     ck_ok(loom_window_fill(w->c, s, &ask, arena, &seen, &truth, &e), &e);
     ck_assert_int_eq(span->split, split);

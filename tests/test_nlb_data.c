@@ -261,6 +261,56 @@ START_TEST(windows_of_nlb_tools)
 }
 END_TEST
 
+/* A training file with its test file: trials in the order of nlb_tools, and the held-in counts that it gives a model of
+ * both. Of the test, held-out units and bins to come are asked for and not known. */
+START_TEST(windows_of_two_files)
+{
+    char train[4096], test[4096], text[9000];
+    struct loom_arrays due = {0};
+    struct opened o;
+    struct loom_selection selection;
+    struct loom_windows w;
+    struct loom_arena arena = {0};
+    int64_t dim[3];
+    if (!loom_predictions_supported())
+        return;
+    golden(train, "mc_maze_small", ".nwb");
+    golden(test, "mc_maze_small", "_test.nwb");
+    ck_assert_ptr_nonnull(realpath(train, text));
+    snprintf(train, sizeof train, "%.4000s", text);
+    ck_assert_ptr_nonnull(realpath(test, text));
+    snprintf(test, sizeof test, "%.4000s", text);
+    snprintf(text, sizeof text, "data: { nlb = \"mc_maze_small\"; bin_ms = 20.0; files = ( \"%s\", \"%s\" ); };", test,
+             train);
+    open_data(&o, text);
+    golden(train, "mc_maze_small", "_test_20.h5");
+    ck_ok(loom_arrays_read_h5(&due, train, &error), &error);
+    ck_assert_int_eq(loom_catalog_count(o.catalog), 1);
+    const double *in = numbers(&due, "mc_maze_small_20", "eval_spikes_heldin", dim);
+    ck_ok(loom_selection_init(&selection, o.catalog, LOOM_TEST, (struct loom_words){0, NULL}, &error), &error);
+    ck_ok(loom_windows_init(&w, &selection, &(struct loom_tiling){0}, &error), &error);
+    ck_ok(loom_arena_init(&arena, 1 << 24, &error), &error);
+    ck_assert(w.n == 5 && dim[0] == 5 && dim[1] == 35 && dim[2] == 3);
+    for (int32_t i = 0; i < w.n; i++) {
+        struct loom_window x;
+        ck_ok(loom_window_fill(o.catalog, &w.sample[i], &(struct loom_window_ask){.unknown = 1}, &arena, &x, NULL,
+                               &error),
+              &error);
+        ck_assert(x.bins == 45 && x.units == 5);
+        for (int k = 0; k < 45 * 5; k++) {
+            const int out = x.of->unit[k % 5].held_out, unknown = out || k / 5 >= 35;
+            ck_assert_int_eq(x.held[k], unknown ? LOOM_HELD_OUT | LOOM_UNKNOWN : 0);
+            ck_assert_int_eq(x.count[k], unknown ? 0 : (int)*in++);
+        }
+    }
+    loom_arena_release(&arena);
+    loom_windows_release(&w);
+    loom_selection_release(&selection);
+    loom_arrays_release(&due);
+    close_data(&o);
+}
+END_TEST
+
 /* The source's own series, decimated, at the times that a decoder is asked about. */
 START_TEST(behaviour_at_the_benchmarks_step)
 {
@@ -548,6 +598,7 @@ int main(void)
     tcase_add_loop_test(t, targets_of_nlb_tools, 0, 2 * SETS);
     tcase_add_test(t, targets_of_a_test_file);
     tcase_add_loop_test(t, windows_of_nlb_tools, 0, 2 * SETS);
+    tcase_add_test(t, windows_of_two_files);
     tcase_add_test(t, behaviour_at_the_benchmarks_step);
     tcase_add_loop_test(t, real_file, 0, 2);
     tcase_add_test(t, bins_at_the_edges);

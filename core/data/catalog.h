@@ -11,7 +11,7 @@
  * A *span* is a stretch of one recording that belongs to one split and was observed without a gap. Spans of different
  * splits never overlap. A window reads spikes and series of its span alone, lags included, so nothing of one split can
  * reach another. A fixed window lies wholly inside its span; a trial window keeps its nominal length, and bins that
- * stick out of the span (not recorded, or another split's time) read 0 with held = 2. Where bins lie on the clock, a
+ * stick out of the span (not recorded, or another split's time) read 0 and are unknown. Where bins lie on the clock, a
  * bin counts as inside where its first millisecond is; what it would read beyond the span is not read. The span of a
  * trial reaches half way to its neighbours, so that lagged behaviour is at hand at the trial's edges. */
 #ifndef LOOM_DATA_CATALOG_H
@@ -239,11 +239,13 @@ struct loom_window_ask {
     int32_t events;   /* 1: spike_s and spike_unit wanted (else spikes reads -1) */
     int32_t training; /* 1: augment (unit dropout) with draws of (seed, step, sample) */
     uint64_t seed, step;
+    int32_t unknown; /* 1: forward bins and held-out units that were not recorded are LOOM_HELD_OUT as well, so that
+                      * they are asked for; else they are LOOM_UNKNOWN alone */
 };
 /* Fills `out` with what may be seen: counts and spikes of held bins read 0. `truth` (may be NULL) receives the same
- * window with the counts of held = 1 as recorded: what questions are scored against. Memory comes from the arena alone;
- * thread-safe; time grows with the window, not with the recording. A series that the recording lacks has 0 samples.
- * LOOM_ENOMEM: the arena is too small for the window. */
+ * window with the counts of held = LOOM_HELD_OUT as recorded: what questions are scored against. Memory comes from the
+ * arena alone; thread-safe; time grows with the window, not with the recording. A series that the recording lacks has 0
+ * samples. LOOM_ENOMEM: the arena is too small for the window. */
 int loom_window_fill(const struct loom_catalog *c, const struct loom_sample *s, const struct loom_window_ask *ask,
                      struct loom_arena *arena, struct loom_window *out, struct loom_window *truth,
                      struct loom_error *e);

@@ -101,6 +101,7 @@ int loom_nlb_set_apply(const struct loom_group *data, struct loom_error *e)
         return unknown(data, name, e);
     p.from = loom_node_member(data, "nlb");
     set(&p, "source", "nwb");
+    set(&p, "join", "all");
     set(&p, "window", "trial");
     set(&p, "bins", "clock");
     set_ms(&p, "bin_ms", 5);

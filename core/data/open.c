@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The `data:` group of a pipeline file: its options, its files, its source, and the catalogue they make. */
 #include "config/tree.h"
+#include "data/join.h"
 #include "data/nlb_sets.h"
 #include "data/spans.h"
 #include "plugin/registry.h"
@@ -16,6 +17,10 @@ const struct loom_option loom_data_options[] = {
     {"source", LOOM_OPT_STRING, LOOM_OPT_REQUIRED, "", NULL, NULL, "Source plugin that reads the files."},
     {"files", LOOM_OPT_STRINGS, 0, "", NULL, NULL,
      "Files or patterns (*.mat), under $LOOM_DATA or beside the pipeline file; none for a source that makes its data."},
+    {"join", LOOM_OPT_STRING, 0, "none", "none|session|all", NULL,
+     "Files that are one recording: none, those of one subject and session, or all. The one with most units goes "
+     "first, others are laid behind it; units are told by name, and held-out ones that a file lacks are asked for "
+     "there and never scored. Columns called *_time, and align, move along."},
     {"bin_ms", LOOM_OPT_REAL, 0, "0.0", "[0,inf)", "ms",
      "Width of a bin; 0 = as stored for recordings that come binned, else 20."},
     {"window", LOOM_OPT_STRING, 0, "fixed", "fixed|trial", NULL,
@@ -221,6 +226,7 @@ int loom_data_spec_read(struct loom_data_spec *out, const struct loom_options *d
 /* ---- opening ---- */
 
 enum { MOST_SELECTS = 16 };
+#define MOST_JOINED ((size_t)1 << 35) /* addresses reserved; pages appear when touched */
 
 struct opening {
     const struct loom_group *group;
@@ -229,8 +235,8 @@ struct opening {
     struct loom_options *data, *split, *own; /* own: the source's */
     struct loom_options *select[MOST_SELECTS];
     int selects;
-    struct loom_arena words;
-    struct loom_recordings **set; /* one for each file */
+    struct loom_arena words, whole; /* whole: recordings that were joined */
+    struct loom_recordings **set;   /* one for each file */
     int sets;
 };
 
@@ -246,6 +252,7 @@ static void free_sets(void *owned)
     for (int i = 0; i < o->selects; i++)
         loom_options_free(o->select[i]);
     loom_arena_release(&o->words);
+    loom_arena_release(&o->whole);
     free(o);
 }
 
@@ -378,6 +385,17 @@ static int read_files(struct opening *o, struct loom_error *e)
     return rc;
 }
 
+static int join_recordings(struct opening *o, const struct loom_recording *const *recording, int32_t n,
+                           const struct loom_data_spec *spec, const struct loom_recording ***out, int32_t *joined,
+                           struct loom_error *e)
+{
+    static const char *const by[] = {"none", "session", "all", NULL};
+    const struct loom_joining how = {
+        .by = (enum loom_join_by)word_number(o->data, "join", by), .bin_s = spec->bin_s, .align = spec->align};
+    int rc = loom_arena_init(&o->whole, MOST_JOINED, e);
+    return rc == LOOM_OK ? loom_join(recording, n, &how, &o->whole, out, joined, e) : rc;
+}
+
 static int make_catalog(struct loom_catalog **out, struct opening *o, struct loom_error *e)
 {
     struct loom_data_spec spec;
@@ -385,14 +403,16 @@ static int make_catalog(struct loom_catalog **out, struct opening *o, struct loo
     int32_t n = 0, k = 0;
     for (int i = 0; i < o->sets; i++)
         n += loom_recordings_count(o->set[i]);
-    const struct loom_recording **recording = malloc(((size_t)n + 1) * sizeof *recording);
+    const struct loom_recording **recording = malloc(((size_t)n + 1) * sizeof *recording), **whole = recording;
     if (rc == LOOM_OK && recording == NULL)
         rc = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for %d recordings", (int)n);
     for (int i = 0; rc == LOOM_OK && i < o->sets; i++)
         for (int j = 0; j < loom_recordings_count(o->set[i]); j++)
             recording[k++] = loom_recordings_at(o->set[i], j);
+    if (rc == LOOM_OK && n > 1 && !loom_opt_is(o->data, "join", "none"))
+        rc = join_recordings(o, recording, n, &spec, &whole, &n, e);
     if (rc == LOOM_OK)
-        rc = loom_catalog_new(out, recording, n, &spec, e);
+        rc = loom_catalog_new(out, whole, n, &spec, e);
     free(recording);
     return rc;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What one window holds. Spikes are found by binary search in each unit's ascending times; whole bins outside the span
- * read 0 with held = 2, so nothing beyond the span is touched. */
+ * read 0 and are unknown, so nothing beyond the span is touched. */
 #include "data/columns.h"
 
 #include <loom/rng.h>
@@ -25,6 +25,8 @@ struct filler {
     int32_t from, to;          /* bins [from, to) lie inside the span: wholly, or on the clock with their beginning */
     int32_t *unit;
     const uint8_t *held_unit; /* by number in the recording, or NULL */
+    const uint8_t *lacks;     /* [units of the recording] 1 = not recorded in the span; NULL: all were */
+    uint8_t unknown;          /* what becomes of something held out that is not known */
     uint16_t *visible, *full; /* [bins, units]; the same where nothing is held out */
     uint8_t *held;            /* [bins, units] or NULL */
 };
@@ -101,6 +103,14 @@ static void keep_units(struct filler *f, const struct loom_sample *s, const stru
     f->units = n + 1;
 }
 
+static const uint8_t *absent_units(const struct loom_recording *r, const struct loom_span *span)
+{
+    for (int32_t i = 0; i < r->absences; i++)
+        if (span->begin_ns >= loom_ns(r->absence[i].start_s) && span->begin_ns < loom_ns(r->absence[i].stop_s))
+            return r->absence[i].unit;
+    return NULL;
+}
+
 static int prepare(struct filler *f, const struct loom_sample *s, const struct loom_window_ask *ask)
 {
     f->r = f->c->recording[s->recording];
@@ -110,6 +120,8 @@ static int prepare(struct filler *f, const struct loom_sample *s, const struct l
     f->bins = (int32_t)floor(s->length_s * 1e9 / (double)f->bin + 0.5);
     f->seen = f->bins - (int32_t)(f->c->forward_ns / f->bin);
     f->held_unit = f->c->held[s->recording];
+    f->lacks = absent_units(f->r, f->span);
+    f->unknown = ask->unknown ? LOOM_HELD_OUT | LOOM_UNKNOWN : LOOM_UNKNOWN;
     f->unit = loom_arena_alloc(f->arena, ((size_t)f->r->units + 1) * sizeof *f->unit);
     if (f->unit == NULL)
         return LOOM_ENOMEM;
@@ -128,19 +140,23 @@ static int prepare(struct filler *f, const struct loom_sample *s, const struct l
 static int mark_held(struct filler *f)
 {
     const size_t units = (size_t)f->units;
-    const int any_unit = f->held_unit != NULL, any_bin = f->from > 0 || f->to < f->bins || f->seen < f->bins;
-    if (!any_unit && !any_bin)
+    const int any_bin = f->from > 0 || f->to < f->bins || f->seen < f->bins;
+    if (f->held_unit == NULL && f->lacks == NULL && !any_bin)
         return LOOM_OK;
     f->held = loom_arena_zalloc(f->arena, (size_t)f->bins * units);
     if (f->held == NULL)
         return LOOM_ENOMEM;
     for (int32_t k = 0; k < f->bins; k++) {
         uint8_t *row = f->held + (size_t)k * units;
-        int how = k < f->from || k >= f->to ? 2 : k >= f->seen ? 1 : 0;
-        if (how != 0)
-            memset(row, how, units);
-        for (size_t u = 0; how == 0 && any_unit && u < units; u++)
-            row[u] = f->held_unit[f->unit[u]];
+        const int beyond = k < f->from || k >= f->to, forward = k >= f->seen;
+        for (size_t u = 0; u < units; u++) {
+            const int32_t unit = f->unit[u];
+            const int asked = forward || (f->held_unit != NULL && f->held_unit[unit] && !beyond);
+            if (beyond || (f->lacks != NULL && f->lacks[unit]))
+                row[u] = asked ? f->unknown : LOOM_UNKNOWN;
+            else
+                row[u] = asked ? LOOM_HELD_OUT : 0;
+        }
     }
     return LOOM_OK;
 }

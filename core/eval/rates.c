@@ -14,7 +14,7 @@ static void count_window(const struct loom_window *w, double *sum, double *bins)
     for (int32_t k = 0; k < w->bins; k++)
         for (int32_t u = 0; u < w->units; u++) {
             int64_t at = (int64_t)k * w->units + u;
-            if (w->held != NULL && w->held[at] == 2)
+            if (w->held != NULL && w->held[at] & LOOM_UNKNOWN)
                 continue;
             sum[w->unit[u]] += w->count[at];
             bins[w->unit[u]] += 1.0;

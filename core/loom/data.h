@@ -62,6 +62,12 @@ struct loom_intervals {
     const struct loom_column *column;
 };
 
+/* A stretch of a recording that some units are missing from: its file has them elsewhere alone. */
+struct loom_absence {
+    double start_s, stop_s;
+    const uint8_t *unit; /* [units] 1 = not recorded there */
+};
+
 struct loom_recording {
     const char *id;                                     /* unique in a run: what transfer, splits and reports call it */
     const char *subject, *session, *task, *date, *file; /* "" = unknown; date ISO 8601 */
@@ -77,6 +83,8 @@ struct loom_recording {
     const struct loom_intervals *intervals;
     int32_t observed_count;
     const double *observed_s; /* [observed_count, 2], ascending, disjoint: outside nothing was recorded */
+    int32_t absences;
+    const struct loom_absence *absence; /* [absences] ascending, disjoint; none: all units were there throughout */
 };
 
 LOOM_API const struct loom_series *loom_recording_series(const struct loom_recording *r,
@@ -157,6 +165,12 @@ struct loom_window_series {
     const loom_real *value; /* [samples, dims] in data units; NaN = missing */
 };
 
+/* Why a count is not seen: bits. */
+enum loom_hold {
+    LOOM_HELD_OUT = 1, /* the data hold it out (held-out unit, forward bin): it is asked for */
+    LOOM_UNKNOWN = 2,  /* it was not recorded. With LOOM_HELD_OUT: it is asked for, and counts in no score */
+};
+
 struct loom_window {
     uint32_t size;     /* sizeof as the host built it */
     int32_t recording; /* number in the catalogue */
@@ -166,11 +180,11 @@ struct loom_window {
     double length_s;   /* bins cover [0, length_s) */
     double bin_s;
     int32_t bins, units;
-    const int32_t *unit;   /* [units] numbers in the recording, ascending, after unit dropout */
-    const uint16_t *count; /* [bins, units] */
-    const uint8_t *held;   /* [bins, units] or NULL: 1 = held out by the data, 2 = not observed. Values there read 0 */
-    int64_t spikes;        /* -1 when the recording has counts alone */
-    const double *spike_s; /* [spikes] ascending, from the origin */
+    const int32_t *unit;       /* [units] numbers in the recording, ascending, after unit dropout */
+    const uint16_t *count;     /* [bins, units] */
+    const uint8_t *held;       /* [bins, units] or NULL: enum loom_hold. Values there read 0 */
+    int64_t spikes;            /* -1 when the recording has counts alone */
+    const double *spike_s;     /* [spikes] ascending, from the origin */
     const int32_t *spike_unit; /* [spikes] positions in `unit` */
     int32_t series_count;
     const struct loom_window_series *series; /* the behaviours that the stage named */

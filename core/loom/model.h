@@ -98,7 +98,8 @@ struct loom_view_spec {
     {                                                                                                                  \
         NULL, NULL, NULL, 1.0, 0, -1.0, -1.0                                                                           \
     }
-/* Ask for what the data hold out, in `modality` (-1: in all): ask [E] becomes 1 there, and is left elsewhere. */
+/* Ask for what the data hold out, in `modality` (-1: in all): ask [E] becomes 1 there, and is left elsewhere. What was
+ * not recorded is asked too in evaluation, where a model's answer is all that is wanted; it weighs nothing. */
 LOOM_API void loom_plan_held_out(const struct loom_rows *full, int modality, uint8_t *ask);
 /* Make a view of the shard's rows. Returns its number or a negative status. Buffers are copied. */
 LOOM_API int loom_plan_view(struct loom_plan *p, const struct loom_rows *full, const struct loom_view_spec *spec,

@@ -45,8 +45,8 @@ struct loom_rows {
     const int32_t *layout;               /* [rows] */
     const struct loom_layout *layout_of; /* [layouts] */
     const int32_t *source; /* [rows] this row's number in the shard's full table: equal numbers are the same row */
-    const uint8_t
-        *held; /* [elems] 1 hidden by the data (held-out unit, forward bin), 2 missing; no plugin can undo it */
+    const uint8_t *held;   /* [elems] bits of enum loom_hold (loom/data.h): hidden by the data, not known; no plugin can
+                            * undo it */
     const loom_real
         *value; /* [elems] what embed may see: after zeroing, randomising, scaling; hidden content reads 0 */
     const loom_real *target; /* [elems] of a question; NULL in a view's input */

@@ -152,8 +152,8 @@ static int fill_question(struct loom_plan *p, const struct loom_rows *full, cons
         int inside = t >= s->begin_s && t < s->end_s;
         state[i] = LOOM_HIDDEN;
         for (int32_t k = 0; k < n; k++) {
-            target[at + k] = full->target[from + k];
-            int scored = inside && (ask[from + k] == 1 || ask[from + k] == 3) && q->held[at + k] != 2 &&
+            target[at + k] = q->held[at + k] == (LOOM_HELD_OUT | LOOM_UNKNOWN) ? NAN : full->target[from + k];
+            int scored = inside && (ask[from + k] == 1 || ask[from + k] == 3) && !(q->held[at + k] & LOOM_UNKNOWN) &&
                          isfinite((double)target[at + k]);
             w[at + k] = scored ? (weight ? weight[from + k] : 1) : 0;
             shown[at + k] = ask[from + k] == 3;
@@ -210,7 +210,7 @@ void loom_plan_held_out(const struct loom_rows *full, int modality, uint8_t *ask
 {
     for (int32_t r = 0; r < full->rows; r++)
         for (int32_t i = full->first_elem[r]; i < full->first_elem[r + 1]; i++)
-            if (full->held[i] == 1 && (modality < 0 || full->modality[r] == modality))
+            if (full->held[i] & LOOM_HELD_OUT && (modality < 0 || full->modality[r] == modality))
                 ask[i] = 1;
 }
 

@@ -98,7 +98,7 @@ static int call_tokenizer(struct loom_model *m, int i, const struct loom_window 
 
 static int has_held(const struct loom_window *w)
 {
-    return w->held && memchr(w->held, 1, (size_t)w->bins * (size_t)w->units);
+    return w->held && memchr(w->held, LOOM_HELD_OUT, (size_t)w->bins * (size_t)w->units);
 }
 
 static int tokenize_window(struct loom_model *m, const struct loom_window *w, const struct loom_window *truth,
@@ -134,6 +134,7 @@ int loom_shard_tokenize(struct loom_model *m, const struct loom_sample *sample, 
                                   .series_count = m->needs,
                                   .events = wants_events(m),
                                   .training = mode == LOOM_STEP,
+                                  .unknown = mode == LOOM_EVALUATE,
                                   .seed = m->seed,
                                   .step = step};
     loom_rows_begin(&b, a, m->axes, n);

@@ -142,6 +142,22 @@ static int alter_series(struct loom_altered *a, struct loom_recording *r, const 
     return LOOM_OK;
 }
 
+static int reverse_absences(struct loom_altered *a, struct loom_recording *r, const struct loom_recording *from)
+{
+    struct loom_absence *absence = own(a, (size_t)from->absences * sizeof *absence);
+    for (int32_t i = 0; absence && i < from->absences; i++) {
+        uint8_t *unit = own(a, (size_t)r->units);
+        if (!unit)
+            return LOOM_ENOMEM;
+        for (int32_t u = 0; u < r->units; u++)
+            unit[u] = from->absence[i].unit[r->units - 1 - u];
+        absence[i] = from->absence[i];
+        absence[i].unit = unit;
+    }
+    r->absence = absence;
+    return absence ? LOOM_OK : LOOM_ENOMEM;
+}
+
 static int alter(struct loom_altered *a, struct loom_recording *r, const struct loom_recording *from, int number,
                  double bin_s, const struct loom_alteration *how)
 {
@@ -156,6 +172,8 @@ static int alter(struct loom_altered *a, struct loom_recording *r, const struct 
         r->unit = unit;
         code = unit ? LOOM_OK : LOOM_ENOMEM;
     }
+    if (code == LOOM_OK && how->reverse)
+        code = reverse_absences(a, r, from);
     if (code == LOOM_OK && from->first_spike)
         code = alter_spikes(a, r, from, number, bin_s, how);
     else if (code == LOOM_OK && from->counts)

@@ -174,7 +174,9 @@ static int collect(struct loom_predictions *p, const struct loom_reading *read, 
         int forward = p->forward_s > 0 && ask->axis[0][r] > segment->end_s - p->forward_s;
         for (int32_t i = ask->first_elem[r]; i < ask->first_elem[r + 1] && code == LOOM_OK; i++) {
             row.element = layout->index[i - ask->first_elem[r]];
-            row.held = !ask->held || ask->held[i] != 1 ? LOOM_HELD_NOT : forward ? LOOM_HELD_FORWARD : LOOM_HELD_UNIT;
+            row.held = !ask->held || !(ask->held[i] & LOOM_HELD_OUT) ? LOOM_HELD_NOT
+                       : forward                                     ? LOOM_HELD_FORWARD
+                                                                     : LOOM_HELD_UNIT;
             row.target = read->target[i];
             row.weight = read->weight ? read->weight[i] : 1;
             row.predicted = categorical ? softmax(read->params + (int64_t)i * p->params, p->params, probability)

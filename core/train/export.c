@@ -230,12 +230,60 @@ static int name_group(const struct export *x, char out[64], struct loom_error *e
     return LOOM_OK;
 }
 
-static int add_rates(struct export *x, const char *group, const char *prefix, int split, struct loom_error *e)
+static int has_split(const struct loom_catalog *c, int split)
 {
-    struct loom_predictions *p;
+    int32_t n;
+    const struct loom_span *span = loom_catalog_spans(c, &n);
+    for (int32_t i = 0; i < n; i++)
+        if (span[i].split == split)
+            return 1;
+    return 0;
+}
+
+/* Answers of a split, and of another with them (-1: of none). */
+static int predict(struct export *x, int split, int with, struct loom_predictions **out, int *n, struct loom_error *e)
+{
+    struct loom_predictions *more = NULL;
+    int others = 0, code = loom_assess_predict(&x->running.runner, x->stage, (enum loom_split)split, 0, out, n, e);
+    if (code == LOOM_OK && with >= 0 && has_split(x->running.runner.catalog, with))
+        code = loom_assess_predict(&x->running.runner, x->stage, (enum loom_split)with, 0, &more, &others, e);
+    for (int i = 0; i < others && code == LOOM_OK; i++)
+        for (int64_t k = 0; k < more[i].n && code == LOOM_OK; k++)
+            code = loom_predictions_add(&(*out)[i], &more[i].row[k],
+                                        more[i].param ? more[i].param + k * more[i].params : NULL, e);
+    loom_predictions_free_all(more, others);
+    return code;
+}
+
+/* Units that a file lacks must be held out, or the model was not asked what the benchmark asks. */
+static int check_units(const struct export *x, int split, struct loom_error *e)
+{
+    const struct loom_catalog *c = x->running.runner.catalog;
+    int32_t n;
+    const struct loom_span *span = loom_catalog_spans(c, &n);
+    for (int32_t i = 0; i < n; i++) {
+        const struct loom_recording *r = loom_catalog_recording(c, span[i].recording);
+        const uint8_t *held = loom_catalog_held(c, span[i].recording);
+        const double at = 1e-9 * (double)span[i].begin_ns;
+        for (int32_t k = 0; k < r->absences && span[i].split == split; k++)
+            for (int32_t u = 0; u < r->units && at >= r->absence[k].start_s && at < r->absence[k].stop_s; u++)
+                if (r->absence[k].unit[u] && (split == LOOM_TRAIN || !held || !held[u]))
+                    return loom_fail(e, LOOM_EDATA, r->file, 0,
+                                     "the file of the %s trials lacks unit %s, which %s: the files joined as %s do not "
+                                     "belong together",
+                                     split_names[split], r->unit[u].name,
+                                     split == LOOM_TRAIN ? "another has" : "is not held out", r->id);
+    }
+    return LOOM_OK;
+}
+
+static int add_rates(struct export *x, const char *group, const char *prefix, int split, int with, struct loom_error *e)
+{
+    struct loom_predictions *p = NULL;
     struct loom_grid g = {0};
-    int n = 0, found = 0,
-        code = loom_assess_predict(&x->running.runner, x->stage, (enum loom_split)split, 0, &p, &n, e);
+    int n = 0, found = 0, code = check_units(x, split, e);
+    if (code == LOOM_OK)
+        code = predict(x, split, with, &p, &n, e);
     for (int i = 0; i < n && code == LOOM_OK; i++)
         for (int r = 0; is_spikes(&p[i]) && r < p[i].recordings && code == LOOM_OK; r++) {
             code = loom_grid_init(&g, &p[i], r, e);
@@ -255,16 +303,7 @@ static int add_rates(struct export *x, const char *group, const char *prefix, in
     return code;
 }
 
-static int has_split(const struct loom_catalog *c, int split)
-{
-    int32_t n;
-    const struct loom_span *span = loom_catalog_spans(c, &n);
-    for (int32_t i = 0; i < n; i++)
-        if (span[i].split == split)
-            return 1;
-    return 0;
-}
-
+/* What is trained on before a test is everything else: the benchmark decodes the test from both. */
 static int submission(struct export *x, struct loom_error *e)
 {
     char group[64];
@@ -275,9 +314,9 @@ static int submission(struct export *x, struct loom_error *e)
     if (code == LOOM_OK)
         code = loom_arrays_keep(&x->arrays, x->spec->out, group, e);
     if (code == LOOM_OK)
-        code = add_rates(x, group, "train", LOOM_TRAIN, e);
+        code = add_rates(x, group, "train", LOOM_TRAIN, split == LOOM_TEST ? LOOM_VALID : -1, e);
     if (code == LOOM_OK)
-        code = add_rates(x, group, "eval", split, e);
+        code = add_rates(x, group, "eval", split, -1, e);
     return code == LOOM_OK ? loom_arrays_write_h5(&x->arrays, x->spec->out, e) : code;
 }
 

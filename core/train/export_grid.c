@@ -226,9 +226,10 @@ int loom_export_submission(struct loom_arrays *into, const struct loom_grid *g, 
         code = loom_fail(e, code, NULL, 0, "no memory to export %s: free some", group);
     if (code == LOOM_OK && s.units[1] == 0)
         code = loom_fail(e, LOOM_EDATA, NULL, 0,
-                         "%s: no unit is held out: the benchmark's files mark them, or name some with "
+                         "%s: no unit of the %s trials is held out: the benchmark's training files mark them (test "
+                         "files lack them: data.join = \"all\" makes one recording of both), or name some with "
                          "data.held_out_names",
-                         group);
+                         group, prefix);
     if (code == LOOM_OK)
         code = add_parts(into, g, &s, group, prefix, e);
     free(s.row);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small recordings like those of the Neural Latents Benchmark, and what nlb_tools makes of them.
 
-    python3 tests/peers/nlb_data.py tests/golden          # nlb_made_*.nwb and .h5, for tests/test_nlb_data.c
+    python3 tests/peers/nlb_data.py tests/golden          # nlb_made_*.nwb and .h5, for tests/test_nlb_data.c and tests/nlb.sh
     python3 tests/peers/nlb_data.py tests/golden --real sub-Jenkins_ses-small_desc-test_ecephys.nwb   # nlb_real.json too
 
 Made with pynwb 4.2, nlb_tools 0.0.4, numpy 2.4, pandas 3.1. Without them it says so and ends with 77 (skipped).
@@ -12,6 +12,7 @@ import datetime
 import json
 import os
 import sys
+import tempfile
 import warnings
 
 try:
@@ -101,6 +102,67 @@ def make(path, name):
         io.write(f, cache_spec=False)
 
 
+def make_test(path, truth):
+    """A file of trials to test on, of the session that nlb_made_mc_maze_small.nwb is of. As published: of windows around
+    the movement, of units that are not held out, without behaviour; with `truth`: what the benchmark keeps."""
+    rng = np.random.default_rng(20)
+    f = NWBFile("made", "made test", datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc))
+    for column in ("split", "move_onset_time") + (("trial_type", "trial_version") if truth else ()):
+        f.add_trial_column(column, column)
+    windows = []
+    for i in range(5):
+        at = round(i * 1.0, 4)
+        row = {"start_time": at, "stop_time": round(at + 0.7, 4), "split": "test", "move_onset_time": round(at + 0.25, 4)}
+        f.add_trial(**row, **({"trial_type": i % 2, "trial_version": 0} if truth else {}))
+        windows.append([at, round(at + 0.7, 4)])
+    f.add_unit_column("heldout", "held out")
+    for number, (held_out, rate) in enumerate(UNITS):
+        times = np.round(np.sort(rng.uniform(0, 5.0, rng.poisson(rate * 5.0))), 4)
+        if truth:
+            f.add_unit(id=number, spike_times=times, obs_intervals=np.array([[0.0, 5.0]]), heldout=held_out)
+        elif not held_out:
+            inside = [t for t in times if any(a <= t < b for a, b in windows)]
+            f.add_unit(id=number, spike_times=inside, obs_intervals=np.array(windows), heldout=False)
+    if truth:
+        t = np.arange(5000)
+        v = np.round(20 * np.stack([np.sin(t / 90), np.cos(t / 130)], axis=1)).astype("float32")
+        module = f.create_processing_module("behavior", "behavior")
+        module.add(TimeSeries("hand_vel", packed(v), "mm/s", timestamps=packed(t / 1000), comments="columns=[x,y]"))
+    with NWBHDF5IO(path, "w") as io:
+        io.write(f, cache_spec=False)
+
+
+def pair(folder):
+    """The test file, and what nlb_tools makes of both files: inputs, and from the truth what a submission is scored by."""
+    name, public = "mc_maze_small", os.path.join(folder, "nlb_made_mc_maze_small_test.nwb")
+    if os.path.exists(public):
+        os.remove(public)
+    make_test(public, False)
+    with tempfile.TemporaryDirectory() as both:
+        os.symlink(os.path.abspath(os.path.join(folder, "nlb_made_mc_maze_small.nwb")), os.path.join(both, "train.nwb"))
+        made = {}
+        for truth in (False, True):
+            path = os.path.join(both, "test.nwb")
+            if os.path.lexists(path):
+                os.remove(path)
+            if truth:
+                make_test(path, True)
+            else:
+                os.symlink(os.path.abspath(public), path)
+            d = NWBDataset(both)
+            d.resample(20)
+            if truth:
+                target = make_tensors.make_eval_target_tensors(d, name, ["train", "val"], "test", save_file=False, include_psth=True)
+                made |= target[name + "_20"]
+            else:
+                made |= make_tensors.make_train_input_tensors(d, name, ["train", "val"], save_file=False)
+                made |= make_tensors.make_eval_input_tensors(d, name, "test", save_file=False)
+    out = os.path.join(folder, "nlb_made_mc_maze_small_test_20.h5")
+    if os.path.exists(out):
+        os.remove(out)
+    make_tensors.save_to_h5({name + "_20": made}, out, compression=None)
+
+
 def tensors(path, name, bin_ms, out):
     """What nlb_tools gives a model, and what it scores against; trained on `train`, scored on `val`."""
     d = NWBDataset(path)
@@ -148,6 +210,7 @@ def main():
         make(path, name)
         for bin_ms in (5, 20):
             tensors(path, name, bin_ms, os.path.join(words.folder, f"nlb_made_{name}_{bin_ms}.h5"))
+    pair(words.folder)
     if words.real:
         real(words.real, os.path.join(words.folder, "nlb_real.json"))
 
