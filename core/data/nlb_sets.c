@@ -33,9 +33,9 @@ const struct loom_nlb_set loom_nlb_sets[] = {
      .jitter = "tp",
      .jitter_until_ms = 1500,
      .jitter_most_ms = 300},
-    {.name = "mc_maze_large", MAZE, .lag_ms = 120, .psth_ms = 50},
-    {.name = "mc_maze_medium", MAZE, .lag_ms = 120, .psth_ms = 50},
-    {.name = "mc_maze_small", MAZE, .lag_ms = 120, .psth_ms = 50},
+    {.name = "mc_maze_large", MAZE, .lag_ms = 120, .psth_ms = 50, .prefix = "[500] "},
+    {.name = "mc_maze_medium", MAZE, .lag_ms = 120, .psth_ms = 50, .prefix = "[250] "},
+    {.name = "mc_maze_small", MAZE, .lag_ms = 120, .psth_ms = 50, .prefix = "[100] "},
     {.name = NULL},
 };
 
@@ -45,6 +45,23 @@ const struct loom_nlb_set *loom_nlb_set(const char *name)
         if (strcmp(s->name, name) == 0)
             return s;
     return NULL;
+}
+
+const char *loom_nlb_set_instead(const char *name)
+{
+    const char *names[16];
+    int n = 0;
+    for (const struct loom_nlb_set *s = loom_nlb_sets; s->name != NULL; s++)
+        names[n++] = s->name;
+    names[n] = NULL;
+    const char *near = name != NULL ? loom_nearest(name, names) : NULL;
+    return near != NULL ? near
+                        : "mc_maze, mc_rtt, area2_bump, dmfc_rsg, mc_maze_large, mc_maze_medium or mc_maze_small";
+}
+
+void loom_nlb_group(char out[LOOM_NLB_GROUP], const struct loom_nlb_set *set, int bin_ms)
+{
+    snprintf(out, LOOM_NLB_GROUP, "%s%s", set->name, bin_ms == 5 ? "" : "_20");
 }
 
 /* ---- a group's keys ---- */
@@ -76,20 +93,6 @@ static void set_ms(struct preset *p, const char *name, double ms)
     set(p, name, text);
 }
 
-static int unknown(const struct loom_group *data, const char *name, struct loom_error *e)
-{
-    const char *names[16];
-    int n = 0;
-    for (const struct loom_nlb_set *s = loom_nlb_sets; s->name != NULL; s++)
-        names[n++] = s->name;
-    names[n] = NULL;
-    const char *near = loom_nearest(name, names);
-    return loom_group_fail(data, "nlb", e, LOOM_ECONFIG, "the benchmark has no dataset '%s': write %s", name,
-                           near != NULL ? near
-                                        : "mc_maze, mc_rtt, area2_bump, dmfc_rsg, mc_maze_large, "
-                                          "mc_maze_medium or mc_maze_small");
-}
-
 int loom_nlb_set_apply(const struct loom_group *data, struct loom_error *e)
 {
     const char *name = loom_group_text(data, "nlb");
@@ -98,7 +101,8 @@ int loom_nlb_set_apply(const struct loom_group *data, struct loom_error *e)
     if (name == NULL || *name == '\0')
         return LOOM_OK;
     if (s == NULL)
-        return unknown(data, name, e);
+        return loom_group_fail(data, "nlb", e, LOOM_ECONFIG, "the benchmark has no dataset '%s': write %s", name,
+                               loom_nlb_set_instead(name));
     p.from = loom_node_member(data, "nlb");
     set(&p, "source", "nwb");
     set(&p, "join", "all");

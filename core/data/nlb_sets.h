@@ -26,11 +26,17 @@ struct loom_nlb_set {
      * until_ms - column. */
     const char *jitter;
     int jitter_until_ms, jitter_most_ms;
+    const char *prefix; /* of its scores, which stand beside those of other sizes of the set; NULL = by themselves */
 };
 
-/* NULL-ended by name. */
+/* In the benchmark's order, NULL-ended by name. */
 extern const struct loom_nlb_set loom_nlb_sets[];
 const struct loom_nlb_set *loom_nlb_set(const char *name); /* NULL: no such dataset */
+/* What to write instead of a name that is none: the nearest, else (or for NULL) all of them. */
+const char *loom_nlb_set_instead(const char *name);
+/* The group of files that has a set's arrays at that width of bins: "mc_maze" at 5 ms, "mc_maze_20" at 20. */
+enum { LOOM_NLB_GROUP = 64 };
+void loom_nlb_group(char out[LOOM_NLB_GROUP], const struct loom_nlb_set *set, int bin_ms);
 
 /* The key `nlb` of a `data` group: every other key that it stands for and that is not written gets its value, as if it
  * stood in the line of `nlb`. No key, nothing happens. LOOM_ECONFIG for a name that the benchmark does not have. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "eval/nlb_score.h"
 
+#include "data/nlb_sets.h"
 #include "eval/nlb.h"
 
 #include <loom/export.h>
@@ -10,19 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const loom_nlb_datasets[] = {"mc_maze",       "mc_rtt",         "area2_bump",    "dmfc_rsg",
-                                         "mc_maze_large", "mc_maze_medium", "mc_maze_small", NULL};
-
-/* Trials of the training set, which the scaled sets are called by. */
-static const struct {
-    const char *dataset, *prefix;
-} scaled[] = {{"mc_maze_large", "[500] "}, {"mc_maze_medium", "[250] "}, {"mc_maze_small", "[100] "}};
-
 /* One dataset at one width of bins. */
 struct scoring {
+    const struct loom_nlb_set *set;
     const struct loom_arrays *submission, *targets;
-    char group[64];
-    const char *prefix; /* of the keys */
+    char group[LOOM_NLB_GROUP];
     json_t *into;
     struct loom_error *e;
 };
@@ -94,7 +87,7 @@ static int take_both(const struct scoring *s, const struct loom_arrays *in, cons
 static void put(const struct scoring *s, const char *key, double value)
 {
     char full[64];
-    snprintf(full, sizeof full, "%s%s", s->prefix, key);
+    snprintf(full, sizeof full, "%s%s", s->set->prefix != NULL ? s->set->prefix : "", key);
     json_object_set_new(s->into, full, loom_json_number(value));
 }
 
@@ -256,14 +249,15 @@ static int histograms(const struct scoring *s, const struct loom_nlb_array *rate
     return code;
 }
 
-static int score_group(const struct scoring *s, const char *dataset)
+/* Where the behaviour is scalars of a trial, the produced interval is one of them. */
+static int score_group(const struct scoring *s)
 {
     struct loom_nlb_array rates;
     int code = take_both(s, s->submission, "eval_rates", "", &rates);
     if (code == LOOM_OK)
         code = cosmoothing(s);
     if (code == LOOM_OK)
-        code = strcmp(dataset, "dmfc_rsg") == 0 ? produced(s, &rates) : velocity(s, &rates);
+        code = s->set->behavior == NULL ? produced(s, &rates) : velocity(s, &rates);
     if (code == LOOM_OK)
         code = histograms(s, &rates);
     if (code == LOOM_OK)
@@ -274,35 +268,27 @@ static int score_group(const struct scoring *s, const char *dataset)
 
 /* ---- all of them ---- */
 
-static const char *prefix_of(const char *dataset)
-{
-    for (size_t i = 0; i < sizeof scaled / sizeof *scaled; i++)
-        if (strcmp(scaled[i].dataset, dataset) == 0)
-            return scaled[i].prefix;
-    return NULL;
-}
-
-static void enter(json_t *list, const char *name, const char *suffix, json_t *scores)
+static void enter(json_t *list, const char *group, json_t *scores)
 {
     char key[96];
     json_t *entry = json_object();
-    snprintf(key, sizeof key, "%s%s_split", name, suffix);
+    snprintf(key, sizeof key, "%s_split", group);
     json_object_set(entry, key, scores);
     json_array_append_new(list, entry);
 }
 
-static int score_one(const struct loom_arrays *submission, const struct loom_arrays *targets, const char *dataset,
-                     const char *suffix, json_t *list, json_t *scaling, struct loom_error *e)
+/* scaling: the entry that sets with a prefix share. */
+static int score_one(const struct loom_arrays *submission, const struct loom_arrays *targets,
+                     const struct loom_nlb_set *set, int bin_ms, json_t *list, json_t *scaling, struct loom_error *e)
 {
-    const char *prefix = prefix_of(dataset);
-    struct scoring s = {.submission = submission, .targets = targets, .prefix = prefix != NULL ? prefix : "", .e = e};
-    snprintf(s.group, sizeof s.group, "%s%s", dataset, suffix);
+    struct scoring s = {.set = set, .submission = submission, .targets = targets, .e = e};
+    loom_nlb_group(s.group, set, bin_ms);
     if (look(&s, submission, "eval_rates_heldout") == NULL || look(&s, targets, "eval_spikes_heldout") == NULL)
         return LOOM_OK;
-    s.into = prefix != NULL ? json_incref(scaling) : json_object();
-    int code = score_group(&s, dataset);
-    if (code == LOOM_OK && prefix == NULL)
-        enter(list, dataset, suffix, s.into);
+    s.into = set->prefix != NULL ? json_incref(scaling) : json_object();
+    int code = score_group(&s);
+    if (code == LOOM_OK && set->prefix == NULL)
+        enter(list, s.group, s.into);
     json_decref(s.into);
     return code;
 }
@@ -310,24 +296,24 @@ static int score_one(const struct loom_arrays *submission, const struct loom_arr
 int loom_nlb_score(const struct loom_arrays *submission, const struct loom_arrays *targets, json_t **out,
                    struct loom_error *e)
 {
-    static const char *const suffix[] = {"", "_20"};
+    static const int bin_ms[] = {5, 20};
+    static const char *const scaled[] = {"mc_maze_scaling", "mc_maze_scaling_20"};
     json_t *list = json_array(), *scaling[2] = {json_object(), json_object()};
     int code = LOOM_OK;
     *out = NULL;
-    for (int d = 0; loom_nlb_datasets[d] != NULL && code == LOOM_OK; d++)
+    for (const struct loom_nlb_set *set = loom_nlb_sets; set->name != NULL && code == LOOM_OK; set++)
         for (int w = 0; w < 2 && code == LOOM_OK; w++)
-            code = score_one(submission, targets, loom_nlb_datasets[d], suffix[w], list, scaling[w], e);
+            code = score_one(submission, targets, set, bin_ms[w], list, scaling[w], e);
     for (int w = 0; w < 2; w++) {
         if (json_object_size(scaling[w]) > 0)
-            enter(list, "mc_maze_scaling", suffix[w], scaling[w]);
+            enter(list, scaled[w], scaling[w]);
         json_decref(scaling[w]);
     }
     if (code == LOOM_OK && json_array_size(list) == 0)
-        code =
-            loom_fail(e, LOOM_EDATA, NULL, 0,
-                      "no dataset of the submission (group/eval_rates_heldout) has targets (group/"
-                      "eval_spikes_heldout): groups are called mc_maze, mc_rtt, area2_bump, dmfc_rsg, mc_maze_large, "
-                      "mc_maze_medium, mc_maze_small, with _20 behind for bins of 20 ms");
+        code = loom_fail(e, LOOM_EDATA, NULL, 0,
+                         "no dataset of the submission (group/eval_rates_heldout) has targets (group/"
+                         "eval_spikes_heldout): groups are called %s, with _20 behind for bins of 20 ms",
+                         loom_nlb_set_instead(NULL));
     if (code == LOOM_OK)
         *out = json_incref(list);
     json_decref(list);

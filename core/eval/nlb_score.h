@@ -13,9 +13,6 @@
 #include "base/json.h"
 #include "eval/arrays.h"
 
-/* The seven datasets in the benchmark's order, NULL-ended. */
-extern const char *const loom_nlb_datasets[];
-
 /* *out: [{"mc_maze_split": {"co-bps": …, "vel R2": …, "psth R2": …, "fp-bps": …}}, …], as nlb_tools' evaluate returns
  * it: dmfc_rsg has "tp corr" for "vel R2"; mc_maze_large, _medium and _small are one entry, mc_maze_scaling_split, with
  * keys "[500] co-bps", "[250] …", "[100] …". A dataset without held-out rates, or without targets, is left out.

@@ -29,7 +29,7 @@ struct making {
     const struct loom_recording *r;
     const struct loom_nlb_set *set;
     const struct loom_intervals *table;
-    char group[32];
+    char group[LOOM_NLB_GROUP];
     int64_t bin_ns, ms, bins, window, forward; /* ms, bins: of the recording */
     struct trial *trial[SPLITS];
     int64_t trials[SPLITS];
@@ -132,7 +132,7 @@ static void *add(struct making *m, const char *name, int type, int rank, const i
                  const char *unit)
 {
     char full[160];
-    snprintf(full, sizeof full, "%.31s/%.60s", m->group, name);
+    snprintf(full, sizeof full, "%s/%.60s", m->group, name);
     struct loom_array *a = loom_arrays_add(m->out, full, type, rank, dim, NULL, m->e);
     if (a == NULL)
         return NULL;
@@ -521,7 +521,7 @@ static int measure(struct making *m)
     m->forward = LOOM_NLB_FORWARD_MS / m->how->bin_ms;
     m->x = malloc(((size_t)m->ms + 1) * sizeof *m->x);
     m->y = malloc(((size_t)m->bins + 1) * sizeof *m->y);
-    snprintf(m->group, sizeof m->group, "%s%s", m->set->name, m->how->bin_ms == 5 ? "" : "_20");
+    loom_nlb_group(m->group, m->set, m->how->bin_ms);
     return m->x != NULL && m->y != NULL ? LOOM_OK : starved(m);
 }
 

@@ -2,7 +2,7 @@
 #include "train/export.h"
 
 #include "base/io.h"
-#include "eval/nlb_score.h"
+#include "data/nlb_sets.h"
 #include "train/run.h"
 #include "train/safetensors.h"
 
@@ -208,25 +208,22 @@ static int add_splits(struct export *x, int rates, struct loom_error *e)
 /* ---- a submission ---- */
 
 /* The name of the group: dataset, and the width of bins where it is not 5 ms. */
-static int name_group(const struct export *x, char out[64], struct loom_error *e)
+static int name_group(const struct export *x, char out[LOOM_NLB_GROUP], struct loom_error *e)
 {
     const char *name = x->spec->dataset;
     const double bin_ms = 1e3 * loom_catalog_bin_s(x->running.runner.catalog);
-    int known = 0;
     if (!name)
         name = loom_group_text(loom_group_child(x->running.pipeline.root, "data"), "nlb");
     if (!name || !*name)
         return loom_fail(e, LOOM_ECONFIG, x->spec->run, 0, "which dataset of the benchmark is it? Say --dataset NAME");
-    for (int i = 0; loom_nlb_datasets[i]; i++)
-        known |= strcmp(loom_nlb_datasets[i], name) == 0;
-    if (!known)
-        return loom_fail(e, LOOM_ECONFIG, x->spec->run, 0, "the benchmark has no dataset %s%s%s", name,
-                         loom_nearest(name, loom_nlb_datasets) ? "; near: " : "",
-                         loom_nearest(name, loom_nlb_datasets) ? loom_nearest(name, loom_nlb_datasets) : "");
+    const struct loom_nlb_set *set = loom_nlb_set(name);
+    if (!set)
+        return loom_fail(e, LOOM_ECONFIG, x->spec->run, 0, "the benchmark has no dataset '%s': write %s", name,
+                         loom_nlb_set_instead(name));
     if (fabs(bin_ms - 5) > 1e-6 && fabs(bin_ms - 20) > 1e-6)
         return loom_fail(e, LOOM_ECONFIG, x->spec->run, 0,
                          "bins are %g ms wide; the benchmark takes 5 and 20: train with data.bin_ms = 5.0", bin_ms);
-    snprintf(out, 64, "%s%s", name, bin_ms < 10 ? "" : "_20");
+    loom_nlb_group(out, set, (int)lround(bin_ms));
     return LOOM_OK;
 }
 
@@ -306,7 +303,7 @@ static int add_rates(struct export *x, const char *group, const char *prefix, in
 /* What is trained on before a test is everything else: the benchmark decodes the test from both. */
 static int submission(struct export *x, struct loom_error *e)
 {
-    char group[64];
+    char group[LOOM_NLB_GROUP];
     int split = x->spec->split                                    ? split_number(x->spec->split)
                 : has_split(x->running.runner.catalog, LOOM_TEST) ? LOOM_TEST
                                                                   : LOOM_VALID;

@@ -15,16 +15,14 @@ int loom_nlb_target_file(const struct loom_nlb_target_spec *spec, struct loom_er
                                   .bin_ms = spec->bin_ms ? spec->bin_ms : 5,
                                   .eval = spec->eval ? spec->eval : "val",
                                   .inputs = spec->inputs};
-    char group[64];
+    char group[LOOM_NLB_GROUP];
     if (!how.set)
-        return loom_fail(e, LOOM_ECONFIG, spec->file, 0,
-                         "which dataset of the benchmark is it? %s is none: mc_maze, mc_rtt, area2_bump, dmfc_rsg, "
-                         "mc_maze_large, mc_maze_medium or mc_maze_small",
-                         spec->dataset ? spec->dataset : "\"\"");
+        return loom_fail(e, LOOM_ECONFIG, spec->file, 0, "which dataset of the benchmark is it? '%s' is none: write %s",
+                         spec->dataset ? spec->dataset : "", loom_nlb_set_instead(spec->dataset));
     if ((how.bin_ms != 5 && how.bin_ms != 20) || (strcmp(how.eval, "val") != 0 && strcmp(how.eval, "test") != 0))
         return loom_fail(e, LOOM_ECONFIG, spec->file, 0,
                          "the benchmark has bins of 5 and 20 ms, and scores val or test");
-    snprintf(group, sizeof group, "%s%s", how.set->name, how.bin_ms == 5 ? "" : "_20");
+    loom_nlb_group(group, how.set, how.bin_ms);
     const struct loom_by_source by = {.id = "nwb", .plugin_path = spec->plugin_path};
     int code = loom_recordings_by(&set, &by, (struct loom_ingest){.file = spec->file}, e);
     how.recording = code == LOOM_OK ? loom_recordings_at(set, 0) : NULL;
