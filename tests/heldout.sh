@@ -69,7 +69,11 @@ velocity "$spikes, { plugin = \"decode\"; target = \"handVel\"; view = \"own\"; 
 velocity "$spikes" "" >"$dir/blind.cfg"
 velocity "$spikes" 'monitor = "vel_r2";' >"$dir/watch.cfg"
 "$LOOM_PROGRAM" run "$dir/velocity.cfg" --quiet --threads 1 --out "$dir/velocity" >"$dir/said" 2>&1
-if grep -c '"variance_weighted"' "$dir/velocity/metrics.json" | grep -qx 3 &&
+# Means of the model, its shuffles, the baseline and the truth: two steps teach nothing, and the truth knows.
+# shellcheck disable=SC2046
+set -- $(sed -n 's/^ *"mean": \([-0-9.e]*\),*$/\1/p' "$dir/velocity/metrics.json")
+if [ $# -eq 4 ] && echo "$1 $3 $4" | awk '{ exit !($1 < 0.2 && $2 < 0.2 && $3 > 0.3 && $3 < 1) }' &&
+    grep -c '"variance_weighted"' "$dir/velocity/metrics.json" | grep -qx 3 &&
     grep -c '"interval"' "$dir/velocity/metrics.json" | grep -qx 4 &&
     grep -c '"units": 12' "$dir/velocity/metrics.json" | grep -qx 3; then
     echo "ok 7 - velocity is decoded from rates"

@@ -95,4 +95,26 @@ static inline double simworld_term(const struct simworld *w, const char *name)
     return w->block.term[simworld_entry(w, LOOM_LIFE_TERM, name)->offset];
 }
 
+/* Fitting passes over all windows, as a run makes them; how many. */
+static inline int simworld_fit(struct simworld *w)
+{
+    int pass = 0, more = 1;
+    for (; more == 1 && pass < 100; pass++) {
+        simworld_pass(w, w->windows.sample, w->windows.n, LOOM_FIT, (uint64_t)pass);
+        more = loom_model_update(w->model, w->block.sum, 1, pass, &w->e);
+        ck_ok(more < 0 ? more : LOOM_OK, &w->e);
+    }
+    ck_assert_int_eq(more, 0);
+    return pass;
+}
+
+/* Numbers of a STATE; *n (may be NULL): how many. */
+static inline loom_real *simworld_state(const struct simworld *w, const char *name, int64_t *n)
+{
+    const struct loom_entry *entry = simworld_entry(w, LOOM_LIFE_STATE, name);
+    if (n)
+        *n = entry->size;
+    return w->store->state + entry->offset;
+}
+
 #endif

@@ -7,7 +7,6 @@
 #include <loom/rng.h>
 
 #include "../tokenizers/vq_book.h"
-#include "../tokenizers/vq_ops.h"
 #include "golden/vq_book.h"
 
 /* ---- books ---- */
@@ -172,41 +171,20 @@ END_TEST
 
 enum { BATCH = 6 };
 
-/* Fitting passes over all windows, as a run makes them; how many. */
-static int fit(struct simworld *w)
-{
-    int pass = 0, more = 1;
-    for (; more == 1 && pass < 100; pass++) {
-        simworld_pass(w, w->windows.sample, w->windows.n, LOOM_FIT, (uint64_t)pass);
-        more = loom_model_update(w->model, w->block.sum, 1, pass, &w->e);
-        ck_ok(more < 0 ? more : LOOM_OK, &w->e);
-    }
-    ck_assert_int_eq(more, 0);
-    return pass;
-}
-
-static loom_real *state(const struct simworld *w, const char *name, int64_t *n)
-{
-    const struct loom_entry *entry = simworld_entry(w, LOOM_LIFE_STATE, name);
-    if (n)
-        *n = entry->size;
-    return w->store->state + entry->offset;
-}
-
 START_TEST(fits_in_passes)
 {
     struct simworld w;
     simworld_open(&w, WORLD("codes = 24;", "\"quantize\";"));
     int64_t n;
-    loom_real *code = state(&w, SCOPE "codebook", &n), *first = malloc((size_t)n * sizeof *first);
-    int passes = fit(&w);
+    loom_real *code = simworld_state(&w, SCOPE "codebook", &n), *first = malloc((size_t)n * sizeof *first);
+    int passes = simworld_fit(&w);
     ck_assert(passes >= 4 && passes <= 12);
     for (int64_t i = 0; i < 24; i++)
         ck_near(length_of(code + i * 6, 6), 1.0, 1e-6);
-    ck_assert(state(&w, SCOPE "health", NULL)[1] > 8);
-    ck_assert(state(&w, SCOPE "health", NULL)[1] <= 24);
+    ck_assert(simworld_state(&w, SCOPE "health", NULL)[1] > 8);
+    ck_assert(simworld_state(&w, SCOPE "health", NULL)[1] <= 24);
     memcpy(first, code, (size_t)n * sizeof *first);
-    ck_assert_int_eq(fit(&w), passes);
+    ck_assert_int_eq(simworld_fit(&w), passes);
     ck_assert(memcmp(first, code, (size_t)n * sizeof *first) == 0);
     free(first);
     simworld_close(&w);
@@ -225,7 +203,7 @@ static double slope(struct simworld *w, int codes, int d, const char *term)
 {
     const double eps = sizeof(loom_real) == 8 ? 1e-5 : 2e-3;
     loom_real *bias = w->store->param + simworld_entry(w, LOOM_LIFE_PARAM, SCOPE "encoder1.bias")->offset;
-    loom_real *code = state(w, SCOPE "codebook", NULL), kept[16 * 6], was = bias[d];
+    loom_real *code = simworld_state(w, SCOPE "codebook", NULL), kept[16 * 6], was = bias[d];
     double side[2];
     memcpy(kept, code, sizeof kept);
     for (int s = 0; s < 2; s++) {
@@ -249,7 +227,7 @@ START_TEST(straight_through)
         struct simworld w;
         simworld_open(&w, with ? WORLD("codes = 16; unit_codes = false;", "\"quantize\"; commitment = 1.0;")
                                : WORLD("codes = 16; unit_codes = false;", "\"quantize\"; commitment = 0.0;"));
-        fit(&w);
+        simworld_fit(&w);
         const struct loom_entry *bias = simworld_entry(&w, LOOM_LIFE_PARAM, SCOPE "encoder1.bias");
         for (int d = 0; d < 6; d++) {
             double through = slope(&w, 16, d, "quantize.rebuild"), commitment = slope(&w, 0, d, "quantize.commitment");
@@ -296,7 +274,7 @@ START_TEST(learns)
 {
     struct simworld w;
     simworld_open(&w, WORLD("codes = 24;", "\"quantize\";"));
-    fit(&w);
+    simworld_fit(&w);
     double first = 0, last = 0;
     for (int i = 0; i < 150; i++) {
         simworld_pass(&w, w.windows.sample, w.windows.n, LOOM_STEP, (uint64_t)i);
@@ -306,10 +284,10 @@ START_TEST(learns)
             w.store->param[k] -= (loom_real)0.02 * w.block.grad[k] / (loom_real)(1e-3 + fabs((double)w.block.grad[k]));
         ck_ok(loom_model_update(w.model, w.block.sum, 0, 0, &w.e), &w.e);
         for (int64_t k = 0; k < 24; k++)
-            ck_near(length_of(state(&w, SCOPE "codebook", NULL) + k * 6, 6), 1.0, 1e-6);
+            ck_near(length_of(simworld_state(&w, SCOPE "codebook", NULL) + k * 6, 6), 1.0, 1e-6);
     }
     ck_assert(last < 0.7 * first);
-    const loom_real *health = state(&w, SCOPE "health", NULL);
+    const loom_real *health = simworld_state(&w, SCOPE "health", NULL);
     ck_assert(health[0] == 150 && health[1] > 6 && health[2] > 0.5);
     simworld_close(&w);
 }
@@ -323,7 +301,7 @@ START_TEST(levels)
         struct simworld w;
         simworld_open(&w, two ? WORLD("codes = 8; levels = 2;", "\"quantize\"; commitment = 1.0;")
                               : WORLD("codes = 8;", "\"quantize\"; commitment = 1.0;"));
-        fit(&w);
+        simworld_fit(&w);
         simworld_pass(&w, w.windows.sample, w.windows.n, LOOM_EVALUATE, 0);
         left[two] = simworld_term(&w, "quantize.commitment");
         simworld_close(&w);
@@ -347,7 +325,7 @@ START_TEST(collapse_is_named)
     struct simworld w;
     simworld_open(&w, WORLD("codes = 40; restart = 0.0; decay = 0.999;", "\"quantize\";"));
     int64_t n;
-    loom_real *count = state(&w, SCOPE "count", &n), *health = state(&w, SCOPE "health", NULL);
+    loom_real *count = simworld_state(&w, SCOPE "count", &n), *health = simworld_state(&w, SCOPE "health", NULL);
     loom_log_set(listen, NULL);
     for (int i = 0; i < 3; i++) {
         const int early = i == 0;
@@ -373,84 +351,12 @@ START_TEST(untrained_is_named)
     loom_log_set(listen, NULL);
     for (int trained = 0; trained < 2; trained++) {
         said[0] = '\0';
-        state(&w, SCOPE "health", NULL)[0] = (loom_real)(100 * trained);
+        simworld_state(&w, SCOPE "health", NULL)[0] = (loom_real)(100 * trained);
         simworld_pass(&w, w.windows.sample, BATCH, LOOM_FIT, 0);
         ck_assert_int_eq(loom_model_update(w.model, w.block.sum, 1, 0, &w.e), 0);
         ck_assert_int_eq(strstr(said, "nothing has trained") != NULL, !trained);
     }
     loom_log_set(NULL, NULL);
-    simworld_close(&w);
-}
-END_TEST
-
-/* ---- signals ---- */
-
-/* A cosine of three turns and a constant, by hand: amplitudes at 0 and 3, the cosine's phase, and nothing elsewhere. */
-START_TEST(spectrum_of_a_cosine)
-{
-    enum { N = 20, BINS = N / 2 + 1 };
-    loom_real x[2 * N];
-    struct loom_graph *g;
-    struct loom_error e = {0};
-    for (int i = 0; i < N; i++) {
-        x[i] = (loom_real)(0.5 + 2.0 * cos(2.0 * M_PI * 3.0 * i / N + 0.7));
-        x[N + i] = 0;
-    }
-    ck_ok(loom_graph_new(&g, (size_t)16 << 20, &e), &e);
-    struct loom_node *in = loom_input(g, LOOM_REAL, 2, (const int64_t[]){2, N}, x);
-    struct loom_node *wrapped = vq_spectrum(g, in, VQ_WRAPPED), *both = vq_spectrum(g, in, VQ_SINCOS);
-    loom_graph_forward(g);
-    const loom_real *w = loom_node_host(wrapped), *s = loom_node_host(both);
-    for (int k = 0; k < BINS; k++) {
-        ck_near(w[k], (k == 0 ? 0.5 * N : k == 3 ? N : 0.0) / sqrt(N), 1e-5);
-        ck_near(s[k], (double)w[k], 1e-6);
-    }
-    ck_near(w[BINS + 3], 0.7 * sqrt(3.0) / M_PI, 1e-5);
-    ck_near(s[BINS + 3], cos(0.7), 1e-5);
-    ck_near(s[2 * BINS + 3], sin(0.7), 1e-5);
-    for (int k = 0; k < 2 * BINS; k++)
-        ck_assert(w[2 * BINS + k] == 0);
-    loom_graph_free(g);
-}
-END_TEST
-
-#define SIGNAL                                                                                                         \
-    SIM_DATA "modalities: { handVel: { plugin = \"vq-signal\"; patch_samples = 6; codes = 16; code_width = 6;"         \
-             " hidden = 24; dropout = 0.0; }; }; backbone: { plugin = \"vit\"; width = 16; depth = 1; heads = 2; };"   \
-             " objectives: ( { plugin = \"quantize\"; modality = \"handVel\"; } );"
-
-/* Patches hold the recording's samples; deviations are the train split's; codes bring samples and spectra back. */
-START_TEST(signals_have_codes)
-{
-    struct simworld w;
-    simworld_open(&w, SIGNAL);
-    ck_assert(fit(&w) >= 3);
-    const struct loom_rows *full = loom_shard_rows(w.shard), *ask = &loom_shard_view(w.shard, 0)->ask[0];
-    double n = 0, sum = 0, square = 0, first = 0, last = 0, further = 0;
-    for (int32_t r = 0; r < full->rows; r++) {
-        ck_assert(full->axis[1][r] == r % 2 && full->first_elem[r + 1] - full->first_elem[r] <= 6);
-        for (int32_t i = full->first_elem[r]; i < full->first_elem[r + 1] && r % 2 == 0; i++) {
-            n += ask->weight[i] != 0;
-            sum += ask->weight[i] == 0 ? 0 : (double)full->value[i];
-            square += ask->weight[i] == 0 ? 0 : (double)full->value[i] * (double)full->value[i];
-        }
-    }
-    sum /= n;
-    square /= n;
-    ck_near(state(&w, "tokenizer.handVel.mean", NULL)[0], sum, 1e-4 * sqrt(square));
-    ck_near(state(&w, "tokenizer.handVel.deviation", NULL)[0], sqrt(square - sum * sum), 1e-4 * sqrt(square));
-    for (int i = 0; i < 150; i++) {
-        simworld_pass(&w, w.windows.sample, w.windows.n, LOOM_STEP, (uint64_t)i);
-        last = simworld_term(&w, "quantize.rebuild");
-        first = i == 0 ? last : first;
-        further = i == 0 ? simworld_term(&w, "quantize.further") : further;
-        for (int64_t k = 0; k < w.store->size[LOOM_LIFE_PARAM]; k++)
-            w.store->param[k] -= (loom_real)0.02 * w.block.grad[k] / (loom_real)(1e-3 + fabs((double)w.block.grad[k]));
-        ck_ok(loom_model_update(w.model, w.block.sum, 0, 0, &w.e), &w.e);
-    }
-    ck_assert_msg(first > 0.7 && first < 1.5 && last < 0.35 * first, "%g, %g", first, last);
-    ck_assert(simworld_term(&w, "quantize.further") < 0.9 * further);
-    ck_assert(state(&w, "tokenizer.handVel.vq.health", NULL)[1] > 4);
     simworld_close(&w);
 }
 END_TEST
@@ -506,7 +412,7 @@ START_TEST(teacher_is_frozen)
     ck_assert_int_eq(frozen, 4);
     double before = simworld_term(&w, "code");
     int64_t n;
-    loom_real *code = state(&w, SCOPE "codebook", &n);
+    loom_real *code = simworld_state(&w, SCOPE "codebook", &n);
     for (int64_t i = 0; i < n; i++)
         code[i] = -code[i];
     simworld_pass(&w, w.windows.sample, BATCH, LOOM_STEP, 2);
@@ -559,8 +465,6 @@ int main(void)
                                   levels,
                                   collapse_is_named,
                                   untrained_is_named,
-                                  spectrum_of_a_cosine,
-                                  signals_have_codes,
                                   mask_and_complement,
                                   teacher_is_frozen,
                                   two_levels_two_labels,
