@@ -57,22 +57,23 @@ static void *grow(void *array, int32_t count, int32_t *room, int32_t most, size_
     return moved;
 }
 
-static int follows(const struct loom_recorder *r, const struct loom_pieces *p)
+/* 1 where `p` ends at this place of the spool. */
+static int ends_at(const struct loom_pieces *p, int64_t at)
 {
-    return p->count > 0 && p->piece[p->count - 1].at + p->piece[p->count - 1].bytes == r->spooled;
+    return p->count > 0 && p->piece[p->count - 1].at + p->piece[p->count - 1].bytes == at;
 }
 
-/* The n bytes spooled next belong to p. */
-static int note(const struct loom_recorder *r, struct loom_pieces *p, size_t n, struct loom_error *e)
+/* The n bytes at this place of the spool belong to `p`, behind what it has. */
+static int note(const struct loom_recorder *r, struct loom_pieces *p, int64_t at, size_t n, struct loom_error *e)
 {
-    if (follows(r, p)) {
+    if (ends_at(p, at)) {
         p->piece[p->count - 1].bytes += (int64_t)n;
     } else {
         struct loom_piece *piece = grow(p->piece, p->count, &p->room, MOST_PIECES, sizeof *piece);
         if (piece == NULL)
             return starved(r, e);
         p->piece = piece;
-        p->piece[p->count++] = (struct loom_piece){r->spooled, (int64_t)n};
+        p->piece[p->count++] = (struct loom_piece){at, (int64_t)n};
     }
     p->bytes += (int64_t)n;
     return LOOM_OK;
@@ -83,7 +84,7 @@ static int spool(struct loom_recorder *r, struct loom_pieces *p, const void *byt
 {
     if (n == 0)
         return LOOM_OK;
-    if (!follows(r, p))
+    if (!ends_at(p, r->spooled))
         r->spooled = (int64_t)loom_cache_padded((uint64_t)r->spooled);
     if ((int64_t)n > r->limit - r->spooled)
         return refuse(r, e, "more than %lld MiB of data; is the file what it says? Raise the limit if so",
@@ -98,7 +99,7 @@ static int spool(struct loom_recorder *r, struct loom_pieces *p, const void *byt
                              strerror(errno));
         done += (size_t)put;
     }
-    int status = note(r, p, n, e);
+    int status = note(r, p, r->spooled, n, e);
     if (status == LOOM_OK) {
         p->crc = loom_crc32c(p->crc, bytes, n);
         r->spooled += (int64_t)n;
@@ -182,12 +183,7 @@ static int take_spikes(struct loom_recorder *r, struct loom_taken *t, struct loo
     }
     t->spikes += (int64_t)(bytes / sizeof(double));
     int status = spool(r, &t->trains, at, bytes, e);
-    if (status == LOOM_OK && bytes > 0) {
-        r->spooled -= (int64_t)bytes;
-        status = note(r, &u->spikes, bytes, e);
-        r->spooled += (int64_t)bytes;
-    }
-    return status;
+    return status == LOOM_OK && bytes > 0 ? note(r, &u->spikes, r->spooled - (int64_t)bytes, bytes, e) : status;
 }
 
 /* Blocks follow one another: a start that rounding puts up to a thousandth of a bin early is not an overlap. */
