@@ -167,10 +167,14 @@ static inline void made_series(hid_t f)
     made_reals(f, "/processing/behavior/eye/timestamps", 3, times);
 }
 
-static inline hid_t made_nwb(const char *path)
+/* Behind `bytes` of the user's own at the file's beginning: 0, or a power of two from 512 on. */
+static inline hid_t made_nwb_behind(const char *path, hsize_t bytes)
 {
     const char *subject = "monkey J", *session = "s-7", *date = "2020-02-03T04:05:06";
-    hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t how = H5Pcreate(H5P_FILE_CREATE);
+    H5Pset_userblock(how, bytes);
+    hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, how, H5P_DEFAULT);
+    H5Pclose(how);
     made_attr_text(f, "/", "nwb_version", 0, "2.6.0");
     made_texts(f, "/general/subject/subject_id", 1, 1, &subject);
     made_texts(f, "/general/session_id", 0, 1, &session);
@@ -179,6 +183,11 @@ static inline hid_t made_nwb(const char *path)
     made_trials(f);
     made_series(f);
     return f;
+}
+
+static inline hid_t made_nwb(const char *path)
+{
+    return made_nwb_behind(path, 0);
 }
 
 #endif

@@ -5,6 +5,7 @@
 #include "reading.h"
 
 #include "data/cache.h"
+#include "data/values.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,12 +44,18 @@ static const char *file_of_test(void)
     return path;
 }
 
-static int mad(struct loom_recordings **out, const char *options, struct loom_ingest how, struct loom_error *e)
+static int mad_reads(struct loom_recordings **out, const char *options, const char *file, struct loom_ingest how,
+                     struct loom_error *e)
 {
     char module[512];
     const char *built = getenv("top_builddir");
     snprintf(module, sizeof module, "%s/tests/sources/.libs/mad.so", built != NULL ? built : ".");
-    return read_by(out, module, options, file_of_test(), how, e);
+    return read_by(out, module, options, file, how, e);
+}
+
+static int mad(struct loom_recordings **out, const char *options, struct loom_ingest how, struct loom_error *e)
+{
+    return mad_reads(out, options, file_of_test(), how, e);
 }
 
 static void check_shared(const struct loom_recording *r)
@@ -97,6 +104,40 @@ static void check_shared(const struct loom_recording *r)
     ck_near(r->observed_s[1], 2, 0);
     ck_near(r->observed_s[2], 3, 0);
 }
+
+/* Every length up to a few vectors, at every address within one, with the fault in every place. */
+START_TEST(values_are_looked_at)
+{
+    enum { MOST = 40 };
+    unsigned char room[8 + MOST * sizeof(double)];
+    for (size_t n = 0; n < MOST; n++)
+        for (size_t shift = 0; shift < 8; shift++) {
+            double time[MOST];
+            float value[MOST];
+            for (size_t i = 0; i < n; i++) {
+                time[i] = (double)(i / 2);
+                value[i] = i % 3 == 0 ? NAN : i % 3 == 1 ? 3.4e38F : -0.0F;
+            }
+            memcpy(room + shift, time, n * sizeof *time);
+            ck_assert(loom_times_ascend(room + shift, n, 0) && loom_times_ascend(room + shift, n, -INFINITY));
+            ck_assert(n == 0 || !loom_times_ascend(room + shift, n, 0.5));
+            memcpy(room + shift, value, n * sizeof *value);
+            ck_assert(!loom_floats_any_infinite(room + shift, n));
+            for (size_t i = 0; i < n; i++) {
+                double bad[] = {-1, NAN};
+                for (size_t k = 0; k < 2; k++) {
+                    memcpy(room + shift, time, n * sizeof *time);
+                    memcpy(room + shift + i * sizeof *time, &bad[k], sizeof *bad);
+                    ck_assert_msg(!loom_times_ascend(room + shift, n, 0), "%g in place %zu of %zu", bad[k], i, n);
+                }
+                const float endless = i % 2 ? INFINITY : -INFINITY;
+                memcpy(room + shift, value, n * sizeof *value);
+                memcpy(room + shift + i * sizeof *value, &endless, sizeof endless);
+                ck_assert_msg(loom_floats_any_infinite(room + shift, n), "place %zu of %zu", i, n);
+            }
+        }
+}
+END_TEST
 
 static void take_times(void)
 {
@@ -184,6 +225,50 @@ START_TEST(options_come_through)
 }
 END_TEST
 
+static const double times_there[5] = {1, 2, 3, NAN, 0.25};
+static const float values_there[6] = {1, 2, INFINITY, 4, NAN, 6};
+
+/* Values that no address is good for, behind three bytes. */
+static const char *file_with_values(void)
+{
+    const char *path = scratch_path("there.dat");
+    FILE *f = fopen(path, "w");
+    fwrite("abc", 1, 3, f);
+    fwrite(times_there, sizeof *times_there, 5, f);
+    fwrite(values_there, sizeof *values_there, 6, f);
+    fclose(f);
+    return path;
+}
+
+START_TEST(what_stands_in_the_file_is_read_there)
+{
+    struct loom_recordings *set;
+    struct loom_error e = {0};
+    const char *path = file_with_values();
+    const double spikes[6] = {0.5, 1, 2, 3, 0.25, 3};
+    warned[0] = '\0';
+    ck_ok(mad_reads(&set, "deed = \"point\";", path, (struct loom_ingest){0}, &e), &e);
+    const struct loom_recording *r = loom_recordings_at(set, 0);
+    ck_assert(r->first_spike[1] == 4 && r->first_spike[2] == 4 && r->first_spike[3] == 6);
+    for (int i = 0; i < 6; i++)
+        ck_near(r->spike_s[i], spikes[i], 0);
+    ck_near(r->start_s, 0, 0);
+    ck_near(r->stop_s, 3, 0);
+    for (int k = 0; k < 2; k++) {
+        const struct loom_series *s = loom_recording_series(r, k == 0 ? "vel" : "eye");
+        ck_assert(s != NULL && s->samples == (k == 0 ? 3 : 2));
+        for (int i = 0; i < 6; i++)
+            ck_assert(isfinite(values_there[i]) ? s->value[i] == values_there[i] : isnan(s->value[i]));
+    }
+    ck_near(loom_recording_series(r, "eye")->time_s[1], 2, 0);
+    ck_assert_ptr_nonnull(strstr(warned, "1 spikes of unit 2 have no finite time"));
+    ck_assert_ptr_nonnull(strstr(warned, "2 infinite values are read as missing"));
+    loom_recordings_free(set);
+    ck_fails(mad_reads(&set, "deed = \"point beyond\";", path, (struct loom_ingest){0}, &e), LOOM_EDATA, &e,
+             "9 values");
+}
+END_TEST
+
 static double seconds(void)
 {
     struct timespec t;
@@ -220,6 +305,7 @@ START_TEST(a_bad_end_is_told)
         {"twins", "two series are called \"x\"", {0}, LOOM_EDATA},
         {"nothing", "no recording in it", {0}, LOOM_EDATA},
         {"refuse", "will not; ask otherwise", {0}, LOOM_ECONFIG},
+        {"point", "3 values at byte 3 of a file of 7 bytes", {0}, LOOM_EDATA},
         {"times", "MiB of data", {.data_bytes = 100, .refresh = 1}, LOOM_EDATA},
     };
     for (size_t i = 0; i < sizeof end / sizeof *end; i++) {
@@ -390,10 +476,12 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
+        values_are_looked_at,
         times_come_through,
         counts_come_through,
         without_nameless_files,
         options_come_through,
+        what_stands_in_the_file_is_read_there,
         a_bad_end_is_told,
 #if !defined(__SANITIZE_ADDRESS__)
         memory_is_limited,

@@ -87,6 +87,81 @@ START_TEST(an_index_may_have_any_width)
 }
 END_TEST
 
+enum { MANY = 3 * 32768 + 100, WIDE = 3, HALF_TOLD = 40000 };
+
+/* Spikes and a signal of some length, as `how` lays them out on the disk. The first unit ends within the second chunk,
+ * and has a spike without a time. */
+static void put_many(hid_t f, hid_t how, hid_t how_wide)
+{
+    double *t = malloc(MANY * sizeof *t);
+    float *x = malloc(MANY * WIDE * sizeof *x);
+    const hsize_t n = MANY, wide[2] = {MANY, WIDE};
+    for (size_t i = 0; i < MANY; i++)
+        t[i] = 1e-3 * (double)i;
+    for (size_t i = 0; i < MANY * WIDE; i++)
+        x[i] = (float)i;
+    t[HALF_TOLD / 2] = NAN;
+    x[5] = INFINITY;
+    made_put(f, "/units/spike_times", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 1, &n, t, how);
+    made_integers(f, "/units/spike_times_index", H5T_STD_U32LE, 3, (const int[]){HALF_TOLD, HALF_TOLD, MANY});
+    made_put(f, "/acquisition/long/data", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, 2, wide, x, how_wide);
+    made_reals(f, "/acquisition/long/starting_time", 1, (const double[]){0});
+    made_attr_real(f, "/acquisition/long/starting_time", "rate", H5T_IEEE_F64LE, 1000);
+    made_put(f, "/acquisition/stamped/data", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, 2, wide, x, how_wide);
+    t[HALF_TOLD / 2] = t[HALF_TOLD / 2 - 1];
+    made_put(f, "/acquisition/stamped/timestamps", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 1, &n, t, how);
+    free(t);
+    free(x);
+}
+
+static void check_long(const struct loom_series *s)
+{
+    ck_assert(s != NULL && s->samples == MANY && s->dims == WIDE);
+    for (size_t i = 0; i < MANY * WIDE; i++)
+        ck_assert(i == 5 ? isnan(s->value[i]) : s->value[i] == (float)i);
+}
+
+/* However a file is laid out, it holds the same: what is taken from its places and what is read through the library. */
+START_TEST(all_layouts_are_one)
+{
+    static const struct {
+        hsize_t chunk;
+        int packed;
+        hsize_t user_block;
+    } layout[] = {{0, 0, 0}, {32768, 0, 0}, {1000, 0, 0}, {32768, 1, 0}, {0, 0, 512}, {32768, 0, 512}};
+    for (size_t i = 0; i < sizeof layout / sizeof *layout; i++) {
+        const char *path = scratch_path("laid.nwb");
+        const hsize_t chunk[2] = {layout[i].chunk, WIDE};
+        hid_t how = H5Pcreate(H5P_DATASET_CREATE), wide = H5Pcreate(H5P_DATASET_CREATE);
+        if (chunk[0] > 0) {
+            H5Pset_chunk(how, 1, chunk);
+            H5Pset_chunk(wide, 2, chunk);
+        }
+        if (layout[i].packed) {
+            H5Pset_shuffle(how);
+            H5Pset_shuffle(wide);
+        }
+        hid_t f = made_nwb_behind(path, layout[i].user_block);
+        put_many(f, how, wide);
+        H5Pclose(how);
+        H5Pclose(wide);
+        H5Fclose(f);
+        struct loom_recordings *set = sound("nwb", "", path);
+        const struct loom_recording *r = loom_recordings_at(set, 0);
+        ck_assert_ptr_nonnull(strstr(warned, "/units/spike_times: 1 spikes of unit 0 have no finite time"));
+        ck_assert_ptr_nonnull(strstr(warned, "infinite values are read as missing"));
+        ck_assert(r->first_spike[1] == HALF_TOLD - 1 && r->first_spike[2] == HALF_TOLD - 1 &&
+                  r->first_spike[3] == MANY - 1);
+        for (int64_t k = 0; k < MANY - 1; k++)
+            ck_assert(r->spike_s[k] == 1e-3 * (double)(k < HALF_TOLD / 2 ? k : k + 1));
+        check_long(loom_recording_series(r, "long"));
+        check_long(loom_recording_series(r, "stamped"));
+        ck_assert(loom_recording_series(r, "stamped")->time_s[MANY - 1] == 1e-3 * (double)(MANY - 1));
+        loom_recordings_free(set);
+    }
+}
+END_TEST
+
 /* ---- broken files ---- */
 
 static void index_back(hid_t f)
@@ -405,10 +480,10 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {a_sound_file_is_read,        tables_and_series_are_read,
-                                  an_index_may_have_any_width, a_broken_file_is_refused,
-                                  no_hdf5_is_refused,          an_untidy_file_is_put_right,
-                                  values_put_right_are_right,  a_link_elsewhere_is_refused_when_needed};
+    const TTest *const tests[] = {
+        a_sound_file_is_read,        tables_and_series_are_read, an_index_may_have_any_width,
+        all_layouts_are_one,         a_broken_file_is_refused,   no_hdf5_is_refused,
+        an_untidy_file_is_put_right, values_put_right_are_right, a_link_elsewhere_is_refused_when_needed};
     loom_log_set(keep_warning, NULL);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     scratch_make();

@@ -78,7 +78,7 @@ static int make_file(const char *name, int nameless)
 {
     char link[64];
     if (nameless < 0)
-        return open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        return open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     snprintf(link, sizeof link, "/proc/self/fd/%d", nameless);
     int fd = fcntl(nameless, F_DUPFD_CLOEXEC, 0);
     if (fd < 0 || linkat(AT_FDCWD, link, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0)
@@ -154,13 +154,26 @@ static int sync_folder(const char *path)
     return failed ? -1 : 0;
 }
 
+static int put_failed(struct loom_atomic *a, struct loom_error *e)
+{
+    int status = loom_fail(e, LOOM_EIO, a->path, 0, "cannot write: %s", strerror(errno));
+    loom_atomic_abort(a);
+    return status;
+}
+
 int loom_atomic_commit(struct loom_atomic *a, struct loom_error *e)
 {
-    if (fsync(a->fd) != 0 || rename(a->temp, a->path) != 0 || sync_folder(a->path) != 0) {
-        int status = loom_fail(e, LOOM_EIO, a->path, 0, "cannot write: %s", strerror(errno));
-        loom_atomic_abort(a);
-        return status;
-    }
+    if (fsync(a->fd) != 0 || rename(a->temp, a->path) != 0 || sync_folder(a->path) != 0)
+        return put_failed(a, e);
+    atomic_clear(a);
+    return LOOM_OK;
+}
+
+/* Some file systems write a file out before they let it replace another, so the other goes first. */
+int loom_atomic_publish(struct loom_atomic *a, struct loom_error *e)
+{
+    if ((unlink(a->path) != 0 && errno != ENOENT) || rename(a->temp, a->path) != 0)
+        return put_failed(a, e);
     atomic_clear(a);
     return LOOM_OK;
 }

@@ -12,7 +12,7 @@ int loom_file_read(char **out, size_t *size, const char *path, size_t limit, str
 /* A file being written beside its final name. Readers see the old file or the new one, whatever dies and when:
  * temporary, fsync, rename, fsync of the folder (Pillai et al., All file systems are not created equal, OSDI 2014). */
 struct loom_atomic {
-    int fd; /* open for writing; -1 when there is none */
+    int fd; /* open for reading and writing; -1 when there is none */
     char *path, *temp;
 };
 
@@ -22,7 +22,10 @@ int loom_atomic_open(struct loom_atomic *a, const char *path, struct loom_error 
 int loom_atomic_adopt(struct loom_atomic *a, int nameless, const char *path, struct loom_error *e);
 int loom_atomic_write(struct loom_atomic *a, const void *bytes, size_t n, struct loom_error *e);
 int loom_atomic_commit(struct loom_atomic *a, struct loom_error *e); /* releases `a`, on failure too */
-void loom_atomic_abort(struct loom_atomic *a);                       /* removes the temporary; no-op once released */
+/* The same without waiting for the disk: readers see the old file, none, or the new one, but a power cut may leave it
+ * with holes. For what is checked whenever it is read, and can be made anew. */
+int loom_atomic_publish(struct loom_atomic *a, struct loom_error *e);
+void loom_atomic_abort(struct loom_atomic *a); /* removes the temporary; no-op once released */
 /* All three for bytes in memory. */
 int loom_file_write(const char *path, const void *bytes, size_t n, struct loom_error *e);
 

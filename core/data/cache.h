@@ -46,14 +46,20 @@ int loom_cache_keep(struct loom_cache_writer *w, uint64_t at, uint64_t bytes, ui
 int loom_cache_begin(struct loom_cache_writer *w, struct loom_error *e); /* starts a section */
 int loom_cache_add(struct loom_cache_writer *w, const void *bytes, size_t n, struct loom_error *e);
 int loom_cache_end(struct loom_cache_writer *w, int32_t *number, struct loom_error *e); /* its number */
-/* Writes the description, table and header, and puts the file in its place. Releases `w`, on failure too. */
+/* Writes the description, table and header, and puts the file in its place. Releases `w`, on failure too. *sealed: the
+ * file that was written, whoever may put another in its place; the caller closes it. -1 on failure. */
 int loom_cache_commit(struct loom_cache_writer *w, const struct loom_wire *description,
-                      const struct loom_origin *origin, struct loom_error *e);
+                      const struct loom_origin *origin, int *sealed, struct loom_error *e);
 void loom_cache_abort(struct loom_cache_writer *w);
 
 /* Maps and verifies the whole file. `origin` NULL: any. `file` is what recordings say of themselves. LOOM_EIO: there is
  * none. LOOM_EDATA: stale or damaged, with the reason; whoever can makes it anew. */
 int loom_cache_open(struct loom_recordings **out, const char *path, const struct loom_origin *origin, const char *file,
                     struct loom_error *e);
+/* Maps what loom_cache_commit has sealed in this very process a moment ago. The sums of its sections were made from the
+ * bytes as they were written, and are not made again; all else is as in loom_cache_open. `sealed` stays the caller's,
+ * and may be closed. */
+int loom_cache_open_sealed(struct loom_recordings **out, int sealed, const char *path, const char *file,
+                           struct loom_error *e);
 
 #endif

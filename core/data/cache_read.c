@@ -216,8 +216,9 @@ static uint32_t crc_in_passing(const unsigned char *at, uint64_t n)
     return crc;
 }
 
-/* Header and table, then every section against its checksum: the file has no byte that no checksum covers. */
-static int verify(const struct loom_recordings *set, const struct loom_origin *origin, const char *path,
+/* Header and table, then every section against its checksum: the file has no byte that no checksum covers. `sealed`:
+ * the sections are as they were summed. */
+static int verify(const struct loom_recordings *set, const struct loom_origin *origin, int sealed, const char *path,
                   struct loom_error *e)
 {
     const struct loom_cache_header *h = (const void *)set->map;
@@ -238,7 +239,7 @@ static int verify(const struct loom_recordings *set, const struct loom_origin *o
     for (uint32_t i = 0; i < h->sections; i++) {
         uint64_t padded = loom_cache_padded(s[i].bytes);
         if (s[i].at != at || s[i].bytes > h->table_at - at || padded > h->table_at - at ||
-            crc_in_passing(set->map + at, padded) != s[i].crc)
+            (!sealed && crc_in_passing(set->map + at, padded) != s[i].crc))
             return damaged(e, path, "damaged in its data");
         at += padded;
     }
@@ -266,42 +267,31 @@ static int load_all(struct loom_recordings *set, const char *path, struct loom_e
     return l.bad || l.about.bad || set->count < 1 ? damaged(e, path, "inconsistent") : LOOM_OK;
 }
 
-static int map(struct loom_recordings *set, const char *path, struct loom_error *e)
+static int map(struct loom_recordings *set, int fd, const char *path, struct loom_error *e)
 {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return loom_fail(e, LOOM_EIO, path, 0, "cannot open the cache: %s", strerror(errno));
-    int status = LOOM_OK;
-    if (fstat(fd, &st) != 0 || st.st_size <= 0) {
-        status = damaged(e, path, "empty");
-    } else {
-        void *at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-        if (at == MAP_FAILED) {
-            status =
-                loom_fail(e, LOOM_ENOMEM, path, 0,
-                          "cannot map the cache: %s; raise the limit on address space (ulimit -v)", strerror(errno));
-        } else {
-            set->map = at;
-            set->bytes = (uint64_t)st.st_size;
-        }
-    }
-    close(fd);
-    return status;
+    if (fstat(fd, &st) != 0 || st.st_size <= 0)
+        return damaged(e, path, "empty");
+    void *at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED)
+        return loom_fail(e, LOOM_ENOMEM, path, 0,
+                         "cannot map the cache: %s; raise the limit on address space (ulimit -v)", strerror(errno));
+    set->map = at;
+    set->bytes = (uint64_t)st.st_size;
+    return LOOM_OK;
 }
 
-int loom_cache_open(struct loom_recordings **out, const char *path, const struct loom_origin *origin, const char *file,
-                    struct loom_error *e)
+static int open_file(struct loom_recordings **out, int fd, const struct loom_origin *origin, int sealed,
+                     const char *path, const char *file, struct loom_error *e)
 {
     struct loom_recordings *set = calloc(1, sizeof *set);
-    *out = NULL;
     if (set == NULL || (set->file = strdup(file)) == NULL) {
         free(set);
         return loom_fail(e, LOOM_ENOMEM, path, 0, "out of memory; close other programs");
     }
-    int status = map(set, path, e);
+    int status = map(set, fd, path, e);
     if (status == LOOM_OK)
-        status = verify(set, origin, path, e);
+        status = verify(set, origin, sealed, path, e);
     if (status == LOOM_OK)
         status = load_all(set, path, e);
     if (status == LOOM_OK)
@@ -309,4 +299,23 @@ int loom_cache_open(struct loom_recordings **out, const char *path, const struct
     else
         loom_recordings_free(set);
     return status;
+}
+
+int loom_cache_open(struct loom_recordings **out, const char *path, const struct loom_origin *origin, const char *file,
+                    struct loom_error *e)
+{
+    *out = NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return loom_fail(e, LOOM_EIO, path, 0, "cannot open the cache: %s", strerror(errno));
+    int status = open_file(out, fd, origin, 0, path, file, e);
+    close(fd);
+    return status;
+}
+
+int loom_cache_open_sealed(struct loom_recordings **out, int sealed, const char *path, const char *file,
+                           struct loom_error *e)
+{
+    *out = NULL;
+    return open_file(out, sealed, NULL, 1, path, file, e);
 }

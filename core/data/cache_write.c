@@ -5,6 +5,7 @@
 #include "data/cache_format.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -123,9 +124,10 @@ static int put_header(struct loom_cache_writer *w, const struct loom_origin *ori
 }
 
 int loom_cache_commit(struct loom_cache_writer *w, const struct loom_wire *description,
-                      const struct loom_origin *origin, struct loom_error *e)
+                      const struct loom_origin *origin, int *sealed, struct loom_error *e)
 {
     int32_t number;
+    *sealed = -1;
     int status = loom_cache_begin(w, e);
     if (status == LOOM_OK)
         status = loom_cache_add(w, description->data, description->size, e);
@@ -136,10 +138,18 @@ int loom_cache_commit(struct loom_cache_writer *w, const struct loom_wire *descr
         status = put(w, w->section, (size_t)w->sections * sizeof *w->section, e);
     if (status == LOOM_OK)
         status = put_header(w, origin, table_at, e);
+    if (status == LOOM_OK && (*sealed = fcntl(w->file.fd, F_DUPFD_CLOEXEC, 0)) < 0)
+        status = loom_fail(e, LOOM_EIO, w->file.path, 0, "cannot keep it open: %s; close some files", strerror(errno));
+    /* Every byte is under a sum that whoever opens the file makes again, so nobody has to wait for the disk: what a
+     * power cut tears is found, and made anew. */
     if (status == LOOM_OK)
-        status = loom_atomic_commit(&w->file, e);
+        status = loom_atomic_publish(&w->file, e);
     else
         loom_atomic_abort(&w->file);
+    if (status != LOOM_OK && *sealed >= 0) {
+        close(*sealed);
+        *sealed = -1;
+    }
     free(w->section);
     memset(w, 0, sizeof *w);
     w->file.fd = -1;

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static int starved(struct loom_error *e)
 {
@@ -126,9 +127,10 @@ static int origin_of(struct loom_origin *o, const struct loom_ingest *how, const
     return LOOM_OK;
 }
 
-static int read_anew(const struct loom_ingest *how, const char *options, const char *file, const char *folder,
-                     const char *path, const struct loom_origin *origin, struct loom_error *e)
+static int read_anew(struct loom_recordings **out, const struct loom_ingest *how, const char *options, const char *file,
+                     const char *folder, const char *path, const struct loom_origin *origin, struct loom_error *e)
 {
+    int sealed = -1;
     struct loom_wire request = {0};
     struct loom_recorder *r = NULL;
     loom_wire_text(&request, how->module);
@@ -140,11 +142,15 @@ static int read_anew(const struct loom_ingest *how, const char *options, const c
     int status = request.failed ? starved(e) : LOOM_OK;
     if (status == LOOM_OK)
         status = loom_recorder_new(&r, folder, (uint64_t)how->data_bytes,
-                                   how->file != NULL ? how->file : how->source->id, e);
+                                   how->file != NULL ? how->file : how->source->id, file, e);
     if (status == LOOM_OK)
         status = loom_ingest_run(how, &request, r, e);
     if (status == LOOM_OK)
-        status = loom_recorder_save(r, path, origin, e);
+        status = loom_recorder_save(r, path, origin, &sealed, e);
+    if (status == LOOM_OK)
+        status = loom_cache_open_sealed(out, sealed, path, file, e);
+    if (sealed >= 0)
+        close(sealed);
     loom_recorder_free(r);
     loom_wire_release(&request);
     return status;
@@ -184,13 +190,9 @@ int loom_recordings_read(struct loom_recordings **out, const struct loom_ingest 
         const char *slash = strrchr(file, '/');
         snprintf(path, sizeof path, "%s/%.200s-%.16s.loom", folder, slash != NULL ? slash + 1 : how->source->id,
                  origin.key);
-        const char *name = how->file != NULL ? file : "";
-        status = how->refresh ? 1 : take_cached(out, path, &origin, name, e);
-        if (status == 1) {
-            status = read_anew(&full, options, file, folder, path, &origin, e);
-            if (status == LOOM_OK)
-                status = loom_cache_open(out, path, &origin, name, e);
-        }
+        status = how->refresh ? 1 : take_cached(out, path, &origin, file, e);
+        if (status == 1)
+            status = read_anew(out, &full, options, file, folder, path, &origin, e);
     }
     free(options);
     free(all);

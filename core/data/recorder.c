@@ -18,15 +18,14 @@
 enum {
     MOST_RECORDINGS = 1 << 20,
     MOST_UNITS = 1 << 22,
-    MOST_SERIES = 1 << 16,
+    MOST_COLUMNS = 1 << 16,
     MOST_TABLES = 1 << 12,
     MOST_PIECES = 1 << 26
 };
 
 #define MOST_DESCRIBED ((int64_t)4 << 30)
 
-static int refuse(const struct loom_recorder *r, struct loom_error *e, const char *fmt, ...) LOOM_PRINTF(3, 4);
-static int refuse(const struct loom_recorder *r, struct loom_error *e, const char *fmt, ...)
+int loom_recorder_refuse(const struct loom_recorder *r, struct loom_error *e, const char *fmt, ...)
 {
     char what[512];
     va_list args;
@@ -36,13 +35,12 @@ static int refuse(const struct loom_recorder *r, struct loom_error *e, const cha
     return loom_fail(e, LOOM_EDATA, r->file, 0, "%s%s%s", r->object, r->object[0] != '\0' ? ": " : "", what);
 }
 
-static int starved(const struct loom_recorder *r, struct loom_error *e)
+int loom_recorder_starved(const struct loom_recorder *r, struct loom_error *e)
 {
     return loom_fail(e, LOOM_ENOMEM, r->file, 0, "out of memory while reading; close other programs");
 }
 
-/* Room for one more element in the array at *array; NULL when memory or the limit is reached. */
-static void *grow(void *array, int32_t count, int32_t *room, int32_t most, size_t size)
+void *loom_recorder_grow(void *array, int32_t count, int32_t *room, int32_t most, size_t size)
 {
     if (count < *room)
         return array;
@@ -63,15 +61,14 @@ static int ends_at(const struct loom_pieces *p, int64_t at)
     return p->count > 0 && p->piece[p->count - 1].at + p->piece[p->count - 1].bytes == at;
 }
 
-/* The n bytes at this place of the spool belong to `p`, behind what it has. */
-static int note(const struct loom_recorder *r, struct loom_pieces *p, int64_t at, size_t n, struct loom_error *e)
+int loom_recorder_note(const struct loom_recorder *r, struct loom_pieces *p, int64_t at, size_t n, struct loom_error *e)
 {
     if (ends_at(p, at)) {
         p->piece[p->count - 1].bytes += (int64_t)n;
     } else {
-        struct loom_piece *piece = grow(p->piece, p->count, &p->room, MOST_PIECES, sizeof *piece);
+        struct loom_piece *piece = loom_recorder_grow(p->piece, p->count, &p->room, MOST_PIECES, sizeof *piece);
         if (piece == NULL)
-            return starved(r, e);
+            return loom_recorder_starved(r, e);
         p->piece = piece;
         p->piece[p->count++] = (struct loom_piece){at, (int64_t)n};
     }
@@ -79,16 +76,16 @@ static int note(const struct loom_recorder *r, struct loom_pieces *p, int64_t at
     return LOOM_OK;
 }
 
-/* What does not go on with `p` begins where a section of a cache may. */
-static int spool(struct loom_recorder *r, struct loom_pieces *p, const void *bytes, size_t n, struct loom_error *e)
+int loom_recorder_spool(struct loom_recorder *r, struct loom_pieces *p, const void *bytes, size_t n,
+                        struct loom_error *e)
 {
     if (n == 0)
         return LOOM_OK;
     if (!ends_at(p, r->spooled))
         r->spooled = (int64_t)loom_cache_padded((uint64_t)r->spooled);
     if ((int64_t)n > r->limit - r->spooled)
-        return refuse(r, e, "more than %lld MiB of data; is the file what it says? Raise the limit if so",
-                      (long long)(r->limit >> 20));
+        return loom_recorder_refuse(r, e, "more than %lld MiB of data; is the file what it says? Raise the limit if so",
+                                    (long long)(r->limit >> 20));
     for (size_t done = 0; done < n;) {
         ssize_t put = pwrite(r->spool, (const char *)bytes + done, n - done, r->spooled + (int64_t)done);
         if (put < 0 && errno == EINTR)
@@ -99,7 +96,7 @@ static int spool(struct loom_recorder *r, struct loom_pieces *p, const void *byt
                              strerror(errno));
         done += (size_t)put;
     }
-    int status = note(r, p, r->spooled, n, e);
+    int status = loom_recorder_note(r, p, r->spooled, n, e);
     if (status == LOOM_OK) {
         p->crc = loom_crc32c(p->crc, bytes, n);
         r->spooled += (int64_t)n;
@@ -111,32 +108,32 @@ static struct loom_taken *current(struct loom_recorder *r, struct loom_error *e)
 {
     if (r->count > 0)
         return &r->taken[r->count - 1];
-    refuse(r, e, "the source sent data before it began a recording");
+    loom_recorder_refuse(r, e, "the source sent data before it began a recording");
     return NULL;
 }
 
 static int take_recording(struct loom_recorder *r, struct loom_view_bytes *v, struct loom_error *e)
 {
-    struct loom_taken *taken = grow(r->taken, r->count, &r->room, MOST_RECORDINGS, sizeof *taken);
+    struct loom_taken *taken = loom_recorder_grow(r->taken, r->count, &r->room, MOST_RECORDINGS, sizeof *taken);
     if (taken == NULL)
-        return starved(r, e);
+        return loom_recorder_starved(r, e);
     r->taken = taken;
     struct loom_taken *t = &r->taken[r->count++];
     t->first_s = INFINITY;
     t->last_s = -INFINITY;
     for (size_t i = 0; i < sizeof t->text / sizeof *t->text; i++)
         if ((t->text[i] = strdup(loom_take_text(v))) == NULL)
-            return starved(r, e);
+            return loom_recorder_starved(r, e);
     return LOOM_OK;
 }
 
 static int take_unit(struct loom_recorder *r, struct loom_taken *t, struct loom_view_bytes *v, struct loom_error *e)
 {
     if (t->blocks > 0)
-        return refuse(r, e, "the source names a unit after the counts have begun");
-    struct loom_taken_unit *unit = grow(t->unit, t->units, &t->unit_room, MOST_UNITS, sizeof *unit);
+        return loom_recorder_refuse(r, e, "the source names a unit after the counts have begun");
+    struct loom_taken_unit *unit = loom_recorder_grow(t->unit, t->units, &t->unit_room, MOST_UNITS, sizeof *unit);
     if (unit == NULL)
-        return starved(r, e);
+        return loom_recorder_starved(r, e);
     t->unit = unit;
     struct loom_taken_unit *u = &t->unit[t->units++];
     u->last_s = -INFINITY;
@@ -148,42 +145,8 @@ static int take_unit(struct loom_recorder *r, struct loom_taken *t, struct loom_
     for (int i = 0; i < 3; i++)
         u->position[i] = loom_take_f64(v);
     if (u->name == NULL || u->group == NULL || u->region == NULL)
-        return starved(r, e);
+        return loom_recorder_starved(r, e);
     return LOOM_OK;
-}
-
-static void widen(double *first, double *last, double t)
-{
-    if (t < *first)
-        *first = t;
-    if (t > *last)
-        *last = t;
-}
-
-static int take_spikes(struct loom_recorder *r, struct loom_taken *t, struct loom_view_bytes *v, struct loom_error *e)
-{
-    int32_t unit = loom_take_i32(v);
-    size_t bytes = (size_t)(v->end - v->at);
-    if (v->bad || unit < 0 || unit >= t->units || bytes % sizeof(double) != 0)
-        return refuse(r, e, "spikes of a unit that was not named");
-    if (t->blocks > 0)
-        return refuse(r, e, "spike times beside counts; a recording has one or the other");
-    const unsigned char *at = loom_take_bytes(v, bytes);
-    struct loom_taken_unit *u = &t->unit[unit];
-    t->disordered |= unit < t->last_unit;
-    t->last_unit = unit;
-    for (size_t i = 0; i < bytes / sizeof(double); i++) {
-        double s;
-        memcpy(&s, at + i * sizeof s, sizeof s);
-        if (!isfinite(s))
-            return refuse(r, e, "spike %zu of unit %d has no finite time; clean the file", i, unit);
-        widen(&t->first_s, &t->last_s, s);
-        t->disordered |= s < u->last_s;
-        u->last_s = s;
-    }
-    t->spikes += (int64_t)(bytes / sizeof(double));
-    int status = spool(r, &t->trains, at, bytes, e);
-    return status == LOOM_OK && bytes > 0 ? note(r, &u->spikes, r->spooled - (int64_t)bytes, bytes, e) : status;
 }
 
 /* Blocks follow one another: a start that rounding puts up to a thousandth of a bin early is not an overlap. */
@@ -192,26 +155,27 @@ static int take_counts(struct loom_recorder *r, struct loom_taken *t, struct loo
     double start = loom_take_f64(v), bin = loom_take_f64(v);
     int64_t bins = loom_take_i64(v);
     if (v->bad || !isfinite(start) || !(bin > 0) || !isfinite(bin) || bins < 0 || t->units == 0)
-        return refuse(r, e, "a block of counts with start %g s, bin %g s, %lld bins, %d units", start, bin,
-                      (long long)bins, t->units);
+        return loom_recorder_refuse(r, e, "a block of counts with start %g s, bin %g s, %lld bins, %d units", start,
+                                    bin, (long long)bins, t->units);
     if (t->spikes > 0)
-        return refuse(r, e, "counts beside spike times; a recording has one or the other");
+        return loom_recorder_refuse(r, e, "counts beside spike times; a recording has one or the other");
     if (bins > r->limit / 2 / t->units)
-        return refuse(r, e, "%lld bins of %d units exceed the limit on data", (long long)bins, t->units);
+        return loom_recorder_refuse(r, e, "%lld bins of %d units exceed the limit on data", (long long)bins, t->units);
     if (t->blocks > 0) {
         const struct loom_taken_block *last = &t->block[t->blocks - 1];
         double free_from = last->start_s + (double)last->bins * t->bin_s;
         if (last->taken != last->bins)
-            return refuse(r, e, "a block of counts ends %lld bins early", (long long)(last->bins - last->taken));
+            return loom_recorder_refuse(r, e, "a block of counts ends %lld bins early",
+                                        (long long)(last->bins - last->taken));
         if (bin != t->bin_s)
-            return refuse(r, e, "blocks of counts with bins of %g s and %g s", t->bin_s, bin);
+            return loom_recorder_refuse(r, e, "blocks of counts with bins of %g s and %g s", t->bin_s, bin);
         if (!(start >= free_from - 1e-3 * bin))
-            return refuse(r, e, "a block of counts begins at %g s, inside the one before, which ends at %g s", start,
-                          free_from);
+            return loom_recorder_refuse(
+                r, e, "a block of counts begins at %g s, inside the one before, which ends at %g s", start, free_from);
     }
-    struct loom_taken_block *block = grow(t->block, t->blocks, &t->block_room, INT32_MAX, sizeof *block);
+    struct loom_taken_block *block = loom_recorder_grow(t->block, t->blocks, &t->block_room, INT32_MAX, sizeof *block);
     if (block == NULL)
-        return starved(r, e);
+        return loom_recorder_starved(r, e);
     t->block = block;
     t->bin_s = bin;
     t->block[t->blocks++] = (struct loom_taken_block){start, bins, 0};
@@ -222,104 +186,31 @@ static int take_bins(struct loom_recorder *r, struct loom_taken *t, struct loom_
 {
     size_t bytes = (size_t)(v->end - v->at), bin_bytes = (size_t)t->units * sizeof(uint16_t);
     if (t->blocks == 0 || bytes % bin_bytes != 0)
-        return refuse(r, e, "counts that are no whole bins");
+        return loom_recorder_refuse(r, e, "counts that are no whole bins");
     struct loom_taken_block *b = &t->block[t->blocks - 1];
     int64_t bins = (int64_t)(bytes / bin_bytes);
     if (bins > b->bins - b->taken)
-        return refuse(r, e, "more counts than the block's %lld bins hold", (long long)b->bins);
+        return loom_recorder_refuse(r, e, "more counts than the block's %lld bins hold", (long long)b->bins);
     b->taken += bins;
-    return spool(r, &t->bins, v->at, bytes, e);
-}
-
-static int take_series(struct loom_recorder *r, struct loom_taken *t, struct loom_view_bytes *v, struct loom_error *e)
-{
-    struct loom_taken_series *series = grow(t->series, t->series_count, &t->series_room, MOST_SERIES, sizeof *series);
-    if (series == NULL)
-        return starved(r, e);
-    t->series = series;
-    struct loom_taken_series *s = &t->series[t->series_count++];
-    s->name = strdup(loom_take_text(v));
-    s->unit = strdup(loom_take_text(v));
-    s->rate_hz = loom_take_f64(v);
-    s->start_s = loom_take_f64(v);
-    int32_t dims = loom_take_i32(v);
-    if (s->name == NULL || s->unit == NULL)
-        return starved(r, e);
-    if (v->bad || dims < 1 || dims > (v->end - v->at) / 5 || !isfinite(s->rate_hz) || s->rate_hz < 0 ||
-        !isfinite(s->start_s))
-        return refuse(r, e, "series \"%s\" with rate %g Hz, start %g s, %d dimensions", s->name, s->rate_hz, s->start_s,
-                      dims);
-    for (int32_t i = 0; i < t->series_count - 1; i++)
-        if (strcmp(t->series[i].name, s->name) == 0)
-            return refuse(r, e, "two series are called \"%s\"", s->name);
-    if ((s->dim_name = calloc((size_t)dims, sizeof *s->dim_name)) == NULL)
-        return starved(r, e);
-    s->dims = dims;
-    for (int32_t d = 0; d < dims; d++)
-        if ((s->dim_name[d] = strdup(loom_take_text(v))) == NULL)
-            return starved(r, e);
-    s->last_s = -INFINITY;
-    return LOOM_OK;
-}
-
-static int check_times(const struct loom_recorder *r, struct loom_taken_series *s, const unsigned char *at, int32_t n,
-                       struct loom_error *e)
-{
-    for (int32_t i = 0; i < n; i++) {
-        double x;
-        memcpy(&x, at + (size_t)i * sizeof x, sizeof x);
-        if (!isfinite(x) || x < s->last_s)
-            return refuse(r, e, "sample %lld of series \"%s\" stands at %g s, after one at %g s; sort the file's times",
-                          (long long)(s->samples + i), s->name, x, s->last_s);
-        if (s->samples + i == 0)
-            s->first_s = x;
-        s->last_s = x;
-    }
-    return LOOM_OK;
-}
-
-static int take_samples(struct loom_recorder *r, struct loom_taken *t, struct loom_view_bytes *v, struct loom_error *e)
-{
-    int32_t number = loom_take_i32(v), n = loom_take_i32(v);
-    if (v->bad || number < 0 || number >= t->series_count || n < 0)
-        return refuse(r, e, "samples of a series that was not begun");
-    struct loom_taken_series *s = &t->series[number];
-    size_t time_bytes = s->rate_hz > 0 ? 0 : (size_t)n * sizeof(double);
-    size_t value_bytes = (size_t)n * (size_t)s->dims * sizeof(float);
-    const unsigned char *times = loom_take_bytes(v, time_bytes), *values = loom_take_bytes(v, value_bytes);
-    if (v->bad || v->at != v->end)
-        return refuse(r, e, "samples of series \"%s\" do not fill their message", s->name);
-    for (size_t i = 0; i < value_bytes / sizeof(float); i++) {
-        float x;
-        memcpy(&x, values + i * sizeof x, sizeof x);
-        if (isinf(x))
-            return refuse(r, e, "series \"%s\" holds an infinite value", s->name);
-    }
-    int status = time_bytes > 0 ? check_times(r, s, times, n, e) : LOOM_OK;
-    if (status == LOOM_OK)
-        status = spool(r, &s->times, times, time_bytes, e);
-    if (status == LOOM_OK)
-        status = spool(r, &s->values, values, value_bytes, e);
-    s->samples += n;
-    return status;
+    return loom_recorder_spool(r, &t->bins, v->at, bytes, e);
 }
 
 static int take_intervals(struct loom_recorder *r, struct loom_taken *t, struct loom_view_bytes *v,
                           struct loom_error *e)
 {
     struct loom_taken_intervals *tables =
-        grow(t->intervals, t->intervals_count, &t->intervals_room, MOST_TABLES, sizeof *tables);
+        loom_recorder_grow(t->intervals, t->intervals_count, &t->intervals_room, MOST_TABLES, sizeof *tables);
     if (tables == NULL)
-        return starved(r, e);
+        return loom_recorder_starved(r, e);
     t->intervals = tables;
     struct loom_taken_intervals *table = &t->intervals[t->intervals_count++];
     if ((table->name = strdup(loom_take_text(v))) == NULL)
-        return starved(r, e);
+        return loom_recorder_starved(r, e);
     int32_t rows = loom_take_i32(v);
     size_t bytes = rows > 0 ? (size_t)rows * sizeof(double) : 0;
     const unsigned char *start = loom_take_bytes(v, bytes), *stop = loom_take_bytes(v, bytes);
     if (v->bad || rows < 0 || v->at != v->end)
-        return refuse(r, e, "table \"%s\" does not fill its message", table->name);
+        return loom_recorder_refuse(r, e, "table \"%s\" does not fill its message", table->name);
     table->rows = rows;
     table->first_s = INFINITY;
     table->last_s = -INFINITY;
@@ -328,35 +219,37 @@ static int take_intervals(struct loom_recorder *r, struct loom_taken *t, struct 
         memcpy(&from, start + (size_t)i * sizeof from, sizeof from);
         memcpy(&to, stop + (size_t)i * sizeof to, sizeof to);
         if (!isfinite(from) || !isfinite(to) || to < from)
-            return refuse(r, e, "row %d of table \"%s\" lasts from %g s to %g s", i, table->name, from, to);
-        widen(&table->first_s, &table->last_s, from);
-        widen(&table->first_s, &table->last_s, to);
+            return loom_recorder_refuse(r, e, "row %d of table \"%s\" lasts from %g s to %g s", i, table->name, from,
+                                        to);
+        loom_span_widen(&table->first_s, &table->last_s, from);
+        loom_span_widen(&table->first_s, &table->last_s, to);
     }
-    int status = spool(r, &table->start, start, bytes, e);
-    return status == LOOM_OK ? spool(r, &table->stop, stop, bytes, e) : status;
+    int status = loom_recorder_spool(r, &table->start, start, bytes, e);
+    return status == LOOM_OK ? loom_recorder_spool(r, &table->stop, stop, bytes, e) : status;
 }
 
 static int take_column(struct loom_recorder *r, struct loom_taken *t, int is_text, struct loom_view_bytes *v,
                        struct loom_error *e)
 {
     if (t->intervals_count == 0)
-        return refuse(r, e, "a column before its table");
+        return loom_recorder_refuse(r, e, "a column before its table");
     struct loom_taken_intervals *table = &t->intervals[t->intervals_count - 1];
     struct loom_taken_column *columns =
-        grow(table->column, table->columns, &table->column_room, MOST_SERIES, sizeof *columns);
+        loom_recorder_grow(table->column, table->columns, &table->column_room, MOST_COLUMNS, sizeof *columns);
     if (columns == NULL)
-        return starved(r, e);
+        return loom_recorder_starved(r, e);
     table->column = columns;
     struct loom_taken_column *c = &table->column[table->columns++];
     c->is_text = is_text;
     if ((c->name = strdup(loom_take_text(v))) == NULL)
-        return starved(r, e);
+        return loom_recorder_starved(r, e);
     if (!is_text) {
         size_t bytes = (size_t)table->rows * sizeof(double);
         const void *at = loom_take_bytes(v, bytes);
         if (v->bad || v->at != v->end)
-            return refuse(r, e, "column \"%s\" does not have the %d rows of its table", c->name, table->rows);
-        return spool(r, &c->values, at, bytes, e);
+            return loom_recorder_refuse(r, e, "column \"%s\" does not have the %d rows of its table", c->name,
+                                        table->rows);
+        return loom_recorder_spool(r, &c->values, at, bytes, e);
     }
     struct loom_wire texts = {0};
     for (int32_t i = 0; i < table->rows && !v->bad; i++) {
@@ -365,11 +258,12 @@ static int take_column(struct loom_recorder *r, struct loom_taken *t, int is_tex
     }
     int status = LOOM_OK;
     if (v->bad || v->at != v->end)
-        status = refuse(r, e, "column \"%s\" does not have the %d rows of its table", c->name, table->rows);
+        status =
+            loom_recorder_refuse(r, e, "column \"%s\" does not have the %d rows of its table", c->name, table->rows);
     else if (texts.failed)
-        status = starved(r, e);
+        status = loom_recorder_starved(r, e);
     else
-        status = spool(r, &c->values, texts.data, texts.size, e);
+        status = loom_recorder_spool(r, &c->values, texts.data, texts.size, e);
     loom_wire_release(&texts);
     return status;
 }
@@ -378,10 +272,11 @@ static int take_observed(struct loom_recorder *r, struct loom_taken *t, struct l
 {
     double from = loom_take_f64(v), to = loom_take_f64(v);
     if (v->bad || !isfinite(from) || !isfinite(to) || to < from)
-        return refuse(r, e, "observed from %g s to %g s", from, to);
-    double *observed = grow(t->observed, t->observed_count, &t->observed_room, INT32_MAX, 2 * sizeof *observed);
+        return loom_recorder_refuse(r, e, "observed from %g s to %g s", from, to);
+    double *observed =
+        loom_recorder_grow(t->observed, t->observed_count, &t->observed_room, INT32_MAX, 2 * sizeof *observed);
     if (observed == NULL)
-        return starved(r, e);
+        return loom_recorder_starved(r, e);
     t->observed = observed;
     t->observed[2 * t->observed_count] = from;
     t->observed[2 * t->observed_count + 1] = to;
@@ -398,12 +293,17 @@ static int take_end(struct loom_recorder *r, int tag, struct loom_view_bytes *v,
         return loom_fail(e, code < 0 ? code : LOOM_EDATA, r->file, 0, "%s", v->bad ? "the source failed" : text);
     }
     if (r->count == 0)
-        return refuse(r, e, "the source found no recording in it; is it the right source for this file?");
+        return loom_recorder_refuse(r, e, "the source found no recording in it; is it the right source for this file?");
     for (int32_t i = 0; i < r->count; i++) {
         const struct loom_taken *t = &r->taken[i];
         if (t->blocks > 0 && t->block[t->blocks - 1].taken != t->block[t->blocks - 1].bins)
-            return refuse(r, e, "the last block of counts is not complete");
+            return loom_recorder_refuse(r, e, "the last block of counts is not complete");
+        int status = loom_recorder_check_series(r, t, e);
+        if (status != LOOM_OK)
+            return status;
     }
+    if (r->infinite > 0)
+        loom_log(LOOM_WARN, "%s: %lld infinite values are read as missing", r->file, (long long)r->infinite);
     r->state = LOOM_RECORDER_DONE;
     return LOOM_OK;
 }
@@ -417,15 +317,21 @@ static int take_of_recording(struct loom_recorder *r, int tag, struct loom_view_
     case LOOM_MSG_UNIT:
         return take_unit(r, t, v, e);
     case LOOM_MSG_SPIKES:
-        return take_spikes(r, t, v, e);
+        return loom_recorder_take_spikes(r, t, v, e);
+    case LOOM_MSG_SPIKES_AT:
+        return loom_recorder_take_spikes_at(r, t, v, e);
     case LOOM_MSG_COUNTS:
         return take_counts(r, t, v, e);
     case LOOM_MSG_BINS:
         return take_bins(r, t, v, e);
     case LOOM_MSG_SERIES:
-        return take_series(r, t, v, e);
+        return loom_recorder_take_series(r, t, v, e);
+    case LOOM_MSG_TIMES:
+        return loom_recorder_take_times(r, t, v, e);
+    case LOOM_MSG_SAMPLES_AT:
+        return loom_recorder_take_samples_at(r, t, v, e);
     case LOOM_MSG_SAMPLES:
-        return take_samples(r, t, v, e);
+        return loom_recorder_take_samples(r, t, v, e);
     case LOOM_MSG_INTERVALS:
         return take_intervals(r, t, v, e);
     case LOOM_MSG_NUMBERS:
@@ -436,15 +342,32 @@ static int take_of_recording(struct loom_recorder *r, int tag, struct loom_view_
     }
 }
 
+/* What stays in memory of a message, rounded up: names and numbers of objects, not their data. */
+static int64_t described_by(const struct loom_frame *f)
+{
+    switch (f->tag) {
+    case LOOM_MSG_OBJECT:
+    case LOOM_MSG_WARN:
+    case LOOM_MSG_SPIKES:
+    case LOOM_MSG_SPIKES_AT:
+    case LOOM_MSG_BINS:
+    case LOOM_MSG_TIMES:
+    case LOOM_MSG_SAMPLES:
+    case LOOM_MSG_SAMPLES_AT:
+        return 0;
+    default:
+        return 256 + (int64_t)f->bytes;
+    }
+}
+
 int loom_recorder_take(struct loom_recorder *r, const struct loom_frame *f, const void *payload, struct loom_error *e)
 {
-    /* What stays in memory, rounded up: names and numbers of objects, not their data. */
-    if (f->tag != LOOM_MSG_OBJECT && f->tag != LOOM_MSG_WARN && f->tag != LOOM_MSG_SPIKES && f->tag != LOOM_MSG_BINS &&
-        f->tag != LOOM_MSG_SAMPLES && (r->described += 256 + (int64_t)f->bytes) > MOST_DESCRIBED)
-        return refuse(r, e, "more than %d GiB of names and tables; is the file damaged?", (int)(MOST_DESCRIBED >> 30));
+    if ((r->described += described_by(f)) > MOST_DESCRIBED)
+        return loom_recorder_refuse(r, e, "more than %d GiB of names and tables; is the file damaged?",
+                                    (int)(MOST_DESCRIBED >> 30));
     if (r->state != LOOM_RECORDER_RUNNING || f->number != r->number++ || f->tag < LOOM_MSG_OBJECT ||
         f->tag >= LOOM_MSG_KINDS || f->crc != loom_frame_crc(f, payload, f->bytes))
-        return refuse(r, e, "the reading process sent a damaged message; the file may be damaged too");
+        return loom_recorder_refuse(r, e, "the reading process sent a damaged message; the file may be damaged too");
     struct loom_view_bytes v = {payload, (const unsigned char *)payload + f->bytes, 0};
     int status = LOOM_OK;
     if (f->tag == LOOM_MSG_OBJECT)
@@ -458,7 +381,7 @@ int loom_recorder_take(struct loom_recorder *r, const struct loom_frame *f, cons
     else
         status = take_of_recording(r, (int)f->tag, &v, e);
     if (status == LOOM_OK && v.bad)
-        status = refuse(r, e, "the reading process sent a message that is cut short");
+        status = loom_recorder_refuse(r, e, "the reading process sent a message that is cut short");
     return status;
 }
 
@@ -478,7 +401,7 @@ const char *loom_recorder_folder(const struct loom_recorder *r)
 }
 
 int loom_recorder_new(struct loom_recorder **out, const char *folder, uint64_t limit, const char *file,
-                      struct loom_error *e)
+                      const char *source, struct loom_error *e)
 {
     struct loom_recorder *r = calloc(1, sizeof *r);
     *out = NULL;
@@ -487,15 +410,19 @@ int loom_recorder_new(struct loom_recorder **out, const char *folder, uint64_t l
     snprintf(r->file, sizeof r->file, "%s", file);
     r->spooled = sizeof(struct loom_cache_header);
     r->limit = (limit > INT64_MAX / 2 ? INT64_MAX / 2 : (int64_t)limit) + r->spooled;
-    r->spool = (r->folder = strdup(folder)) != NULL ? loom_spool_open(folder) : -1;
-    if (r->spool < 0) {
-        int status = loom_fail(e, LOOM_EIO, folder, 0,
-                               "cannot write to the cache folder: %s; set LOOM_CACHE to another", strerror(errno));
-        free(r);
-        return status;
-    }
-    *out = r;
-    return LOOM_OK;
+    r->source_fd = r->spool = -1;
+    r->folder = strdup(folder);
+    if (source[0] != '\0')
+        r->source = strdup(source);
+    int status = r->folder == NULL || (source[0] != '\0' && r->source == NULL) ? loom_recorder_starved(r, e) : LOOM_OK;
+    if (status == LOOM_OK && (r->spool = loom_spool_open(folder)) < 0)
+        status = loom_fail(e, LOOM_EIO, folder, 0, "cannot write to the cache folder: %s; set LOOM_CACHE to another",
+                           strerror(errno));
+    if (status == LOOM_OK)
+        *out = r;
+    else
+        loom_recorder_free(r);
+    return status;
 }
 
 static void free_tables(struct loom_taken *t)
@@ -550,6 +477,11 @@ void loom_recorder_free(struct loom_recorder *r)
         free_taken(&r->taken[i]);
     free(r->taken);
     free(r->folder);
-    close(r->spool);
+    free(r->source);
+    free(r->piece);
+    if (r->source_fd >= 0)
+        close(r->source_fd);
+    if (r->spool >= 0)
+        close(r->spool);
     free(r);
 }

@@ -36,7 +36,7 @@ struct loom_taken_series {
     char **dim_name;
     int32_t dims;
     double rate_hz, start_s, first_s, last_s;
-    int64_t samples;
+    int64_t samples, timed; /* that have come, and times of them */
     struct loom_pieces times, values;
 };
 
@@ -80,8 +80,39 @@ struct loom_recorder {
     int state;
     uint32_t number; /* of the next frame */
     char file[256], object[512];
+    char *source;                   /* path of the file that is read; NULL = none */
+    int source_fd;                  /* open once values are read from it; -1 before */
+    int64_t source_bytes, infinite; /* infinite: values from there that became NaN */
+    unsigned char *piece;           /* of that file */
     struct loom_taken *taken;
     int32_t count, room;
 };
+
+int loom_recorder_refuse(const struct loom_recorder *r, struct loom_error *e, const char *fmt, ...) LOOM_PRINTF(3, 4);
+int loom_recorder_starved(const struct loom_recorder *r, struct loom_error *e);
+/* Room for one more element in the array at *array; NULL when memory or the limit is reached. */
+void *loom_recorder_grow(void *array, int32_t count, int32_t *room, int32_t most, size_t size);
+/* The n bytes at this place of the spool belong to `p`, behind what it has. */
+int loom_recorder_note(const struct loom_recorder *r, struct loom_pieces *p, int64_t at, size_t n,
+                       struct loom_error *e);
+/* Writes them. What does not go on with `p` begins where a section of a cache may. */
+int loom_recorder_spool(struct loom_recorder *r, struct loom_pieces *p, const void *bytes, size_t n,
+                        struct loom_error *e);
+
+/* Messages about values, as data/sink.h lists them (recorder_values.c). */
+int loom_recorder_take_spikes(struct loom_recorder *r, struct loom_taken *t, struct loom_view_bytes *v,
+                              struct loom_error *e);
+int loom_recorder_take_spikes_at(struct loom_recorder *r, struct loom_taken *t, struct loom_view_bytes *v,
+                                 struct loom_error *e);
+int loom_recorder_take_series(struct loom_recorder *r, struct loom_taken *t, struct loom_view_bytes *v,
+                              struct loom_error *e);
+int loom_recorder_take_times(struct loom_recorder *r, struct loom_taken *t, struct loom_view_bytes *v,
+                             struct loom_error *e);
+int loom_recorder_take_samples(struct loom_recorder *r, struct loom_taken *t, struct loom_view_bytes *v,
+                               struct loom_error *e);
+int loom_recorder_take_samples_at(struct loom_recorder *r, struct loom_taken *t, struct loom_view_bytes *v,
+                                  struct loom_error *e);
+int loom_recorder_check_series(struct loom_recorder *r, const struct loom_taken *t, struct loom_error *e);
+void loom_span_widen(double *first, double *last, double t); /* so that they enclose t */
 
 #endif

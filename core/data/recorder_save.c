@@ -455,10 +455,11 @@ static int begin_cache(struct save *s, const char *path)
     return status;
 }
 
-int loom_recorder_save(struct loom_recorder *r, const char *path, const struct loom_origin *origin,
+int loom_recorder_save(struct loom_recorder *r, const char *path, const struct loom_origin *origin, int *sealed,
                        struct loom_error *e)
 {
     struct save s = {.r = r, .e = e};
+    *sealed = -1;
     int status = begin_cache(&s, path);
     if (status != LOOM_OK)
         return status;
@@ -469,7 +470,7 @@ int loom_recorder_save(struct loom_recorder *r, const char *path, const struct l
     if (status == LOOM_OK && s.about.failed)
         status = loom_fail(e, LOOM_ENOMEM, r->file, 0, "out of memory; close other programs");
     if (status == LOOM_OK)
-        status = loom_cache_commit(&s.cache, &s.about, origin, e);
+        status = loom_cache_commit(&s.cache, &s.about, origin, sealed, e);
     else
         loom_cache_abort(&s.cache);
     loom_wire_release(&s.about);

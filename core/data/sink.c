@@ -2,6 +2,7 @@
 #include "data/sink.h"
 
 #include "base/hash.h"
+#include "data/values.h"
 #include "data/wire.h"
 
 #include <errno.h>
@@ -14,6 +15,8 @@
 
 /* Bytes of an array in one frame: what the parent looks through again is still in the processor's own cache. */
 enum { PIECE = 1 << 18 };
+/* Bytes that one message points to. */
+enum { RANGE = 64 << 20 };
 
 struct sink_series {
     int32_t dims;
@@ -73,30 +76,26 @@ static int write_all(int fd, struct iovec *part, int n)
     return LOOM_OK;
 }
 
-/* Sends what stands in s->frame behind the room left for the header, then two arrays from where they are. */
-static int send_arrays(struct loom_sink *s, enum loom_message tag, const void *first, size_t first_bytes,
-                       const void *second, size_t second_bytes)
+/* Sends what stands in s->frame behind the room left for the header, then an array from where it is. */
+static int send_array(struct loom_sink *s, enum loom_message tag, const void *array, size_t array_bytes)
 {
     if (s->status != LOOM_OK)
         return s->status;
-    size_t bytes = s->frame.size - sizeof(struct loom_frame) + first_bytes + second_bytes;
+    size_t bytes = s->frame.size - sizeof(struct loom_frame) + array_bytes;
     if (s->frame.failed || bytes > LOOM_FRAME_MOST)
         return fail(s, LOOM_ENOMEM);
     struct loom_frame f = {(uint32_t)tag, (uint32_t)bytes, s->number++, 0};
-    struct iovec part[] = {{s->frame.data, s->frame.size},
-                           {(void *)(uintptr_t)first, first_bytes},
-                           {(void *)(uintptr_t)second, second_bytes}};
+    struct iovec part[] = {{s->frame.data, s->frame.size}, {(void *)(uintptr_t)array, array_bytes}};
     f.crc = loom_frame_crc(&f, s->frame.data + sizeof f, s->frame.size - sizeof f);
-    f.crc = loom_crc32c(f.crc, first, first_bytes);
-    f.crc = loom_crc32c(f.crc, second, second_bytes);
+    f.crc = loom_crc32c(f.crc, array, array_bytes);
     memcpy(s->frame.data, &f, sizeof f);
-    int status = write_all(s->fd, part, 3);
+    int status = write_all(s->fd, part, 2);
     return status == LOOM_OK ? LOOM_OK : fail(s, status);
 }
 
 static int send_frame(struct loom_sink *s, enum loom_message tag)
 {
-    return send_arrays(s, tag, NULL, 0, NULL, 0);
+    return send_array(s, tag, NULL, 0);
 }
 
 static struct loom_wire *begin(struct loom_sink *s)
@@ -166,7 +165,7 @@ int loom_sink_spikes(struct loom_sink *s, int32_t unit, const double *time_s, si
         size_t piece = n - done < PIECE / sizeof *time_s ? n - done : PIECE / sizeof *time_s;
         struct loom_wire *w = begin(s);
         loom_wire_i32(w, unit);
-        if (send_arrays(s, LOOM_MSG_SPIKES, time_s + done, piece * sizeof *time_s, NULL, 0) != LOOM_OK)
+        if (send_array(s, LOOM_MSG_SPIKES, time_s + done, piece * sizeof *time_s) != LOOM_OK)
             break;
         done += piece;
     }
@@ -187,7 +186,7 @@ int loom_sink_counts(struct loom_sink *s, double start_s, double bin_s, int64_t 
     for (int64_t done = 0; done < bins && s->status == LOOM_OK;) {
         int64_t piece = bins - done < most ? bins - done : most;
         begin(s);
-        send_arrays(s, LOOM_MSG_BINS, count + done * s->units, (size_t)piece * bin_bytes, NULL, 0);
+        send_array(s, LOOM_MSG_BINS, count + done * s->units, (size_t)piece * bin_bytes);
         done += piece;
     }
     return s->status;
@@ -225,17 +224,6 @@ int loom_sink_series(struct loom_sink *s, const char *name, const char *unit, in
     return series_add(s, dims, rate_hz == 0);
 }
 
-static int any_infinite(const float *value, size_t n)
-{
-    uint32_t any = 0;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, &value[i], sizeof bits);
-        any |= bits << 1 == 0xff000000u;
-    }
-    return any != 0;
-}
-
 /* Infinity is no measurement: it becomes missing here, so that what stands behind the sink is finite or NaN. */
 static void add_values(struct loom_sink *s, struct loom_wire *w, const float *value, size_t n)
 {
@@ -251,30 +239,76 @@ static void add_values(struct loom_sink *s, struct loom_wire *w, const float *va
     loom_wire_bytes(w, value + from, (n - from) * sizeof *value);
 }
 
-int loom_sink_samples(struct loom_sink *s, int32_t series, int64_t n, const double *time_s, const float *value)
+/* All times of a call before its samples: arrays that arrive whole need not be put together. */
+static int send_times(struct loom_sink *s, int32_t series, int64_t n, const double *time_s)
+{
+    const int64_t most = PIECE / sizeof *time_s;
+    for (int64_t done = 0; done < n && s->status == LOOM_OK; done += most) {
+        loom_wire_i32(begin(s), series);
+        send_array(s, LOOM_MSG_TIMES, time_s + done, (size_t)(n - done < most ? n - done : most) * sizeof *time_s);
+    }
+    return s->status;
+}
+
+static int check_samples(struct loom_sink *s, int32_t series, int64_t n, const double *time_s)
 {
     if (series < 0 || series >= s->series_count || n < 0 || (s->series[series].timed && time_s == NULL && n > 0))
         return fail(s, LOOM_EINVAL);
-    int32_t dims = s->series[series].dims;
-    int64_t most = PIECE / (8 + 4 * (int64_t)dims) > 0 ? PIECE / (8 + 4 * (int64_t)dims) : 1;
-    for (int64_t done = 0; done < n && s->status == LOOM_OK;) {
-        int64_t piece = n - done < most ? n - done : most;
+    return s->series[series].timed ? send_times(s, series, n, time_s) : s->status;
+}
+
+int loom_sink_samples(struct loom_sink *s, int32_t series, int64_t n, const double *time_s, const float *value)
+{
+    if (check_samples(s, series, n, time_s) != LOOM_OK)
+        return s->status;
+    const size_t dims = (size_t)s->series[series].dims;
+    const int64_t most = PIECE / (4 * dims) > 0 ? (int64_t)(PIECE / (4 * dims)) : 1;
+    for (int64_t done = 0; done < n && s->status == LOOM_OK; done += most) {
+        const size_t values = (size_t)(n - done < most ? n - done : most) * dims;
+        const float *from = value + (size_t)done * dims;
         struct loom_wire *w = begin(s);
         loom_wire_i32(w, series);
-        loom_wire_i32(w, (int32_t)piece);
-        const double *times = s->series[series].timed ? time_s + done : NULL;
-        const float *values = value + done * dims;
-        size_t time_bytes = times != NULL ? (size_t)piece * sizeof *times : 0, n_values = (size_t)piece * (size_t)dims;
-        if (any_infinite(values, n_values)) {
-            loom_wire_bytes(w, times, time_bytes);
-            add_values(s, w, values, n_values);
+        if (loom_floats_any_infinite(from, values)) {
+            add_values(s, w, from, values);
             send_frame(s, LOOM_MSG_SAMPLES);
         } else {
-            send_arrays(s, LOOM_MSG_SAMPLES, times, time_bytes, values, n_values * sizeof *values);
+            send_array(s, LOOM_MSG_SAMPLES, from, values * sizeof *from);
         }
-        done += piece;
     }
     return s->status;
+}
+
+/* In pieces, so that the parent sees a sign of life. */
+static int send_places(struct loom_sink *s, enum loom_message tag, int32_t number, uint64_t at, uint64_t n,
+                       uint64_t size)
+{
+    const uint64_t most = RANGE / size > 0 ? RANGE / size : 1;
+    uint64_t end;
+    if (at > INT64_MAX || __builtin_mul_overflow(n, size, &end) || end > INT64_MAX - at)
+        return fail(s, LOOM_EINVAL);
+    for (uint64_t done = 0; done < n && s->status == LOOM_OK; done += most) {
+        struct loom_wire *w = begin(s);
+        loom_wire_i32(w, number);
+        loom_wire_i64(w, (int64_t)(at + done * size));
+        loom_wire_i64(w, (int64_t)(n - done < most ? n - done : most));
+        send_frame(s, tag);
+    }
+    return s->status;
+}
+
+int loom_sink_spikes_at(struct loom_sink *s, int32_t unit, uint64_t at, size_t n)
+{
+    if (unit < 0 || unit >= s->units)
+        return fail(s, LOOM_EINVAL);
+    return send_places(s, LOOM_MSG_SPIKES_AT, unit, at, n, sizeof(double));
+}
+
+int loom_sink_samples_at(struct loom_sink *s, int32_t series, int64_t n, const double *time_s, uint64_t at)
+{
+    if (check_samples(s, series, n, time_s) != LOOM_OK)
+        return s->status;
+    return send_places(s, LOOM_MSG_SAMPLES_AT, series, at, (uint64_t)n,
+                       sizeof(float) * (uint64_t)s->series[series].dims);
 }
 
 int loom_sink_intervals(struct loom_sink *s, const char *name, int32_t rows, const double *start_s,

@@ -13,10 +13,13 @@ enum loom_message {
     LOOM_MSG_RECORDING,  /* texts id, subject, session, task, date */
     LOOM_MSG_UNIT,       /* texts name, group, region; i32 electrode, held_out; f64 x, y, z */
     LOOM_MSG_SPIKES,     /* i32 unit, then f64 … */
+    LOOM_MSG_SPIKES_AT,  /* i32 unit; i64 at, n: they stand in the source's file */
     LOOM_MSG_COUNTS,     /* f64 start_s, bin_s; i64 bins: a block begins */
     LOOM_MSG_BINS,       /* u16 …, whole bins of the block begun last */
     LOOM_MSG_SERIES,     /* texts name, unit; f64 rate_hz, start_s; i32 dims, then texts */
-    LOOM_MSG_SAMPLES,    /* i32 series; i32 n; f64 times (rate_hz 0 only), f32 values */
+    LOOM_MSG_TIMES,      /* i32 series; f64 …: of series with rate_hz 0, as many as samples in the end */
+    LOOM_MSG_SAMPLES,    /* i32 series; f32 …, whole samples */
+    LOOM_MSG_SAMPLES_AT, /* i32 series; i64 at, n: they stand in the source's file */
     LOOM_MSG_INTERVALS,  /* text name; i32 rows; f64 starts, f64 stops */
     LOOM_MSG_NUMBERS,    /* text name; f64 … */
     LOOM_MSG_TEXTS,      /* text name; texts */

@@ -31,6 +31,7 @@ struct child {
     size_t used, room;
     char text[KEPT_OUTPUT]; /* the end of what it wrote to its standard streams */
     size_t text_used;
+    double began, heard; /* when it was started, and when it last gave a sign of life */
 };
 
 static double now(void)
@@ -159,8 +160,17 @@ static void keep_output(struct child *c)
     c->text[c->text_used] = '\0';
 }
 
-/* Hands every whole frame in the buffer to the recorder. */
-static int take_frames(struct child *c, const char *file, struct loom_recorder *r, struct loom_error *e)
+static int too_long(const struct loom_ingest *how, const struct loom_recorder *r, const char *limit, double seconds,
+                    struct loom_error *e)
+{
+    const char *object = loom_recorder_object(r);
+    return loom_fail(e, LOOM_EDATA, how->file, 0,
+                     "%s%sreading was stopped after %g s %s; the file is probably damaged: fetch it again", object,
+                     object[0] != '\0' ? ": " : "", seconds, limit);
+}
+
+/* Hands every whole frame in the buffer to the recorder, which may have to read what they point to. */
+static int take_frames(struct child *c, const struct loom_ingest *how, struct loom_recorder *r, struct loom_error *e)
 {
     size_t at = 0;
     int status = LOOM_OK;
@@ -169,13 +179,16 @@ static int take_frames(struct child *c, const char *file, struct loom_recorder *
         struct loom_frame f;
         memcpy(&f, c->buffer + at, sizeof f);
         if (f.bytes > LOOM_FRAME_MOST)
-            return loom_fail(e, LOOM_EDATA, file, 0,
+            return loom_fail(e, LOOM_EDATA, how->file, 0,
                              "the reading process sent a message of %u bytes; the file may be damaged: fetch it again",
                              f.bytes);
         if (c->used - at - sizeof f < f.bytes)
             break;
         status = loom_recorder_take(r, &f, c->buffer + at + sizeof f, e);
         at += sizeof f + f.bytes;
+        c->heard = now();
+        if (status == LOOM_OK && c->heard - c->began >= how->wall_s)
+            status = too_long(how, r, "in all", how->wall_s, e);
     }
     memmove(c->buffer, c->buffer + at, c->used - at);
     c->used -= at;
@@ -202,10 +215,10 @@ static int make_room(struct child *c)
     return 0;
 }
 
-static int keep_sink(struct child *c, const char *file, struct loom_recorder *r, struct loom_error *e)
+static int keep_sink(struct child *c, const struct loom_ingest *how, struct loom_recorder *r, struct loom_error *e)
 {
     if (make_room(c) != 0)
-        return loom_fail(e, LOOM_ENOMEM, file, 0, "out of memory; close other programs");
+        return loom_fail(e, LOOM_ENOMEM, how->file, 0, "out of memory; close other programs");
     ssize_t n = read(c->sink, c->buffer + c->used, c->room - c->used);
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
         return LOOM_OK;
@@ -215,26 +228,18 @@ static int keep_sink(struct child *c, const char *file, struct loom_recorder *r,
         return LOOM_OK;
     }
     c->used += (size_t)n;
-    return take_frames(c, file, r, e);
-}
-
-static int too_long(const struct loom_ingest *how, const struct loom_recorder *r, const char *limit, double seconds,
-                    struct loom_error *e)
-{
-    const char *object = loom_recorder_object(r);
-    return loom_fail(e, LOOM_EDATA, how->file, 0,
-                     "%s%sreading was stopped after %g s %s; the file is probably damaged: fetch it again", object,
-                     object[0] != '\0' ? ": " : "", seconds, limit);
+    c->heard = now();
+    return take_frames(c, how, r, e);
 }
 
 /* Until the child has said how it ended, or is silent, late or gone. */
 static int drain(struct child *c, const struct loom_ingest *how, struct loom_recorder *r, struct loom_error *e)
 {
-    double began = now(), heard = began;
     int status = LOOM_OK;
+    c->began = c->heard = now();
     while (status == LOOM_OK && c->sink >= 0 && loom_recorder_state(r) == LOOM_RECORDER_RUNNING) {
-        double t = now(), left = fmin(began + how->wall_s, heard + how->silence_s) - t;
-        if (began + how->wall_s <= t)
+        double t = now(), left = fmin(c->began + how->wall_s, c->heard + how->silence_s) - t;
+        if (c->began + how->wall_s <= t)
             return too_long(how, r, "in all", how->wall_s, e);
         if (left <= 0)
             return too_long(how, r, "without a sign of life", how->silence_s, e);
@@ -246,10 +251,8 @@ static int drain(struct child *c, const struct loom_ingest *how, struct loom_rec
             continue;
         if (p[1].revents != 0)
             keep_output(c);
-        if (p[0].revents != 0) {
-            heard = now();
-            status = keep_sink(c, how->file, r, e);
-        }
+        if (p[0].revents != 0)
+            status = keep_sink(c, how, r, e);
     }
     return status;
 }

@@ -135,6 +135,11 @@ LOOM_API int loom_sink_recording(struct loom_sink *s, const char *id, const char
 LOOM_API int loom_sink_unit(struct loom_sink *s, const struct loom_unit *u); /* units get numbers 0, 1, … */
 LOOM_API int loom_sink_spikes(struct loom_sink *s, int32_t unit, const double *time_s,
                               size_t n); /* appends; sorted by the core; non-finite refused */
+/* The same for times that stand in the source's file as they are due: doubles of this machine's byte order, one after
+ * the other from byte `at` on. Who keeps the recording reads them there, so that a large array does not pass through
+ * this process; what is not finite is left out with a warning. LOOM_EDATA in the end, for the whole reading, where the
+ * file does not hold them. */
+LOOM_API int loom_sink_spikes_at(struct loom_sink *s, int32_t unit, uint64_t at, size_t n);
 LOOM_API int loom_sink_counts(struct loom_sink *s, double start_s, double bin_s, int64_t bins,
                               const uint16_t *count /* [bins, units] */); /* one block */
 /* Starts a series and returns its number (>= 0) or a negative status; rate_hz 0 = samples come with times. */
@@ -142,6 +147,9 @@ LOOM_API int loom_sink_series(struct loom_sink *s, const char *name, const char 
                               const char *const *dim_name, double rate_hz, double start_s);
 LOOM_API int loom_sink_samples(struct loom_sink *s, int32_t series, int64_t n, const double *time_s,
                                const float *value /* [n, dims] */);
+/* The same for values that stand in the source's file as float [n, dims] from byte `at` on, as in loom_sink_spikes_at.
+ */
+LOOM_API int loom_sink_samples_at(struct loom_sink *s, int32_t series, int64_t n, const double *time_s, uint64_t at);
 LOOM_API int loom_sink_intervals(struct loom_sink *s, const char *name, int32_t rows, const double *start_s,
                                  const double *stop_s);
 LOOM_API int loom_sink_numbers(struct loom_sink *s, const char *column,

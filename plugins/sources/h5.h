@@ -14,6 +14,8 @@
 enum h5_kind { H5_NONE, H5_GROUP, H5_DATASET };
 enum h5_content { H5_NUMBER, H5_BOOL, H5_TEXT, H5_OBJECT_REF, H5_OTHER };
 
+enum h5_layout { H5_UNASKED, H5_TOGETHER, H5_CHUNKS, H5_ELSEWHERE };
+
 enum { H5_PATH = 512, H5_RANK = 8 };
 
 struct h5_file {
@@ -31,6 +33,10 @@ struct h5_data {
     hsize_t dims[H5_RANK];
     hsize_t rows, row; /* first axis (1 for a scalar), elements of the others together */
     char path[H5_PATH];
+    enum h5_layout layout; /* found when h5_place first asks */
+    hsize_t stretch;       /* rows that stand together, all or those of a chunk */
+    hsize_t placed_row;    /* first row of the stretch found last, and where it is */
+    haddr_t placed_at;
 };
 
 int h5_open(struct h5_file *f, const char *name, struct loom_sink *sink, struct loom_error *e);
@@ -50,6 +56,10 @@ void h5_data_close(struct h5_data *d);
 int h5_read(struct h5_file *f, const struct h5_data *d, hsize_t from, hsize_t n, double *out);
 int h5_read_floats(struct h5_file *f, const struct h5_data *d, hsize_t from, hsize_t n, float *out);
 int h5_read_integers(struct h5_file *f, const struct h5_data *d, hsize_t from, hsize_t n, int64_t *out);
+/* Where row `from` and those behind it stand in the file as doubles (floats: as floats) of this machine: *n rows one
+ * after the other from byte *at on, as loom_sink_spikes_at and loom_sink_samples_at want them. 0: the next *n rows have
+ * to be read. */
+int h5_place(struct h5_file *f, struct h5_data *d, int floats, hsize_t from, uint64_t *at, hsize_t *n);
 /* All of it: malloc'ed [rows, row] and the number of elements. A whole dataset opened, read and closed. */
 int h5_all(struct h5_file *f, const char *path, double **out, hsize_t *n);
 int h5_all_integers(struct h5_file *f, const char *path, int64_t **out, hsize_t *n);

@@ -129,10 +129,15 @@ static int order_times(struct series *s, size_t *kept, hsize_t *keep)
 
 /* ---- values ---- */
 
+static int scaled(const struct series *s)
+{
+    return s->conversion != 1 || s->offset != 0 || s->channel != NULL;
+}
+
 /* value = data · conversion · channel_conversion + offset (NWB 2.2 on). */
 static void scale(const struct series *s, float *x, size_t n)
 {
-    if (s->conversion == 1 && s->offset == 0 && s->channel == NULL)
+    if (!scaled(s))
         return;
     for (size_t i = 0; i < n; i++)
         for (size_t d = 0; d < s->dims; d++) {
@@ -177,7 +182,7 @@ static int send_resampled(struct series *s, const float *x, size_t kept)
     return status == LOOM_OK ? 1 : status;
 }
 
-/* Whole, for series that are timed, transposed or resampled: rows are picked or turned in memory. */
+/* Whole, for series that are untidy, transposed or resampled: rows are picked or turned in memory. */
 static int send_whole(struct series *s)
 {
     int number;
@@ -208,23 +213,54 @@ static int send_whole(struct series *s)
     return status;
 }
 
-/* Regular series in pieces, so that hours of them need no memory. */
+static int send_piece(struct series *s, int number, hsize_t from, hsize_t n, float *x)
+{
+    int status = h5_read_floats(&s->w->h, &s->d, from, n, x);
+    if (status != LOOM_OK)
+        return status;
+    scale(s, x, (size_t)n);
+    return loom_sink_samples(s->w->h.sink, number, (int64_t)n, NULL, x);
+}
+
+/* Regular series in pieces, so that hours of them need no memory, and unread where the file holds them as they are due.
+ */
 static int send_regular(struct series *s)
 {
     hsize_t most = ((hsize_t)1 << 20) / s->dims + 1;
     float *x = malloc((size_t)(most * s->dims) * sizeof *x);
     int number = begin(s), status = x != NULL ? number < 0 ? number : LOOM_OK : h5_starved(&s->w->h);
     for (hsize_t done = 0; done < s->samples && status == LOOM_OK;) {
-        hsize_t n = s->samples - done < most ? s->samples - done : most;
-        status = h5_read_floats(&s->w->h, &s->d, done, n, x);
-        if (status == LOOM_OK) {
-            scale(s, x, (size_t)n);
-            status = loom_sink_samples(s->w->h.sink, number, (int64_t)n, NULL, x);
+        uint64_t at = 0;
+        hsize_t n = s->samples - done;
+        if (!scaled(s) && h5_place(&s->w->h, &s->d, 1, done, &at, &n)) {
+            status = loom_sink_samples_at(s->w->h.sink, number, (int64_t)n, NULL, at);
+        } else {
+            n = n < most ? n : most;
+            status = send_piece(s, number, done, n, x);
         }
         done += n;
     }
     free(x);
     return status;
+}
+
+/* 1: its samples stand in the file as they are due, all together, at times in order, and need not be read here. */
+static int stands_ready(struct series *s, uint64_t *at)
+{
+    hsize_t n;
+    for (hsize_t i = 0; i < s->samples; i++)
+        if (!isfinite(s->time[i]) || (i > 0 && s->time[i] < s->time[i - 1]))
+            return 0;
+    return !scaled(s) && h5_place(&s->w->h, &s->d, 1, 0, at, &n) && n == s->samples;
+}
+
+static int send_timed(struct series *s)
+{
+    uint64_t at;
+    if (!stands_ready(s, &at))
+        return send_whole(s);
+    int number = begin(s);
+    return number < 0 ? number : loom_sink_samples_at(s->w->h.sink, number, (int64_t)s->samples, s->time, at);
 }
 
 /* Texts with times are events: a table of moments with one column. */
@@ -300,9 +336,9 @@ static int read_open(struct series *s, const char *data)
     if (s->time == NULL && s->dims > 1 && s->dims > 16 * s->samples)
         loom_sink_warn(s->w->h.sink, "%s/data is [%llu, %llu]: it may be [channel, time] where [time, channel] is due",
                        s->path, (unsigned long long)s->samples, (unsigned long long)s->dims);
-    const int whole =
-        s->time != NULL || s->transposed || s->d.content == H5_BOOL || loom_opt_real(s->w->o, "resample_ms") > 0;
-    return whole ? send_whole(s) : send_regular(s);
+    if (s->transposed || s->d.content == H5_BOOL || loom_opt_real(s->w->o, "resample_ms") > 0)
+        return send_whole(s);
+    return s->time != NULL ? send_timed(s) : send_regular(s);
 }
 
 /* The last name, or as much of the path as tells it from one that is taken. */

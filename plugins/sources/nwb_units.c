@@ -200,8 +200,8 @@ static int send_units(struct units *u)
     return status;
 }
 
-/* Sends the finite ones among [from, to). */
-static int send_train(struct units *u, const struct h5_data *d, hsize_t unit, hsize_t from, hsize_t to, double *most)
+/* Reads and sends the finite ones among [from, to). */
+static int send_read(struct units *u, const struct h5_data *d, hsize_t unit, hsize_t from, hsize_t to, double *most)
 {
     enum { PIECE = 1 << 17 };
     hsize_t bad = 0;
@@ -226,6 +226,27 @@ static int send_train(struct units *u, const struct h5_data *d, hsize_t unit, hs
                        "/units/spike_times: %llu spikes of unit %llu have no finite time and are left out",
                        (unsigned long long)bad, (unsigned long long)unit);
     free(t);
+    return status;
+}
+
+/* Spikes [from, to), which are not read here where the file holds them as they are due. */
+static int send_train(struct units *u, struct h5_data *d, hsize_t unit, hsize_t from, hsize_t to, double *most)
+{
+    int status = LOOM_OK;
+    while (from < to && status == LOOM_OK) {
+        uint64_t at;
+        hsize_t n;
+        double last = NAN;
+        int placed = h5_place(&u->w->h, d, 0, from, &at, &n);
+        n = n < to - from ? n : to - from;
+        if (!placed) {
+            status = send_read(u, d, unit, from, from + n, most);
+        } else if ((status = h5_read(&u->w->h, d, from + n - 1, 1, &last)) == LOOM_OK) {
+            *most = isfinite(last) && last > *most ? last : *most; /* the greatest, since they ascend */
+            status = loom_sink_spikes_at(u->w->h.sink, (int32_t)unit, at, (size_t)n);
+        }
+        from += n;
+    }
     return status;
 }
 

@@ -71,6 +71,21 @@ static void good(struct loom_sink *s, const struct loom_options *o, int binned)
     loom_sink_recording(s, "second", NULL, NULL, NULL, NULL);
 }
 
+/* What file_with_values() of test_ingest.c holds, which this process does not read. */
+static void point(struct loom_sink *s, uint64_t beyond)
+{
+    const double time[2] = {1, 2};
+    loom_sink_recording(s, "there", "", "", "", "");
+    units(s);
+    loom_sink_spikes(s, 0, (const double[]){0.5}, 1);
+    loom_sink_spikes_at(s, 0, 3, 3);
+    loom_sink_spikes_at(s, 2, 3 + 2 * sizeof *time, 3 + beyond);
+    int regular = loom_sink_series(s, "vel", "cm/s", 2, NULL, 10, 0);
+    int timed = loom_sink_series(s, "eye", "", 3, NULL, 0, 0);
+    loom_sink_samples_at(s, regular, 3, NULL, 3 + 5 * sizeof *time);
+    loom_sink_samples_at(s, timed, 2, time, 3 + 5 * sizeof *time);
+}
+
 static void spin(void)
 {
     for (volatile unsigned x = 0;; x++)
@@ -176,6 +191,10 @@ static int mad_read(const void *self, const char *file, struct loom_sink *s, str
     }
     if (strcmp(deed, "times") == 0 || strcmp(deed, "counts") == 0) {
         good(s, self, deed[0] == 'c');
+        return LOOM_OK;
+    }
+    if (strcmp(deed, "point") == 0 || strcmp(deed, "point beyond") == 0) {
+        point(s, deed[5] != '\0' ? 6 : 0);
         return LOOM_OK;
     }
     if (strcmp(deed, "refuse") == 0)
