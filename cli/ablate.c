@@ -63,24 +63,11 @@ static void tell(void *payload, const struct loom_ablate_note *n)
     fflush(stderr);
 }
 
-static int print_keys(void)
-{
-    char *text = NULL;
-    struct loom_error e = {0};
-    if (loom_ablate_keys(&text, &e) != LOOM_OK)
-        return loom_report_error("loom ablate", &e);
-    fputs(text, stdout);
-    free(text);
-    return 0;
-}
-
 static int ablate(const struct request *q, const struct loom_line *l)
 {
     char folder[4096] = "", program[4096], *table = NULL;
     struct teller t = {.terminal = isatty(STDERR_FILENO), .quiet = q->quiet};
     struct loom_error e = {0};
-    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
-    program[n > 0 ? n : 0] = '\0';
     struct loom_ablate_spec spec = {
         .size = sizeof spec,
         .overrides = l->overrides,
@@ -89,7 +76,7 @@ static int ablate(const struct request *q, const struct loom_line *l)
         .out = q->out,
         .resume = q->resume,
         .plugin_path = q->path,
-        .program = *program ? program : "loom",
+        .program = loom_own_file(program, sizeof program),
         .jobs = q->jobs,
         .threads = q->threads,
         .dry = q->dry,
@@ -131,7 +118,7 @@ int loom_cmd_ablate(int argc, char **argv)
         code = loom_line_refuse(&l, "--resume goes on with an ablation as it is: give it --jobs, --threads, --quiet "
                                     "and --plugin-path alone");
     if (code < 0)
-        code = q.keys ? print_keys() : ablate(&q, &l);
+        code = q.keys ? loom_print_keys("loom ablate", loom_ablate_keys) : ablate(&q, &l);
     loom_line_free(&l);
     return code;
 }

@@ -45,17 +45,6 @@ static int check(const struct request *q, const struct loom_line *l)
     return code == LOOM_OK ? 0 : loom_report_error("loom check", &e);
 }
 
-static int print_keys(void)
-{
-    char *text = NULL;
-    struct loom_error e = {0};
-    if (loom_run_keys(&text, &e) != LOOM_OK)
-        return loom_report_error("loom check", &e);
-    fputs(text, stdout);
-    free(text);
-    return 0;
-}
-
 int loom_cmd_check(int argc, char **argv)
 {
     struct request q = {0};
@@ -71,7 +60,7 @@ int loom_cmd_check(int argc, char **argv)
     if (code < 0 && q.json && !q.parameters)
         code = loom_line_refuse(&l, "--json is a form of --parameters: give that too");
     if (code < 0)
-        code = q.keys ? print_keys() : check(&q, &l);
+        code = q.keys ? loom_print_keys("loom check", loom_run_keys) : check(&q, &l);
     loom_line_free(&l);
     return code;
 }

@@ -29,13 +29,6 @@ static const char usage[] =
     "  --plugin-path    folders, ':' between them, searched before $LOOM_PLUGIN_PATH\n"
     "Exit status: 0 all passed, 1 a check failed, 2 it could not be run.\n";
 
-static const char *self(char *out, size_t size)
-{
-    ssize_t n = readlink("/proc/self/exe", out, size - 1);
-    out[n > 0 ? n : 0] = '\0';
-    return n > 0 ? out : "loom";
-}
-
 static int run(struct loom_conform_spec *spec, int format)
 {
     static char program[4096];
@@ -45,7 +38,7 @@ static int run(struct loom_conform_spec *spec, int format)
     setenv("OMP_NUM_THREADS", "1", 0);
     setenv("OPENBLAS_NUM_THREADS", "1", 0);
     spec->refuse = loom_refusing();
-    spec->program = self(program, sizeof program);
+    spec->program = loom_own_file(program, sizeof program);
     struct conform_printer printer = {.format = format};
     spec->payload = &printer;
     spec->plan = conform_print_plan;

@@ -175,6 +175,24 @@ void loom_print_json(const char *text)
     putchar('"');
 }
 
+int loom_print_keys(const char *command, int (*keys)(char **out, struct loom_error *e))
+{
+    char *text = NULL;
+    struct loom_error e = {0};
+    if (keys(&text, &e) != LOOM_OK)
+        return loom_report_error(command, &e);
+    fputs(text, stdout);
+    free(text);
+    return 0;
+}
+
+const char *loom_own_file(char *out, size_t size)
+{
+    ssize_t n = readlink("/proc/self/exe", out, size - 1);
+    out[n > 0 ? n : 0] = '\0';
+    return n > 0 ? out : "loom";
+}
+
 /* ---- progress ---- */
 
 static const double PLAIN_EVERY_S = 5.0, MOVE_EVERY_S = 0.1;

@@ -45,6 +45,11 @@ int loom_exit_code(int status);                                         /* of a 
 int loom_report_error(const char *command, const struct loom_error *e); /* prints it, returns the exit code */
 void loom_print_json(const char *text);                                 /* with its quotes */
 
+/* What --keys does: prints the text that `keys` makes, returns the exit code. */
+int loom_print_keys(const char *command, int (*keys)(char **out, struct loom_error *e));
+/* The file of this program into out, "loom" where that is not known. */
+const char *loom_own_file(char *out, size_t size);
+
 /* Prints notes of a run: on a terminal one line that moves, else a plain line every few seconds. */
 struct loom_teller {
     int terminal, quiet;

@@ -37,7 +37,7 @@ struct loom_ablate_spec {
 };
 
 /* LOOM_OK; LOOM_ESTOP (resume goes on); LOOM_ECONFIG when a pipeline is wrong, or cells differ in what they are tested
- * on: names the cell and the key; LOOM_EINVAL never. A cell that fails does not stop the others: then LOOM_EIO at the
+ * on: names the cell and the key. A cell that fails does not stop the others: then LOOM_EIO at the
  * end, with the table of those that did not. */
 LOOM_API int loom_ablate(const struct loom_ablate_spec *spec, struct loom_error *e);
 

@@ -46,10 +46,7 @@ static const struct loom_option value_options[] = {
     {NULL, 0, 0, NULL, NULL, NULL, NULL},
 };
 
-static const struct {
-    const char *path, *says;
-    const struct loom_option *table;
-} groups[] = {
+static const struct loom_key_group groups[] = {
     {"(root)", "The ablation's own keys.", root_options},
     {"axes[]", "What is varied. The cells are all combinations of the axes' values.", axis_options},
     {"axes[].values[]", "One value of an axis.", value_options},
@@ -57,20 +54,7 @@ static const struct {
 
 int loom_ablate_keys(char **out, struct loom_error *e)
 {
-    struct loom_str text = LOOM_STR_INIT;
-    *out = NULL;
-    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
-        char *table = NULL;
-        int code = loom_options_describe(groups[i].table, LOOM_DESCRIBE_MARKDOWN, &table, e);
-        if (code != LOOM_OK) {
-            loom_str_release(&text);
-            return code;
-        }
-        loom_str_printf(&text, "%s### `%s`\n\n%s\n\n%s", i ? "\n" : "", groups[i].path, groups[i].says, table);
-        free(table);
-    }
-    *out = loom_str_take(&text);
-    return *out ? LOOM_OK : loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for the list of keys: free some");
+    return loom_key_groups_describe(groups, sizeof groups / sizeof *groups, out, e);
 }
 
 /* ---- axes ---- */

@@ -8,11 +8,8 @@
 #include <loom/run.h>
 #include <stdlib.h>
 
-static const struct {
-    const char *path, *says;
-    const struct loom_option *table;
-} groups[] = {
-    {"", "The pipeline's own keys.", loom_root_options},
+static const struct loom_key_group groups[] = {
+    {"(root)", "The pipeline's own keys.", loom_root_options},
     {"data",
      "Which recordings, how they are cut into bins and windows; the options of the source stand in the same group.",
      loom_data_options},
@@ -30,21 +27,25 @@ static const struct {
     {"compare[]", "Evaluation stages compared over seeds, pair by pair.", loom_compare_options},
 };
 
-int loom_run_keys(char **out, struct loom_error *e)
+int loom_key_groups_describe(const struct loom_key_group *group, size_t n, char **out, struct loom_error *e)
 {
     struct loom_str text = LOOM_STR_INIT;
     *out = NULL;
-    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
+    for (size_t i = 0; i < n; i++) {
         char *table = NULL;
-        int code = loom_options_describe(groups[i].table, LOOM_DESCRIBE_MARKDOWN, &table, e);
+        int code = loom_options_describe(group[i].table, LOOM_DESCRIBE_MARKDOWN, &table, e);
         if (code != LOOM_OK) {
             loom_str_release(&text);
             return code;
         }
-        loom_str_printf(&text, "%s### `%s`\n\n%s\n\n%s", i ? "\n" : "", *groups[i].path ? groups[i].path : "(root)",
-                        groups[i].says, table);
+        loom_str_printf(&text, "%s### `%s`\n\n%s\n\n%s", i ? "\n" : "", group[i].path, group[i].says, table);
         free(table);
     }
     *out = loom_str_take(&text);
     return *out ? LOOM_OK : loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for the list of keys: free some");
+}
+
+int loom_run_keys(char **out, struct loom_error *e)
+{
+    return loom_key_groups_describe(groups, sizeof groups / sizeof *groups, out, e);
 }

@@ -68,4 +68,11 @@ int loom_stage_scale(const struct loom_stage *s, struct loom_store *store, int t
 /* A list of text as words; `word` has room for as many as the list has. */
 struct loom_words loom_option_words(const struct loom_options *o, const char *name, const char **word, size_t room);
 
+/* keys.c: groups of a file with what each is, in Markdown. *out is malloc'ed, the caller frees it. LOOM_ENOMEM. */
+struct loom_key_group {
+    const char *path, *says; /* "stages[].optimizer" */
+    const struct loom_option *table;
+};
+int loom_key_groups_describe(const struct loom_key_group *group, size_t n, char **out, struct loom_error *e);
+
 #endif
