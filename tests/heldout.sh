@@ -7,7 +7,7 @@ dir=$(mktemp -d) || exit 99
 trap 'rm -rf "$dir"' EXIT
 LOOM_CACHE=$dir/cache
 export LOOM_CACHE
-echo 1..9
+echo 1..10
 
 pipeline() { # objective, backbone
     cat <<END
@@ -50,9 +50,10 @@ for pair in mae:vit cd:vit cae:cae; do
     fi
 done
 
-# Velocity decoded from rates: of the model with an interval and shuffles, of a baseline and of the true rates; refused
-# where no behaviour is asked for, and as what training watches.
-velocity() { # objectives, option of the training stage
+# Velocity decoded from rates of a model that is asked for nothing else: of the model with an interval and shuffles, of a
+# baseline and of the true rates. Refused before training where no behaviour is named or there is none, and as what
+# training watches.
+velocity() { # options of the evaluation, option of the training stage
     cat <<END
 name = "velocity";
 data: { source = "sim"; kind = "reach"; truth = true; trials = 30; units = 12; turnover = 0.0; bin_ms = 20.0;
@@ -60,14 +61,14 @@ data: { source = "sim"; kind = "reach"; truth = true; trials = 30; units = 12; t
         split: { by = "trial"; train = 0.6; valid = 0.1; test = 0.3; }; };
 tokenizer: { plugin = "bins"; };
 backbone: { plugin = "vit"; width = 8; depth = 1; heads = 2; };
-stages: ( { name = "learn"; objectives: ( $1 ); steps = 2; batch = 4; $2 },
-          { name = "evaluate"; from = "learn"; truth = "rates"; metrics = ( "vel_r2" ); against = ( "glm" ); bootstrap = 50; shuffles = 20; } );
+stages: ( { name = "learn"; objectives: ( { plugin = "cd"; over = "hidden"; evaluate = "seen"; } ); steps = 2; batch = 4; $2 },
+          { name = "evaluate"; from = "learn"; truth = "rates"; metrics = ( "vel_r2" ); against = ( "glm" ); bootstrap = 50; shuffles = 20; $1 } );
 END
 }
-spikes='{ plugin = "cd"; over = "hidden"; evaluate = "seen"; }'
-velocity "$spikes, { plugin = \"decode\"; target = \"handVel\"; view = \"own\"; }" "" >"$dir/velocity.cfg"
-velocity "$spikes" "" >"$dir/blind.cfg"
-velocity "$spikes" 'monitor = "vel_r2";' >"$dir/watch.cfg"
+velocity 'behavior = "handVel";' "" >"$dir/velocity.cfg"
+velocity "" "" >"$dir/unnamed.cfg"
+velocity 'behavior = "pupil";' "" >"$dir/absent.cfg"
+velocity 'behavior = "handVel";' 'monitor = "vel_r2";' >"$dir/watch.cfg"
 "$LOOM_PROGRAM" run "$dir/velocity.cfg" --quiet --threads 1 --out "$dir/velocity" >"$dir/said" 2>&1
 # Means of the model, its shuffles, the baseline and the truth: two steps teach nothing, and the truth knows.
 # shellcheck disable=SC2046
@@ -81,16 +82,17 @@ else
     sed 's/^/# /' "$dir/said" "$dir/velocity/metrics.json"
     echo "not ok 7 - velocity is decoded from rates"
 fi
-"$LOOM_PROGRAM" run "$dir/blind.cfg" --quiet --threads 1 --out "$dir/blind" >"$dir/said" 2>&1 || refused=yes
-if [ "$refused" ] && grep -q 'vel_r2 decodes a behaviour from rates' "$dir/said"; then
-    echo "ok 8 - without a behaviour there is nothing to decode"
-else
-    sed 's/^/# /' "$dir/said"
-    echo "not ok 8 - without a behaviour there is nothing to decode"
-fi
-if ! "$LOOM_PROGRAM" check "$dir/watch.cfg" >"$dir/said" 2>&1 && grep -q 'an evaluation stage alone' "$dir/said"; then
-    echo "ok 9 - training does not watch it"
-else
-    sed 's/^/# /' "$dir/said"
-    echo "not ok 9 - training does not watch it"
-fi
+number=7
+refuses() { # pipeline, what is said, name
+    number=$((number + 1))
+    if "$LOOM_PROGRAM" run "$dir/$1.cfg" --quiet --threads 1 --out "$dir/$1" >"$dir/said" 2>&1 ||
+        ! grep -q "$2" "$dir/said" || [ -e "$dir/$1/checkpoints" ]; then
+        sed 's/^/# /' "$dir/said"
+        echo "not ok $number - $3"
+    else
+        echo "ok $number - $3"
+    fi
+}
+refuses unnamed 'vel_r2 decodes a behaviour from rates: say which' "a behaviour to decode is named"
+refuses absent 'no series "pupil"; it has' "and there is one before anything is trained"
+refuses watch 'an evaluation stage alone' "training does not watch it"

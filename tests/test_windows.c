@@ -397,9 +397,10 @@ START_TEST(names_and_offers)
     ck_assert_int_eq(n, f[0]->r.units + f[1]->r.units + f[2]->r.units);
     ck_assert_str_eq(names[loom_catalog_row(g.c, "unit", 1, 0)], "fake_1/unit0");
     ck_assert(loom_catalog_offers(g.c) == (LOOM_REGIONS | LOOM_TRIALS));
-    ck_ok(loom_catalog_need_series(g.c, "pupil", &dims, &g.e), &g.e);
+    ck_ok(loom_catalog_need_series(g.c, (struct loom_words){0, NULL}, "pupil", &dims, &g.e), &g.e);
     ck_assert_int_eq(dims, 1);
-    ck_fails(loom_catalog_need_series(g.c, "handVel", NULL, &g.e), LOOM_EDATA, &g.e, "it has position, pupil");
+    ck_fails(loom_catalog_need_series(g.c, (struct loom_words){0, NULL}, "handVel", NULL, &g.e), LOOM_EDATA, &g.e,
+             "it has position, pupil");
     struct loom_selection none;
     ck_fails(
         loom_selection_init(&none, g.c, LOOM_TRAIN, (struct loom_words){1, (const char *const[]){"chewie*"}}, &g.e),

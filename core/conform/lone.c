@@ -13,7 +13,7 @@ static int grant(void *owner, const char *series, double lag_s, struct loom_erro
     (void)lag_s;
     if (l->refuse)
         return loom_fail(e, LOOM_EDATA, NULL, 0, "no recording has the series '%s': name another", series);
-    return loom_catalog_need_series(l->setup.catalog, series, NULL, e);
+    return loom_catalog_need_series(l->setup.catalog, (struct loom_words){0, NULL}, series, NULL, e);
 }
 
 /* A tokenizer may be for behaviours alone, and says so by refusing spikes. */

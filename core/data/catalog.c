@@ -412,11 +412,14 @@ uint64_t loom_catalog_offers(const struct loom_catalog *c)
     return offers;
 }
 
-int loom_catalog_need_series(const struct loom_catalog *c, const char *name, int32_t *dims, struct loom_error *e)
+int loom_catalog_need_series(const struct loom_catalog *c, struct loom_words patterns, const char *name, int32_t *dims,
+                             struct loom_error *e)
 {
-    int32_t first = -1;
+    int32_t first = -1, at = 0;
     for (int32_t i = 0; i < c->recordings; i++) {
         const struct loom_recording *r = c->recording[i];
+        if (patterns.n > 0 && !loom_words_match(&patterns, r->id))
+            continue;
         const struct loom_series *s = loom_recording_series(r, name);
         char have[512] = "none";
         size_t used = 0;
@@ -431,8 +434,9 @@ int loom_catalog_need_series(const struct loom_catalog *c, const char *name, int
             return loom_fail(e, LOOM_EDATA, r->file, 0,
                              "series \"%s\" has %d dimensions in recording %s and %d in %s: select recordings where it "
                              "is the same",
-                             name, (int)s->dims, r->id, (int)first, c->recording[0]->id);
+                             name, (int)s->dims, r->id, (int)first, c->recording[at]->id);
         first = s->dims;
+        at = i;
     }
     if (dims != NULL)
         *dims = first;

@@ -131,9 +131,10 @@ int32_t loom_catalog_max_bins(const struct loom_catalog *c); /* of the longest w
 /* 1 for each unit of a recording that is held out [units]; NULL when none is. */
 const uint8_t *loom_catalog_held(const struct loom_catalog *c, int32_t recording);
 uint64_t loom_catalog_offers(const struct loom_catalog *c); /* enum loom_power, of what the data offer */
-/* Every recording has the series, with the same dims (returned in *dims, may be NULL); LOOM_EDATA names the recording
- * that has not, and what it has instead. */
-int loom_catalog_need_series(const struct loom_catalog *c, const char *name, int32_t *dims, struct loom_error *e);
+/* Every recording whose id matches one of the patterns (none given = all) has the series, with the same dims (returned
+ * in *dims, may be NULL); LOOM_EDATA names the recording that has not, and what it has instead. */
+int loom_catalog_need_series(const struct loom_catalog *c, struct loom_words patterns, const char *name, int32_t *dims,
+                             struct loom_error *e);
 /* 1: no recording has a series of that name, and the table of trials a column: it is a label, the class of a trial. */
 int loom_catalog_is_label(const struct loom_catalog *c, const char *name);
 /* Such a column sorts the trials of every recording into two classes or more (loom_catalog_classes). LOOM_EDATA,
@@ -169,6 +170,10 @@ struct loom_sample {
     double length_s;       /* forward bins included */
     double begin_s, end_s; /* what is to be asked of it, from the origin: tiles that overlap ask each bin once */
 };
+
+int loom_catalog_has_split(const struct loom_catalog *c, enum loom_split split);    /* 1: some span is of it */
+const char *loom_split_name(enum loom_split split);                                 /* "train", "valid", "test" */
+int loom_split_named(const char *name, enum loom_split *out, struct loom_error *e); /* LOOM_ECONFIG */
 
 /* A split, and the recordings whose id matches one of the patterns (none given = all). */
 struct loom_selection {
@@ -249,5 +254,8 @@ struct loom_window_ask {
 int loom_window_fill(const struct loom_catalog *c, const struct loom_sample *s, const struct loom_window_ask *ask,
                      struct loom_arena *arena, struct loom_window *out, struct loom_window *truth,
                      struct loom_error *e);
+/* Mean of a window's samples from `from_s` to before `to_s` into mean [dims], NaN where one is missing; returns how
+ * many there are, none = mean is 0. *at walks along: 0 for the first call, whose stretches ascend. */
+int32_t loom_window_mean(const struct loom_window_series *x, double from_s, double to_s, int32_t *at, loom_real *mean);
 
 #endif

@@ -417,3 +417,17 @@ int loom_window_fill(const struct loom_catalog *c, const struct loom_sample *s, 
     }
     return LOOM_OK;
 }
+
+int32_t loom_window_mean(const struct loom_window_series *x, double from_s, double to_s, int32_t *at, loom_real *mean)
+{
+    int32_t n = 0;
+    memset(mean, 0, (size_t)x->dims * sizeof *mean);
+    while (*at < x->samples && x->time_s[*at] < from_s - 1e-9)
+        ++*at;
+    for (; *at < x->samples && x->time_s[*at] < to_s - 1e-9; ++*at, n++)
+        for (int32_t d = 0; d < x->dims; d++)
+            mean[d] += x->value[(int64_t)*at * x->dims + d];
+    for (int32_t d = 0; d < x->dims && n > 0; d++)
+        mean[d] /= (loom_real)n;
+    return n;
+}

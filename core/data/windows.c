@@ -17,10 +17,34 @@ uint64_t loom_sample_key(const struct loom_catalog *c, const struct loom_sample 
 
 /* ---- selections ---- */
 
+static const char *const split_name[LOOM_SPLITS] = {"train", "valid", "test"};
+
+const char *loom_split_name(enum loom_split split)
+{
+    return split_name[split];
+}
+
+int loom_split_named(const char *name, enum loom_split *out, struct loom_error *e)
+{
+    for (int i = 0; i < LOOM_SPLITS; i++)
+        if (strcmp(split_name[i], name) == 0) {
+            *out = (enum loom_split)i;
+            return LOOM_OK;
+        }
+    return loom_fail(e, LOOM_ECONFIG, NULL, 0, "there is no split '%s': write train, valid or test", name);
+}
+
+int loom_catalog_has_split(const struct loom_catalog *c, enum loom_split split)
+{
+    for (int32_t i = 0; i < c->spans; i++)
+        if (c->span[i].split == (int32_t)split)
+            return 1;
+    return 0;
+}
+
 static int fail_empty(const struct loom_catalog *c, enum loom_split split, const struct loom_words *patterns,
                       struct loom_error *e)
 {
-    static const char *const word[LOOM_SPLITS] = {"train", "valid", "test"};
     char have[512];
     size_t used = 0;
     int matched = 0;
@@ -36,7 +60,7 @@ static int fail_empty(const struct loom_catalog *c, enum loom_split split, const
                          patterns->word[0], patterns->n > 1 ? " or the like" : "", have);
     return loom_fail(e, LOOM_EDATA, NULL, 0,
                      "split %s of the selected recordings is empty: raise split.%s, or choose shorter bins and windows",
-                     word[split], word[split]);
+                     split_name[split], split_name[split]);
 }
 
 int loom_selection_init(struct loom_selection *s, const struct loom_catalog *c, enum loom_split split,

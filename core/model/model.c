@@ -93,8 +93,8 @@ static int want_behavior(void *owner, const char *series, double lag_s, struct l
         return LOOM_OK;
     }
     const int label = loom_catalog_is_label(m->catalog, series);
-    int status =
-        label ? loom_catalog_need_label(m->catalog, series, e) : loom_catalog_need_series(m->catalog, series, NULL, e);
+    int status = label ? loom_catalog_need_label(m->catalog, series, e)
+                       : loom_catalog_need_series(m->catalog, (struct loom_words){0, NULL}, series, NULL, e);
     if (status != LOOM_OK)
         return status;
     if (label && lag_s != 0.0)
@@ -328,14 +328,6 @@ const char *loom_model_modality(const struct loom_model *m, int i)
 const char *loom_model_likelihood(const struct loom_model *m, int modality)
 {
     return m->modality[modality].likelihood ? m->modality[modality].likelihood->name : NULL;
-}
-
-const char *loom_model_series_unit(const struct loom_model *m, int modality)
-{
-    const struct loom_modality *at = &m->modality[modality];
-    const struct loom_series *s =
-        at->behavior ? loom_recording_series(loom_catalog_recording(m->catalog, 0), at->name) : NULL;
-    return s ? s->unit : "";
 }
 
 int loom_model_visible(const struct loom_model *m, int modality)

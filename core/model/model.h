@@ -57,7 +57,6 @@ int loom_model_arity(const struct loom_model *m); /* windows in a tuple that its
 int loom_model_modalities(const struct loom_model *m);
 const char *loom_model_modality(const struct loom_model *m, int i);
 const char *loom_model_likelihood(const struct loom_model *m, int modality);  /* NULL: cannot be asked */
-const char *loom_model_series_unit(const struct loom_model *m, int modality); /* "cm/s"; "" unless a behaviour */
 int loom_model_visible(const struct loom_model *m, int modality);             /* its rows may stand in a view's input */
 int loom_model_causal(const struct loom_model *m); /* its answers hold to the past: the backbone's option `causal` is
                                                     * true, or a baseline offers LOOM_CAUSAL */

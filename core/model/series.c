@@ -42,7 +42,7 @@ static int series_create(const struct loom_setup *setup, void **self, struct loo
     s->by_bin = loom_opt_is(o, "at", "bins");
     s->by_session = loom_opt_is(o, "query", "session");
     s->bin_s = loom_catalog_bin_s(c);
-    int status = loom_catalog_need_series(c, name, &s->dims, e);
+    int status = loom_catalog_need_series(c, (struct loom_words){0, NULL}, name, &s->dims, e);
     if (status == LOOM_OK && s->dims > MOST_DIMS)
         status = loom_fail(e, LOOM_EDATA, NULL, 0, "series '%s' has %d dimensions; at most %d can be asked", name,
                            s->dims, MOST_DIMS);
@@ -93,16 +93,8 @@ static int append_bins(const struct series *s, const struct loom_window *w, cons
     loom_real mean[MOST_DIMS];
     int32_t at = 0;
     for (int32_t k = 0; k < w->bins; k++) {
-        double stop = (k + 1) * s->bin_s - 1e-9;
-        int32_t first = at;
-        memset(mean, 0, sizeof(mean));
-        for (; at < x->samples && x->time_s[at] < stop; at++)
-            for (int32_t d = 0; d < s->dims; d++)
-                mean[d] += x->value[(int64_t)at * s->dims + d];
-        if (at == first)
+        if (loom_window_mean(x, k * s->bin_s, (k + 1) * s->bin_s, &at, mean) == 0)
             continue;
-        for (int32_t d = 0; d < s->dims; d++)
-            mean[d] /= (loom_real)(at - first);
         int status = append(s, b, (k + 0.5) * s->bin_s, layout, mean);
         if (status != LOOM_OK)
             return status;

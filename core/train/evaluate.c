@@ -21,44 +21,56 @@ static void name_classes(struct loom_predictions *p, const struct loom_catalog *
     }
 }
 
-/* Names of a behaviour's dimensions. Without memory for them they stay unnamed. */
-static void name_elements(struct loom_predictions *p, const struct loom_recording *r)
+/* Names of a behaviour's dimensions, as the first recording that has it calls them. */
+static int name_elements(struct loom_predictions *p, const struct loom_catalog *c)
 {
-    const struct loom_series *series = loom_recording_series(r, p->modality);
+    const struct loom_series *series = NULL;
+    for (int i = 0; i < loom_catalog_count(c) && !series; i++)
+        series = loom_recording_series(loom_catalog_recording(c, i), p->modality);
     p->element = series ? calloc((size_t)series->dims + 1, sizeof *p->element) : NULL;
     for (int k = 0; p->element && k < series->dims; k++) {
-        p->element[k] = strdup(series->dim_name[k]);
-        if (!p->element[k])
-            return;
+        if (!(p->element[k] = strdup(series->dim_name[k])))
+            return 0;
         p->elements++;
     }
+    if (series)
+        snprintf(p->unit, sizeof p->unit, "%s", series->unit);
+    return !series || p->element;
+}
+
+int loom_predictions_name(struct loom_predictions *p, const char *modality, const struct loom_catalog *c,
+                          struct loom_error *e)
+{
+    int recordings = loom_catalog_count(c);
+    snprintf(p->modality, sizeof p->modality, "%s", modality);
+    p->bin_s = loom_catalog_bin_s(c);
+    p->forward_s = loom_catalog_spec(c)->forward_s;
+    p->recording = calloc((size_t)recordings + 1, sizeof *p->recording);
+    for (int k = 0; p->recording && k < recordings; k++) {
+        p->recording[k] = strdup(loom_catalog_recording(c, k)->id);
+        p->recordings += p->recording[k] != NULL;
+    }
+    return p->recordings == recordings && name_elements(p, c)
+               ? LOOM_OK
+               : loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for predictions: free some");
 }
 
 int loom_predictions_of(struct loom_predictions **out, const struct loom_model *m, const struct loom_catalog *c,
                         struct loom_error *e)
 {
-    int modalities = loom_model_modalities(m), recordings = loom_catalog_count(c);
+    int modalities = loom_model_modalities(m);
     struct loom_predictions *p = calloc((size_t)modalities + 1, sizeof *p);
+    int code = p ? LOOM_OK : loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for predictions: free some");
     *out = p;
-    for (int i = 0; p && i < modalities; i++) {
-        const char *likelihood = loom_model_likelihood(m, i);
+    for (int i = 0; p && i < modalities; i++)
         loom_predictions_init(&p[i]);
-        snprintf(p[i].modality, sizeof p[i].modality, "%s", loom_model_modality(m, i));
+    for (int i = 0; i < modalities && code == LOOM_OK; i++) {
+        const char *likelihood = loom_model_likelihood(m, i);
+        code = loom_predictions_name(&p[i], loom_model_modality(m, i), c, e);
         snprintf(p[i].likelihood, sizeof p[i].likelihood, "%s", likelihood ? likelihood : "");
-        snprintf(p[i].unit, sizeof p[i].unit, "%s", loom_model_series_unit(m, i));
-        p[i].bin_s = loom_catalog_bin_s(c);
-        p[i].forward_s = loom_catalog_spec(c)->forward_s;
-        p[i].recording = calloc((size_t)recordings + 1, sizeof *p[i].recording);
-        for (int k = 0; p[i].recording && k < recordings; k++) {
-            p[i].recording[k] = strdup(loom_catalog_recording(c, k)->id);
-            p[i].recordings += p[i].recording[k] != NULL;
-        }
-        name_elements(&p[i], loom_catalog_recording(c, 0));
         name_classes(&p[i], c);
-        if (p[i].recordings < recordings)
-            return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for predictions: free some");
     }
-    return p ? LOOM_OK : loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for predictions: free some");
+    return code;
 }
 
 void loom_predictions_free_all(struct loom_predictions *p, int n)

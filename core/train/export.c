@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const split_names[LOOM_SPLITS] = {"train", "valid", "test"};
 enum { MOST_OVERRIDES = 64, WORD = 256 };
 
 /* One export: the run, opened with the objective that asks for everything where rates are wanted. */
@@ -108,7 +107,7 @@ static json_t *element_names(const struct loom_predictions *p, const struct loom
     return list;
 }
 
-static int add_modality(struct export *x, const struct loom_predictions *p, int split, const char *as,
+static int add_modality(struct export *x, const struct loom_predictions *p, enum loom_split split, const char *as,
                         struct loom_error *e)
 {
     int code = LOOM_OK;
@@ -119,7 +118,7 @@ static int add_modality(struct export *x, const struct loom_predictions *p, int 
         code = loom_grid_init(&g, p, r, e);
         if (code != LOOM_OK)
             break;
-        if ((size_t)snprintf(stem, sizeof stem, "%s/%s/%s", split_names[split], of->id, as) >= sizeof stem)
+        if ((size_t)snprintf(stem, sizeof stem, "%s/%s/%s", loom_split_name(split), of->id, as) >= sizeof stem)
             code = loom_fail(e, LOOM_EDATA, of->file, 0, "the recording's name is too long for an array's: %s", of->id);
         if (code == LOOM_OK && g.rows > 0) {
             code = add_grid(x, &g, p, stem, e);
@@ -136,7 +135,7 @@ static int is_spikes(const struct loom_predictions *p)
 }
 
 /* What the backbone answered at each bin of each window, before it was read. */
-static int add_latents(struct export *x, const struct loom_predictions *p, int split, struct loom_error *e)
+static int add_latents(struct export *x, const struct loom_predictions *p, enum loom_split split, struct loom_error *e)
 {
     const struct loom_latents *l = &p->latents;
     int code = LOOM_OK;
@@ -147,12 +146,12 @@ static int add_latents(struct export *x, const struct loom_predictions *p, int s
             n += l->recording[i] == r;
         if (n == 0)
             continue;
-        snprintf(name, sizeof name, "%s/%s/latents/time_s", split_names[split], p->recording[r]);
+        snprintf(name, sizeof name, "%s/%s/latents/time_s", loom_split_name(split), p->recording[r]);
         struct loom_array *a = loom_arrays_add(&x->arrays, name, LOOM_ARRAY_F64, 1, &n, NULL, e);
         double *time_s = a ? a->data : NULL;
         if (a)
             loom_array_describe(a, "bin", "s");
-        snprintf(name, sizeof name, "%s/%s/latents/value", split_names[split], p->recording[r]);
+        snprintf(name, sizeof name, "%s/%s/latents/value", loom_split_name(split), p->recording[r]);
         a = a ? loom_arrays_add(&x->arrays, name, LOOM_ARRAY_F32, 2, (int64_t[]){n, l->width}, NULL, e) : NULL;
         if (!a)
             return LOOM_ENOMEM;
@@ -168,12 +167,12 @@ static int add_latents(struct export *x, const struct loom_predictions *p, int s
     return code;
 }
 
-static int add_split(struct export *x, int split, int rates, struct loom_error *e)
+static int add_split(struct export *x, enum loom_split split, int rates, struct loom_error *e)
 {
     const int latents = rates && (x->spec->what & LOOM_EXPORT_LATENTS);
     const int wanted = !rates || (x->spec->what & LOOM_EXPORT_RATES);
     struct loom_predictions *p;
-    int n = 0, code = loom_assess_predict(&x->running.runner, x->stage, (enum loom_split)split, latents, &p, &n, e);
+    int n = 0, code = loom_assess_predict(&x->running.runner, x->stage, split, latents, &p, &n, e);
     for (int i = 0; i < n && code == LOOM_OK; i++) {
         if (p[i].n == 0 || (rates && !is_spikes(&p[i])))
             continue;
@@ -186,23 +185,15 @@ static int add_split(struct export *x, int split, int rates, struct loom_error *
     return code;
 }
 
-static int split_number(const char *name)
-{
-    for (int i = 0; i < LOOM_SPLITS; i++)
-        if (strcmp(split_names[i], name) == 0)
-            return i;
-    return -1;
-}
+struct adding {
+    struct export *x;
+    int rates;
+};
 
-static int add_splits(struct export *x, int rates, struct loom_error *e)
+static int one_split(void *payload, enum loom_split split, struct loom_error *e)
 {
-    const struct loom_options *o = x->stage->options;
-    int code = LOOM_OK;
-    if (x->spec->split)
-        return add_split(x, split_number(x->spec->split), rates, e);
-    for (size_t i = 0; i < loom_opt_count(o, "splits") && code == LOOM_OK; i++)
-        code = add_split(x, split_number(loom_opt_string_at(o, "splits", i)), rates, e);
-    return code;
+    const struct adding *of = payload;
+    return add_split(of->x, split, of->rates, e);
 }
 
 /* ---- a submission ---- */
@@ -227,22 +218,13 @@ static int name_group(const struct export *x, char out[LOOM_NLB_GROUP], struct l
     return LOOM_OK;
 }
 
-static int has_split(const struct loom_catalog *c, int split)
-{
-    int32_t n;
-    const struct loom_span *span = loom_catalog_spans(c, &n);
-    for (int32_t i = 0; i < n; i++)
-        if (span[i].split == split)
-            return 1;
-    return 0;
-}
-
 /* Answers of a split, and of another with them (-1: of none). */
-static int predict(struct export *x, int split, int with, struct loom_predictions **out, int *n, struct loom_error *e)
+static int predict(struct export *x, enum loom_split split, int with, struct loom_predictions **out, int *n,
+                   struct loom_error *e)
 {
     struct loom_predictions *more = NULL;
-    int others = 0, code = loom_assess_predict(&x->running.runner, x->stage, (enum loom_split)split, 0, out, n, e);
-    if (code == LOOM_OK && with >= 0 && has_split(x->running.runner.catalog, with))
+    int others = 0, code = loom_assess_predict(&x->running.runner, x->stage, split, 0, out, n, e);
+    if (code == LOOM_OK && with >= 0 && loom_catalog_has_split(x->running.runner.catalog, (enum loom_split)with))
         code = loom_assess_predict(&x->running.runner, x->stage, (enum loom_split)with, 0, &more, &others, e);
     for (int i = 0; i < others && code == LOOM_OK; i++)
         for (int64_t k = 0; k < more[i].n && code == LOOM_OK; k++)
@@ -253,7 +235,7 @@ static int predict(struct export *x, int split, int with, struct loom_prediction
 }
 
 /* Units that a file lacks must be held out, or the model was not asked what the benchmark asks. */
-static int check_units(const struct export *x, int split, struct loom_error *e)
+static int check_units(const struct export *x, enum loom_split split, struct loom_error *e)
 {
     const struct loom_catalog *c = x->running.runner.catalog;
     int32_t n;
@@ -262,19 +244,20 @@ static int check_units(const struct export *x, int split, struct loom_error *e)
         const struct loom_recording *r = loom_catalog_recording(c, span[i].recording);
         const uint8_t *held = loom_catalog_held(c, span[i].recording);
         const double at = 1e-9 * (double)span[i].begin_ns;
-        for (int32_t k = 0; k < r->absences && span[i].split == split; k++)
+        for (int32_t k = 0; k < r->absences && span[i].split == (int32_t)split; k++)
             for (int32_t u = 0; u < r->units && at >= r->absence[k].start_s && at < r->absence[k].stop_s; u++)
                 if (r->absence[k].unit[u] && (split == LOOM_TRAIN || !held || !held[u]))
                     return loom_fail(e, LOOM_EDATA, r->file, 0,
                                      "the file of the %s trials lacks unit %s, which %s: the files joined as %s do not "
                                      "belong together",
-                                     split_names[split], r->unit[u].name,
+                                     loom_split_name(split), r->unit[u].name,
                                      split == LOOM_TRAIN ? "another has" : "is not held out", r->id);
     }
     return LOOM_OK;
 }
 
-static int add_rates(struct export *x, const char *group, const char *prefix, int split, int with, struct loom_error *e)
+static int add_rates(struct export *x, const char *group, const char *prefix, enum loom_split split, int with,
+                     struct loom_error *e)
 {
     struct loom_predictions *p = NULL;
     struct loom_grid g = {0};
@@ -288,14 +271,14 @@ static int add_rates(struct export *x, const char *group, const char *prefix, in
                 code = loom_fail(e, LOOM_ECONFIG, x->spec->run, 0,
                                  "split %s has several recordings, a submission takes one: choose with "
                                  "stages.%s.recordings=(\"NAME\")",
-                                 split_names[split], x->stage->name);
+                                 loom_split_name(split), x->stage->name);
             else if (code == LOOM_OK && g.rows > 0)
                 code = loom_export_submission(&x->arrays, &g, p[i].bin_s, group, prefix, e);
             loom_grid_release(&g);
         }
     if (code == LOOM_OK && !found)
         code = loom_fail(e, LOOM_EDATA, x->spec->run, 0, "the model was asked for no spikes of split %s",
-                         split_names[split]);
+                         loom_split_name(split));
     loom_predictions_free_all(p, n);
     return code;
 }
@@ -304,10 +287,10 @@ static int add_rates(struct export *x, const char *group, const char *prefix, in
 static int submission(struct export *x, struct loom_error *e)
 {
     char group[LOOM_NLB_GROUP];
-    int split = x->spec->split                                    ? split_number(x->spec->split)
-                : has_split(x->running.runner.catalog, LOOM_TEST) ? LOOM_TEST
-                                                                  : LOOM_VALID;
-    int code = name_group(x, group, e);
+    enum loom_split split = loom_catalog_has_split(x->running.runner.catalog, LOOM_TEST) ? LOOM_TEST : LOOM_VALID;
+    int code = x->spec->split ? loom_split_named(x->spec->split, &split, e) : LOOM_OK;
+    if (code == LOOM_OK)
+        code = name_group(x, group, e);
     if (code == LOOM_OK)
         code = loom_arrays_keep(&x->arrays, x->spec->out, group, e);
     if (code == LOOM_OK)
@@ -383,7 +366,8 @@ static int one_pass(struct export *x, int rates, struct loom_error *e)
     if (code == LOOM_OK && !json_object_get(x->about, "run"))
         describe(x);
     if (code == LOOM_OK)
-        code = x->spec->nlb ? submission(x, e) : add_splits(x, rates, e);
+        code = x->spec->nlb ? submission(x, e)
+                            : loom_stage_splits(x->stage, x->spec->split, one_split, &(struct adding){x, rates}, e);
     loom_running_release(&x->running);
     return code;
 }
@@ -391,9 +375,7 @@ static int one_pass(struct export *x, int rates, struct loom_error *e)
 int loom_export(const struct loom_export_spec *spec, struct loom_error *e)
 {
     struct export x = {.spec = spec, .about = json_object()};
-    int code = LOOM_OK;
-    if (spec->split && split_number(spec->split) < 0)
-        code = loom_fail(e, LOOM_ECONFIG, NULL, 0, "there is no split '%s': write train, valid or test", spec->split);
+    int code = spec->split ? loom_split_named(spec->split, &(enum loom_split){LOOM_TRAIN}, e) : LOOM_OK;
     if (code == LOOM_OK && (spec->nlb || (spec->what & (LOOM_EXPORT_RATES | LOOM_EXPORT_LATENTS))))
         code = one_pass(&x, 1, e);
     if (code == LOOM_OK && !spec->nlb && (spec->what & LOOM_EXPORT_PREDICTIONS))

@@ -21,7 +21,8 @@ static void take(void *into, const char *path, const char *value)
 /* Of an evaluation stage those keys that decide about numbers. */
 static void take_evaluation(void *into, const char *path, const char *value)
 {
-    static const char *const keys[] = {".metrics", ".against", ".splits", ".draws", ".recordings", ".objectives"};
+    static const char *const keys[] = {".metrics",    ".against",   ".splits",   ".draws",          ".recordings",
+                                       ".objectives", ".condition", ".behavior", ".behavior_lag_ms"};
     const char *key = strrchr(path, '.');
     int matters = strstr(path, ".baselines.") != NULL;
     for (size_t i = 0; key && i < sizeof keys / sizeof *keys; i++)

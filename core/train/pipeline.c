@@ -81,9 +81,12 @@ const struct loom_option loom_stage_options[] = {
     {"latents", LOOM_OPT_INT, 0, "4096", "[0,inf)", NULL,
      "evaluation: points in time whose latents predictions.h5 keeps of each modality, in windows drawn at random"},
     {"condition", LOOM_OPT_STRING, 0, "auto", NULL, NULL,
-     "evaluation: column of the trials' table that sorts trials in the report's figures; auto = a usual one "
-     "(condition, "
-     "target, …) that all recordings have; \"\" = none"},
+     "evaluation: column of the trials' table that sorts trials for psth_r2 and in the report's figures; auto = a "
+     "usual one (condition, target, …) that all recordings have; \"\" = none"},
+    {"behavior", LOOM_OPT_STRING, 0, "", NULL, NULL,
+     "evaluation: series of the recordings that vel_r2 reads from rates (\"handVel\")"},
+    {"behavior_lag_ms", LOOM_OPT_REAL, 0, "0", "[-1000,1000]", "ms",
+     "evaluation: rates at time t tell of that behaviour at t + behavior_lag_ms"},
     {NULL, 0, 0, NULL, NULL, NULL, NULL},
 };
 static const char *const stage_reserved[] = {"objectives", "optimizer", "lr_scale", "lora", "baselines", NULL};

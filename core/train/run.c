@@ -138,7 +138,7 @@ static int rehearse(const struct loom_runner *r, struct loom_error *e)
         struct loom_model *m = NULL;
         code = loom_stage_kernels(s, &kernels, e);
         if (code == LOOM_OK)
-            code = s->evaluates ? loom_assess_check(s, e) : loom_validation_check(s, e);
+            code = s->evaluates ? loom_assess_check(r->catalog, s, e) : loom_validation_check(s, e);
         if (code == LOOM_OK && s->evaluates)
             code = read_idle_baselines(r, s, e);
         if (code == LOOM_OK && s->evaluates)

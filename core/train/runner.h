@@ -60,6 +60,9 @@ int loom_evaluate(struct loom_stepper *stepper, const struct loom_sample *sample
 /* An array of predictions, one for each modality of the model. The caller calls loom_predictions_free_all. */
 int loom_predictions_of(struct loom_predictions **out, const struct loom_model *m, const struct loom_catalog *c,
                         struct loom_error *e);
+/* Names of the modality, of all recordings, and, of a series, its dimensions and unit; widths. LOOM_ENOMEM. */
+int loom_predictions_name(struct loom_predictions *p, const char *modality, const struct loom_catalog *c,
+                          struct loom_error *e);
 void loom_predictions_free_all(struct loom_predictions *p, int n);
 /* The first of n modalities that has this likelihood and was asked; NULL: none. */
 const struct loom_predictions *loom_predictions_first(const struct loom_predictions *p, int n, const char *likelihood);
@@ -75,12 +78,17 @@ int loom_trials_check(const struct loom_catalog *c, const struct loom_options *o
 int loom_predictions_sort_trials(struct loom_predictions *p, const struct loom_catalog *c, const char *column,
                                  struct loom_error *e);
 
-/* ---- assess.c: one evaluation stage ---- */
+/* ---- assess.c, examine.c: one evaluation stage ---- */
 /* Baseline `id` of evaluation stage s, asked what stage `asks` asks of behaviour. */
 int loom_runner_baseline(const struct loom_runner *r, const struct loom_stage *s, const struct loom_stage *asks,
                          const char *id, struct loom_model **out, struct loom_error *e);
-/* Its metrics are known. LOOM_ECONFIG. */
-int loom_assess_check(const struct loom_stage *s, struct loom_error *e);
+/* Its metrics are known, and the behaviour that a decoder of rates reads is there. LOOM_ECONFIG, LOOM_EDATA. */
+int loom_assess_check(const struct loom_catalog *c, const struct loom_stage *s, struct loom_error *e);
+/* Calls `each` for the split of that name, or, where it is NULL, for those of the evaluation stage's list.
+ * LOOM_ECONFIG: there is none of that name. */
+int loom_stage_splits(const struct loom_stage *s, const char *split,
+                      int (*each)(void *payload, enum loom_split split, struct loom_error *e), void *payload,
+                      struct loom_error *e);
 /* What the model that evaluation stage s takes answers to what it asks, on one split, settled: *modalities of them,
  * with the latents of every bin where `latents` is 1. The caller calls loom_predictions_free_all. */
 int loom_assess_predict(struct loom_runner *r, const struct loom_stage *s, enum loom_split split, int latents,

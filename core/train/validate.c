@@ -7,16 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int has_split(const struct loom_catalog *c, enum loom_split split)
-{
-    int32_t n;
-    const struct loom_span *span = loom_catalog_spans(c, &n);
-    for (int32_t i = 0; i < n; i++)
-        if (span[i].split == (int32_t)split)
-            return 1;
-    return 0;
-}
-
 /* Evenly spread over the split, so that every recording and time of it has its share. */
 static int choose_windows(struct loom_validation *v, const struct loom_selection *selection, int64_t most,
                           struct loom_error *e)
@@ -85,7 +75,7 @@ int loom_validation_init(struct loom_validation *v, const struct loom_runner *r,
         v->series = loom_opt_string(s->options, "truth");
     if (v->series && loom_truth_check(v->catalog, v->series, e) != LOOM_OK)
         return e->code;
-    if (!has_split(r->catalog, LOOM_VALID)) {
+    if (!loom_catalog_has_split(r->catalog, LOOM_VALID)) {
         loom_runner_say(r, LOOM_NOTE_TEXT, s->name,
                         "the data have no validation split: the last weights count as the best");
         return LOOM_OK;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "train/velocity.h"
 
+#include "base/arena.h"
 #include "eval/nlb.h"
 #include "train/export.h"
+#include "train/runner.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -54,31 +56,25 @@ static int is_to_come(const struct loom_grid *g, int64_t row)
     return 0;
 }
 
-/* Order of a sample and a bin, 0: inside. */
-static int order(const struct loom_grid *g, int64_t row, const struct loom_grid *b, int64_t sample, double bin_s)
+/* Order of two places of grids, 0: the same bin. */
+static int order(const struct loom_grid *g, int64_t row, const struct loom_grid *b, int64_t at, double bin_s)
 {
-    double away = b->time_s[sample] - g->time_s[row];
-    if (b->trial[sample] != g->trial[row])
-        return b->trial[sample] < g->trial[row] ? -1 : 1;
-    return away < -0.5 * bin_s - 1e-7 ? -1 : away >= 0.5 * bin_s - 1e-7;
+    double away = b->time_s[at] - g->time_s[row];
+    if (b->trial[at] != g->trial[row])
+        return b->trial[at] < g->trial[row] ? -1 : 1;
+    return away < -0.5 * bin_s ? -1 : away > 0.5 * bin_s;
 }
 
-/* Mean of the samples inside each bin: both grids go by trial and time, so one walk meets all. */
+/* Each bin's behaviour: both grids go by trial and time, so one walk meets all. */
 static void join(struct bins *x, const struct loom_grid *b, double bin_s)
 {
     int64_t at = 0;
     for (int64_t r = 0; r < x->rates.rows; r++) {
-        double *mean = x->behavior + x->rows * x->dims;
-        int64_t n = 0;
-        int known = !is_to_come(&x->rates, r);
-        memset(mean, 0, (size_t)x->dims * sizeof *mean);
         while (at < b->rows && order(&x->rates, r, b, at, bin_s) < 0)
             at++;
-        for (; at < b->rows && order(&x->rates, r, b, at, bin_s) == 0; at++, n++)
-            for (int64_t d = 0; d < x->dims; d++)
-                mean[d] += b->target[at * x->dims + d];
-        for (int64_t d = 0; d < x->dims; d++)
-            known &= n > 0 && isfinite(mean[d] /= (double)n);
+        int known = at < b->rows && order(&x->rates, r, b, at, bin_s) == 0 && !is_to_come(&x->rates, r);
+        for (int64_t d = 0; d < x->dims && known; d++)
+            known = isfinite(x->behavior[x->rows * x->dims + d] = b->target[at * x->dims + d]);
         if (known)
             x->row[x->rows++] = r;
     }
@@ -175,6 +171,73 @@ static int decode(struct bins *train, struct bins *eval, int recording, struct l
     free(predicted);
     return code;
 }
+
+/* ---- the behaviour ---- */
+
+/* The bins that the window asks, at their middles, as tokenizers of counts place them. */
+static int add_window(struct loom_predictions *out, const struct loom_sample *sample, const struct loom_window *w,
+                      loom_real *mean, struct loom_error *e)
+{
+    const struct loom_window_series *x = &w->series[0];
+    int32_t at = 0;
+    int code = LOOM_OK;
+    for (int32_t k = 0; k < w->bins; k++) {
+        double middle = (k + 0.5) * w->bin_s;
+        if (loom_window_mean(x, k * w->bin_s, (k + 1) * w->bin_s, &at, mean) == 0 || middle < sample->begin_s ||
+            middle >= sample->end_s)
+            continue;
+        for (int32_t d = 0; d < x->dims && code == LOOM_OK; d++) {
+            const struct loom_predicted row = {.recording = sample->recording,
+                                               .element = d,
+                                               .time_ns = w->origin_ns + llround(1e9 * middle),
+                                               .trial = sample->trial,
+                                               .target = (double)mean[d],
+                                               .predicted = NAN,
+                                               .weight = 1};
+            code = loom_predictions_add(out, &row, NULL, e);
+        }
+    }
+    return code;
+}
+
+static int add_windows(struct loom_predictions *out, const struct loom_catalog *c, const struct loom_windows *windows,
+                       const struct loom_window_ask *ask, loom_real *mean, struct loom_error *e)
+{
+    struct loom_arena arena = {0};
+    int code = loom_arena_init(&arena, (size_t)1 << 32, e);
+    for (int32_t i = 0; i < windows->n && code == LOOM_OK; i++) {
+        struct loom_window w;
+        loom_arena_rewind(&arena, 0);
+        code = loom_window_fill(c, &windows->sample[i], ask, &arena, &w, NULL, e);
+        if (code == LOOM_OK)
+            code = add_window(out, &windows->sample[i], &w, mean, e);
+    }
+    loom_arena_release(&arena);
+    return code;
+}
+
+int loom_velocity_behavior(const struct loom_selection *s, const char *series, double lag_s,
+                           struct loom_predictions *out, struct loom_error *e)
+{
+    const struct loom_series_want want = {.name = series, .lag_s = lag_s};
+    const struct loom_window_ask ask = {.series = &want, .series_count = 1};
+    struct loom_windows windows = {0};
+    loom_real *mean = NULL;
+    loom_predictions_init(out);
+    snprintf(out->likelihood, sizeof out->likelihood, "gaussian");
+    int code = loom_predictions_name(out, series, s->catalog, e);
+    if (code == LOOM_OK && !(mean = calloc((size_t)out->elements + 1, sizeof *mean)))
+        code = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory to decode from rates: evaluate fewer recordings");
+    if (code == LOOM_OK)
+        code = loom_windows_init(&windows, s, &(struct loom_tiling){0}, e);
+    if (code == LOOM_OK)
+        code = add_windows(out, s->catalog, &windows, &ask, mean, e);
+    loom_windows_release(&windows);
+    free(mean);
+    return code == LOOM_OK ? loom_predictions_settle(out, e) : code;
+}
+
+/* ---- the decoders ---- */
 
 /* What of the behaviour's predictions names things. */
 static int describe(struct loom_predictions *out, const struct loom_predictions *of)
