@@ -68,8 +68,11 @@ def golden(path):
         data.to_hdf5(f)
 
 
-def check_spikes(data, raw):
+def check_spikes(data, raw, other):
+    """other: the same recording as an archive, where spikes stand unit by unit."""
     times, index = data.spikes.timestamps[:], data.spikes.unit_index[:]
+    order = np.lexsort((other["spike_units"], other["spike_times"]))
+    assert len(times) > 0 and (times == other["spike_times"][order]).all() and (index == other["spike_units"][order]).all()
     assert (np.diff(times) >= 0).all() and index.max() < len(data.units.id)
     assert len(times) == raw["units/count"][:].sum()
     assert (np.bincount(index, minlength=len(raw["units/id"])) == raw["units/count"][:]).all()
@@ -97,11 +100,15 @@ def check(loom, recording):
         path = f"{folder}/out.h5"
         words = recording.split()
         subprocess.run([loom, "data", "convert", *words[:1], path, *words[1:]], check=True, stdout=subprocess.DEVNULL)
-        with h5py.File(path, "r") as raw:
+        archive = f"{folder}/out.npz"
+        subprocess.run([loom, "data", "convert", *words[:1], archive, *words[1:]], check=True, stdout=subprocess.DEVNULL)
+        with h5py.File(path, "r") as raw, np.load(archive) as other:
             whole = td.Data.from_hdf5(raw, lazy=False)
-            if "spikes" in raw:
-                check_spikes(whole, raw)
-            assert isinstance(whole.session.id, str) and all(isinstance(str(i), str) for i in whole.units.id[:])
+            if "spikes" in raw and "spike_times" in other:
+                check_spikes(whole, raw, other)
+            # Texts beyond ASCII are of variable length, which temporaldata leaves as bytes.
+            names = [i.decode() if isinstance(i, bytes) else i for i in whole.units.id[:]]
+            assert isinstance(whole.session.id, str) and names == list(other.get("units.name", []))
         check_slices(path, whole)
         try:
             from torch_brain.data import Data
