@@ -7,6 +7,9 @@
 
 #include "fuzzing.h"
 
+#include "eval/arrays.h"
+
+#include <loom/npz.h>
 #include <loom/plugin.h>
 
 #include <math.h>
@@ -119,6 +122,45 @@ START_TEST(made_recordings_go_there_and_back)
 }
 END_TEST
 
+/* Times before 0, two at once, and the first spike at or after each second of what was observed, as
+ * numpy.searchsorted(timestamps, numpy.arange(-2, 3 + 1)) has them. */
+START_TEST(spikes_stand_in_order_of_time)
+{
+    static const double time[] = {0.25, 2, -1.5, 0.25}, observed[] = {-2, 3}, due[] = {-1.5, 0.25, 0.25, 2};
+    static const int64_t unit[] = {0, 0, 1, 1}, whose[] = {1, 0, 1, 0}, second[] = {0, 1, 1, 3, 3, 4};
+    static const uint8_t held[] = {0, 1};
+    struct loom_npz *z;
+    struct loom_arrays a = {0};
+    struct loom_error e = {0};
+    ck_ok(loom_npz_open(&z, scratch_path("spikes.npz"), &e), &e);
+    loom_npz_begin(z, "spike_times", "<f8", 1, (const int64_t[]){4});
+    loom_npz_put(z, time, sizeof time);
+    loom_npz_begin(z, "spike_units", "<i8", 1, (const int64_t[]){4});
+    loom_npz_put(z, unit, sizeof unit);
+    loom_npz_begin(z, "units.held_out", "|b1", 1, (const int64_t[]){2});
+    loom_npz_put(z, held, sizeof held);
+    loom_npz_begin(z, "observed_s", "<f8", 2, (const int64_t[]){1, 2});
+    loom_npz_put(z, observed, sizeof observed);
+    ck_ok(loom_npz_close(z, &e), &e);
+    struct loom_recordings *set = sound("npz", "", scratch_path("spikes.npz"));
+    const char *path = scratch_path("spikes.h5");
+    write_out(set, path);
+    loom_recordings_free(set);
+    set = sound("brainset", "", path);
+    ck_assert(!loom_recordings_at(set, 0)->unit[0].held_out && loom_recordings_at(set, 0)->unit[1].held_out);
+    loom_recordings_free(set);
+    ck_ok(loom_arrays_read_h5(&a, path, &e), &e);
+    const struct loom_array *t = loom_arrays_find(&a, "spikes/timestamps"),
+                            *u = loom_arrays_find(&a, "spikes/unit_index"),
+                            *s = loom_arrays_find(&a, "spikes/timestamp_indices_1s");
+    ck_assert(t != NULL && u != NULL && s != NULL && t->dim[0] == 4 && u->dim[0] == 4 && s->dim[0] == 6);
+    ck_assert_mem_eq(t->data, due, sizeof due);
+    ck_assert_mem_eq(u->data, whose, sizeof whose);
+    ck_assert_mem_eq(s->data, second, sizeof second);
+    loom_arrays_release(&a);
+}
+END_TEST
+
 START_TEST(what_cannot_be_read_is_told)
 {
     struct loom_recordings *set;
@@ -142,9 +184,9 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {what_temporaldata_wrote_is_read, what_is_written_is_read_again,
-                                  made_recordings_go_there_and_back, what_cannot_be_read_is_told,
-                                  damaged_files_are_survived};
+    const TTest *const tests[] = {what_temporaldata_wrote_is_read,   what_is_written_is_read_again,
+                                  made_recordings_go_there_and_back, spikes_stand_in_order_of_time,
+                                  what_cannot_be_read_is_told,       damaged_files_are_survived};
     loom_log_set(keep_warning, NULL);
     scratch_make();
     int code = run_suite("brainset", (int)(sizeof tests / sizeof *tests), tests, 60);

@@ -62,6 +62,9 @@ START_TEST(rates_have_series_of_their_own)
     ck_assert_int_eq(loom_recordings_at(set, 0)->series_count, 1);
     ck_assert_str_eq(loom_recordings_at(set, 0)->series[0].name, "one");
     loom_recordings_free(set);
+    set = sound("edf", "channels = ( \"Temp*\", \"Cz\" );", golden("rates.edf")); /* of two alike the faster one */
+    ck_assert_str_eq(loom_recording_series(loom_recordings_at(set, 0), "eeg")->dim_name[0], "Cz");
+    loom_recordings_free(set);
 }
 END_TEST
 
@@ -83,6 +86,45 @@ START_TEST(samples_may_have_24_bits)
 }
 END_TEST
 
+struct change {
+    size_t at;
+    const char *put;
+};
+
+/* A copy of a golden file with `n` places overwritten, cut to `cut` bytes where that is not 0. */
+static const char *changed(const char *file, const char *as, int n, const struct change *change, size_t cut)
+{
+    struct loom_error e = {0};
+    char *bytes;
+    size_t size;
+    ck_ok(loom_file_read(&bytes, &size, golden(file), 1 << 20, &e), &e);
+    for (int i = 0; i < n; i++)
+        memcpy(bytes + change[i].at, change[i].put, strlen(change[i].put));
+    ck_ok(loom_file_write(scratch_path(as), bytes, cut > 0 ? cut : size, &e), &e);
+    free(bytes);
+    return scratch_path(as);
+}
+
+/* A subject without a name, a date of two digits, a comma in a number, an end that was never written; a trigger that
+ * stands from the beginning is none. */
+START_TEST(headers_of_other_programs)
+{
+    static const struct change edf[] = {
+        {8, "X    "}, {88, "somewhere            "}, {168, "05.04.99"}, {236, "-1      "}, {244, "0,5     "}};
+    static const struct change bdf[] = {{768 + 9, "\x09"}};
+    struct loom_recordings *set = sound("edf", "", changed("gaps.edf", "other.edf", 5, edf, 0));
+    const struct loom_recording *r = loom_recordings_at(set, 0);
+    ck_assert_str_eq(r->subject, "");
+    ck_assert_str_eq(r->date, "1999-04-05T10:20:30");
+    ck_assert_int_eq(loom_recording_series(r, "eeg")->samples, 12);
+    ck_assert_ptr_nonnull(strstr(warned, "never finished: all of its 3 whole records"));
+    loom_recordings_free(set);
+    set = sound("edf", "", changed("short.bdf", "other.bdf", 1, bdf, 0));
+    ck_assert_int_eq(loom_recording_intervals(loom_recordings_at(set, 0), "status")->rows, 2);
+    loom_recordings_free(set);
+}
+END_TEST
+
 /* A header field overwritten, a file cut short. */
 START_TEST(what_cannot_be_read_is_told)
 {
@@ -94,17 +136,14 @@ START_TEST(what_cannot_be_read_is_told)
                  {236, 0, "9       ", "promises 9 records, and the file holds 3"},
                  {244, 0, "long    ", "\"long\" for the length of a record, which is no number"},
                  {0, 1300, "", "the file holds 2: it is cut short"},
-                 {1024 + 16, 0, "x0.25", "an annotation has no time"}};
+                 {1024 + 16, 0, "x0.25", "an annotation has no time"},
+                 {1024 + 96 + 16, 0, "+0.30", "record 1 begins at 0.3 s, before the end of the one before it"}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct loom_recordings *set;
         struct loom_error e = {0};
-        char *bytes;
-        size_t size;
-        ck_ok(loom_file_read(&bytes, &size, golden("gaps.edf"), 1 << 20, &e), &e);
-        memcpy(bytes + wrong[i].at, wrong[i].put, strlen(wrong[i].put));
-        ck_ok(loom_file_write(scratch_path("wrong.edf"), bytes, wrong[i].cut > 0 ? wrong[i].cut : size, &e), &e);
-        free(bytes);
-        ck_fails(read_by(&set, "edf", "", scratch_path("wrong.edf"), anew, &e), LOOM_EDATA, &e, wrong[i].words);
+        const struct change one = {wrong[i].at, wrong[i].put};
+        const char *path = changed("gaps.edf", "wrong.edf", 1, &one, wrong[i].cut);
+        ck_fails(read_by(&set, "edf", "", path, anew, &e), LOOM_EDATA, &e, wrong[i].words);
     }
 }
 END_TEST
@@ -127,6 +166,8 @@ START_TEST(brainvision_is_read_in_either_order)
     ck_assert_str_eq(loom_intervals_column(a, "label")->text[2], "left, then right");
     ck_near(a->start_s[1], 2 * 0.004, 1e-12);
     ck_near(a->stop_s[2], 6 * 0.004, 1e-12);
+    ck_assert_int_eq(r->observed_count, 1);
+    ck_near(r->observed_s[1], 6 * 0.004, 1e-12);
     loom_recordings_free(set);
     set = sound("brainvision", "", golden("across.vhdr"));
     r = loom_recordings_at(set, 0);
@@ -136,6 +177,31 @@ START_TEST(brainvision_is_read_in_either_order)
     for (int i = 0; i < 6; i++)
         for (int d = 0; d < 2; d++)
             ck_near(s->value[2 * i + d], (3 * i + d - 5) / 8.0, 1e-6);
+    loom_recordings_free(set);
+}
+END_TEST
+
+/* Headers of before Unicode are in Latin-1; markers that are not there are no reason to read nothing. */
+START_TEST(brainvision_of_before_unicode)
+{
+    struct loom_error e = {0};
+    char *text, *data, *to;
+    size_t n, size;
+    ck_ok(loom_file_read(&text, &n, golden("short.vhdr"), 1 << 20, &e), &e);
+    ck_ok(loom_file_read(&data, &size, golden("short.eeg"), 1 << 20, &e), &e);
+    memcpy(strstr(text, "UTF-8"), "Latin", 5);
+    to = text;
+    for (const char *c = text; *c != '\0'; c++)
+        if (*c != '\xc2')
+            *to++ = *c;
+    ck_assert(to < text + n);
+    ck_ok(loom_file_write(scratch_path("latin.vhdr"), text, (size_t)(to - text), &e), &e);
+    ck_ok(loom_file_write(scratch_path("latin.eeg"), data, size, &e), &e);
+    free(text);
+    free(data);
+    struct loom_recordings *set = sound("brainvision", "", scratch_path("latin.vhdr"));
+    ck_assert_str_eq(loom_recording_series(loom_recordings_at(set, 0), "eeg")->unit, "µV");
+    ck_assert_ptr_nonnull(strstr(warned, "no markers that can be read"));
     loom_recordings_free(set);
 }
 END_TEST
@@ -187,8 +253,10 @@ int main(void)
                                   annotations_are_tables,
                                   rates_have_series_of_their_own,
                                   samples_may_have_24_bits,
+                                  headers_of_other_programs,
                                   what_cannot_be_read_is_told,
                                   brainvision_is_read_in_either_order,
+                                  brainvision_of_before_unicode,
                                   brainvision_names_files_beside_it,
                                   damaged_files_are_refused};
     loom_log_set(keep_warning, NULL);
