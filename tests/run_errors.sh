@@ -83,7 +83,7 @@ try 2 "are for --targets" export "$dir/run" --inputs
 number=$((number + 1))
 "$LOOM_PROGRAM" run "$tiny" $fast --seeds 1,2 --out "$dir/seeds" --quiet && cp "$dir/seeds/metrics.json" "$dir/joined.json" &&
     rm -r "$dir/seeds/seed-2" "$dir/seeds/metrics.json" && "$LOOM_PROGRAM" run --resume "$dir/seeds" --quiet &&
-    cmp "$dir/seeds/metrics.json" "$dir/joined.json"
+    cmp "$dir/seeds/metrics.json" "$dir/joined.json" && grep -q '"chance"' "$dir/joined.json" && grep -q '"resampled"' "$dir/joined.json"
 if test $? -eq 0; then echo "ok $number - a run over seeds is resumed"; else echo "not ok $number - a run over seeds is resumed"; fi
 number=$((number + 1))
 if flock "$dir/run" "$LOOM_PROGRAM" run --resume "$dir/run" >"$dir/said" 2>&1 || ! grep -q "another process" "$dir/said"; then

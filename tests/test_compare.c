@@ -131,8 +131,45 @@ START_TEST(unknown_is_not_alike)
     char *html = page(name, 2);
     ck_assert_ptr_nonnull(strstr(html, "identity.json"));
     ck_assert_ptr_nonnull(strstr(html, "Not tested alike"));
+    ck_assert_ptr_nonnull(strstr(html, "what b was tested on it does not say"));
     ck_assert_ptr_null(strstr(html, "the same splits"));
     ck_assert_ptr_nonnull(strstr(html, "Nothing: all"));
+    free(html);
+    const char *const turned[] = {"b", "a"};
+    html = page(turned, 2);
+    ck_assert_int_eq(page_count(html, "Not tested alike"), 1);
+    ck_assert_ptr_null(strstr(html, "b and b"));
+    free(html);
+}
+END_TEST
+
+/* A stage that one run has not is one row, a metric that one run alone has no figure, and what is not known no nought.
+ */
+START_TEST(parts_and_metrics_of_one_alone)
+{
+    const char *const name[] = {"a", "b", "c"};
+    make("a", 16, 0.5, 1, 0.7, 1);
+    make("b", 16, 0.25, 1, 0.8, 1);
+    make("c", 16, 0.5, 1, 0.6, 1);
+    put("c/pipeline.cfg",
+        "data: { source = \"sim\"; split: { by = \"trial\"; seed = 1; }; };\nbackbone: { plugin = \"vit\"; width = "
+        "16; };\nstages: ( { name = \"evaluate\"; metrics = ( \"mse\" ); } );\n");
+    put("c/metrics.json",
+        "{\"evaluate\": {\"test\": {\"mse\": {\"mean\": 2.5}, \"baselines\": {\"wiener\": {\"mse\": {\"mean\": 3.5,"
+        " \"interval\": [3.25, 3.75]}}}}}}");
+    put("c/log.jsonl", "");
+    put("c/identity.json", "{\"data.source\": \"sim\", \"stages.evaluate.metrics\": \"mse\"}");
+    char *html = page(name, 3);
+    ck_assert_int_eq(page_count(html, "<td class=text>stages.pretrain</td>"), 1);
+    ck_assert_ptr_null(strstr(html, "stages.pretrain.steps"));
+    ck_assert_ptr_nonnull(strstr(html, "stages.pretrain.mae.hide</td>")); /* differs among those that have it */
+    ck_assert_ptr_nonnull(strstr(html, "stages.evaluate.metrics</td>"));
+    ck_assert_ptr_nonnull(strstr(html, "R², evaluate, test split"));
+    ck_assert_ptr_null(strstr(html, "MSE, evaluate, test split"));
+    ck_assert_ptr_nonnull(strstr(html, "3.500<small>[3.250, 3.750]</small>"));
+    char *compute = strstr(html, "<h2>Compute");
+    ck_assert_ptr_nonnull(compute);
+    ck_assert_int_eq(page_count(compute, "<td>–</td>"), 4);
     free(html);
 }
 END_TEST
@@ -165,6 +202,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {alike, other_splits_warn, unknown_is_not_alike, seeds_are_paired};
+    const TTest *const tests[] = {alike, other_splits_warn, unknown_is_not_alike, parts_and_metrics_of_one_alone,
+                                  seeds_are_paired};
     return run_between("compare", (int)(sizeof tests / sizeof *tests), tests, 60, folder_make, folder_remove);
 }

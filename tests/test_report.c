@@ -169,9 +169,32 @@ START_TEST(what_metrics_are_worth)
     page_sound(html);
     ck_assert_ptr_nonnull(strstr(html, "95 % interval [0.700, 0.900], 37 trials"));
     ck_assert_ptr_nonnull(strstr(html, "<td>chance</td><td>0.125</td>"));
-    ck_assert_ptr_nonnull(strstr(html, "<td>targets of others</td><td>-0.250 <small>[-0.500, 0.100]</small></td>"));
+    ck_assert_ptr_nonnull(strstr(html, "<td>targets of others</td><td>−0.250 <small>[−0.500, 0.100]</small></td>"));
     ck_assert_ptr_nonnull(strstr(html, "95 % over 37 resampled trials"));
     ck_assert_ptr_null(strstr(html, "900 seeds"));
+    free(html);
+}
+END_TEST
+
+/* Over seeds the interval is over seeds; a baseline that is the same for all keeps its own over trials. Ends of an
+ * interval are told to the places of its mean, counts of units are no score. */
+START_TEST(what_seeds_are_worth)
+{
+    put("metrics.json", "{\"evaluate\": {\"test\": {\"vel_r2\": {\"mean\": 0.016, \"interval\": [0.000599, 0.034], "
+                        "\"units\": 48, \"seeds\":"
+                        " [0.01, 0.022], \"n\": 2, \"chance\": 0.0, \"shuffle\": {\"mean\": -0.25}}, \"baselines\": "
+                        "{\"wiener\": {\"vel_r2\": "
+                        "{\"mean\": 0.5, \"interval\": [0.4, 0.6], \"resampled\": {\"of\": \"trials\", \"groups\": "
+                        "37}, \"n\": 2}}}}}}");
+    ck_ok(report(), &error);
+    char *html = get("report.html");
+    page_sound(html);
+    ck_assert_ptr_nonnull(strstr(html, "0.016 <small>[0.001, 0.034]</small>"));
+    ck_assert_ptr_nonnull(strstr(html, "0.500 <small>[0.400, 0.600]</small>"));
+    ck_assert_ptr_nonnull(strstr(html, "over 2 seeds (Student's t); of what is the same for every seed"));
+    ck_assert_ptr_nonnull(strstr(html, "over 37 resampled trials"));
+    ck_assert_ptr_nonnull(strstr(html, "<td>targets of others</td><td>−0.250</td>"));
+    ck_assert_ptr_null(strstr(html, "48.000"));
     free(html);
 }
 END_TEST
@@ -261,12 +284,8 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {whole_run,
-                                  seeds_and_comparisons,
-                                  what_metrics_are_worth,
-                                  terms_of_other_size,
-                                  several_runs,
-                                  what_is_missing_or_damaged,
-                                  odd_lines};
+    const TTest *const tests[] = {
+        whole_run,           seeds_and_comparisons, what_metrics_are_worth,     what_seeds_are_worth,
+        terms_of_other_size, several_runs,          what_is_missing_or_damaged, odd_lines};
     return run_between("report", (int)(sizeof tests / sizeof *tests), tests, 60, setup, folder_remove);
 }

@@ -228,7 +228,9 @@ static void baseline_rows(struct loom_str *s, const json_t *results, const struc
             loom_str_add(s, "</small></td>");
             for (size_t i = 0; i < p->n; i++) {
                 loom_str_add(s, "<td>");
-                value(s, loom_json_real_at(of, loom_json_text_at(part_metric(results, p, i), "key")), 0);
+                const json_t *x = json_object_get(of, loom_json_text_at(part_metric(results, p, i), "key"));
+                value(s, json_is_object(x) ? loom_json_real_at(x, "mean") : loom_json_to_real(x), 0);
+                interval(s, x, 0);
                 loom_str_add(s, paired(results) ? "</td><td></td>" : "</td>");
             }
             loom_str_add(s, "</tr>\n");
@@ -346,8 +348,8 @@ static void value_figure(struct loom_str *s, const json_t *results, const json_t
     json_array_foreach(list(results, "cells"), k, cell)
     {
         const json_t *m = json_object_get(json_object_get(cell, "metrics"), key);
-        if (r->n == MOST_ROWS)
-            break;
+        if (r->n == MOST_ROWS || isnan(loom_json_real_at(m, "mean")))
+            continue;
         r->row[r->n] = (struct loom_figure_row){.name = loom_json_text_at(cell, "label"),
                                                 .mean = loom_json_real_at(m, "mean"),
                                                 .low = loom_json_real_at(m, "low"),
@@ -357,6 +359,8 @@ static void value_figure(struct loom_str *s, const json_t *results, const json_t
         fill_points(r, json_object_get(m, "seeds"));
         r->n++;
     }
+    if (r->n < 2 && json_array_size(list(results, "cells")) > 1)
+        return; /* nothing to compare */
     loom_report_metric_name(&title, loom_json_text_at(metric, "metric"));
     loom_str_printf(&title, ", %s, %s split", loom_json_text_at(metric, "stage"), loom_json_text_at(metric, "split"));
     const struct loom_figure f = {
@@ -420,13 +424,19 @@ static void figures(struct loom_str *s, const json_t *results)
         s->failed = 1;
         return;
     }
-    loom_str_add(s, "<h2>Figures</h2>\n<div class=\"grid two\">\n");
+    struct loom_str drawn = LOOM_STR_INIT;
     json_array_foreach(list(results, "metrics"), i, metric)
     {
-        value_figure(s, results, metric, r);
-        difference_figure(s, results, metric, r);
+        value_figure(&drawn, results, metric, r);
+        difference_figure(&drawn, results, metric, r);
     }
-    loom_str_add(s, "</div>\n");
+    if (drawn.text != NULL) {
+        loom_str_add(s, "<h2>Figures</h2>\n<div class=\"grid two\">\n");
+        loom_str_add(s, drawn.text);
+        loom_str_add(s, "</div>\n");
+    }
+    s->failed |= drawn.failed;
+    loom_str_release(&drawn);
     free(r);
 }
 
@@ -448,7 +458,7 @@ void loom_report_compute(struct loom_str *s, const json_t *results, int *tables)
     json_t *cell;
     loom_str_printf(s,
                     "<h2>Compute</h2>\n<p class=caption><b>Table %d.</b> What training took, "
-                    "all stages of one seed together; means over seeds.</p>\n<div class=scroll><table "
+                    "all stages of one seed together; means over seeds. –: not known.</p>\n<div class=scroll><table "
                     "class=paper><thead><tr><th class=text>%s</th>"
                     "<th>parameters</th><th>steps</th><th>seconds</th><th>FLOPs</th></tr></thead><tbody>\n",
                     ++*tables, paired(results) ? "cell" : "run");
@@ -461,7 +471,8 @@ void loom_report_compute(struct loom_str *s, const json_t *results, int *tables)
         grouped(s, loom_json_real_at(cell, "parameters"));
         loom_str_add(s, "</td><td>");
         grouped(s, loom_json_real_at(c, "steps"));
-        loom_str_printf(s, "</td><td>%.3g</td><td>", loom_json_real_at(c, "seconds"));
+        loom_str_printf(s, isnan(loom_json_real_at(c, "seconds")) ? "</td><td>–</td><td>" : "</td><td>%.3g</td><td>",
+                        loom_json_real_at(c, "seconds"));
         grouped(s, loom_json_real_at(c, "flops"));
         loom_str_add(s, "</td></tr>\n");
     }

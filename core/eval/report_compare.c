@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DRAWS = 2000, SHOWN = 90 };
+enum { DRAWS = 2000, SHOWN = 90, TOLD = 6 };
 static const double confidence = 0.95;
 
 /* One of the runs. */
@@ -124,12 +124,6 @@ static void forget(struct contender *c)
 
 /* ---- warnings ---- */
 
-static const char *value_at(const json_t *of, const char *key)
-{
-    const char *text = json_string_value(json_object_get(of, key));
-    return text != NULL ? text : "not given";
-}
-
 static void shorten(struct loom_str *s, const char *text)
 {
     char part[SHOWN + 1];
@@ -142,33 +136,43 @@ static void shorten(struct loom_str *s, const char *text)
     loom_str_add(s, text[n] != '\0' ? "…" : "");
 }
 
-static void one_difference(struct loom_str *s, const struct contender *a, const struct contender *b, const char *key,
-                           int n)
+static void one_difference(struct loom_str *s, const struct contender *a, const struct contender *b, const char *key)
 {
-    loom_str_add(s, n > 0 ? "; " : "");
+    const json_t *of_a = json_object_get(a->identity, key), *of_b = json_object_get(b->identity, key);
     loom_str_html(s, key);
+    if (of_a == NULL || of_b == NULL) {
+        loom_str_add(s, " is known of ");
+        loom_str_html(s, of_a == NULL ? b->name : a->name);
+        loom_str_add(s, " alone");
+        return;
+    }
     loom_str_add(s, " is ");
-    shorten(s, value_at(b->identity, key));
+    shorten(s, json_string_value(of_b) != NULL ? json_string_value(of_b) : "?");
     loom_str_add(s, ", not ");
-    shorten(s, value_at(a->identity, key));
+    shorten(s, json_string_value(of_a) != NULL ? json_string_value(of_a) : "?");
 }
 
-/* Keys in which b is tested unlike a. */
+/* Keys in which b is tested unlike a: how many, and the first few of them, those that both have before others. */
 static int differences(struct loom_str *s, const struct contender *a, const struct contender *b)
 {
+    const struct contender *const of[] = {a, a, b};
     const char *key;
     json_t *x;
     int n = 0;
-    json_object_foreach(a->identity, key, x)
-    {
-        if (!json_equal(x, json_object_get(b->identity, key)))
-            one_difference(s, a, b, key, n++);
-    }
-    json_object_foreach(b->identity, key, x)
-    {
-        if (json_object_get(a->identity, key) == NULL)
-            one_difference(s, a, b, key, n++);
-    }
+    for (int turn = 0; turn < 3; turn++)
+        json_object_foreach(of[turn]->identity, key, x)
+        {
+            const json_t *other = json_object_get((turn < 2 ? b : a)->identity, key);
+            if (turn == 0 ? other == NULL || json_equal(x, other) : other != NULL)
+                continue;
+            if (n < TOLD) {
+                loom_str_add(s, n > 0 ? "; " : "");
+                one_difference(s, a, b, key);
+            }
+            n++;
+        }
+    if (n > TOLD)
+        loom_str_printf(s, "; and %d more (what differs, below)", n - TOLD);
     return n;
 }
 
@@ -178,23 +182,24 @@ static int verdict(struct loom_str *s, const struct contender *c, int n)
     int alike = 1;
     for (int i = 0; i < n; i++) {
         struct loom_str what = LOOM_STR_INIT;
-        int unknown = c[i].identity == NULL || c[0].identity == NULL;
-        if (unknown || differences(&what, &c[0], &c[i]) > 0) {
+        if (c[i].identity == NULL) {
+            loom_str_add(s, "<p class=warn><b>Not tested alike,</b> as far as is known: what ");
+            loom_str_html(s, c[i].name);
+            loom_str_add(s, " was tested on it does not say, for it has no identity.json, which runs of earlier "
+                            "versions lack.</p>\n");
+            alike = 0;
+        } else if (c[0].identity != NULL && differences(&what, &c[0], &c[i]) > 0) {
             loom_str_add(s, "<p class=warn><b>Not tested alike:</b> ");
             loom_str_html(s, c[i].name);
             loom_str_add(s, " and ");
             loom_str_html(s, c[0].name);
-            loom_str_add(s, unknown ? ". What one of them was tested on is not known: it has no identity.json, which "
-                                      "runs of earlier versions lack"
-                                    : ". In the former ");
+            loom_str_add(s, ". In the former ");
             loom_str_add(s, what.text != NULL ? what.text : "");
             loom_str_add(s, ".</p>\n");
             s->failed |= what.failed;
             alike = 0;
         }
         loom_str_release(&what);
-        if (c[0].identity == NULL)
-            break;
     }
     if (alike)
         loom_str_printf(s,
@@ -252,7 +257,22 @@ static json_t *metrics_of(const struct contender *c, int n)
     return list;
 }
 
-/* Means of baselines by name and key. */
+/* {"mean", "low", "high", "seeds"} of a metric; the last three where it has them. */
+static json_t *value_of(const json_t *metric)
+{
+    const json_t *interval = json_object_get(metric, "interval");
+    json_t *v = json_object(), *low = json_array_get(interval, 0), *high = json_array_get(interval, 1);
+    if (json_is_number(low) && json_is_number(high) && json_number_value(low) < json_number_value(high)) {
+        json_object_set(v, "low", low);
+        json_object_set(v, "high", high);
+    }
+    json_object_set_new(v, "mean", loom_json_number(loom_json_real_at(metric, "mean")));
+    if (json_is_array(json_object_get(metric, "seeds")))
+        json_object_set(v, "seeds", json_object_get(metric, "seeds"));
+    return v;
+}
+
+/* What baselines reached, by name and key. */
 static json_t *baselines_of(const struct contender *c, const json_t *metrics)
 {
     json_t *out = json_object(), *m, *of;
@@ -264,13 +284,12 @@ static json_t *baselines_of(const struct contender *c, const json_t *metrics)
                                         json_string_value(json_object_get(m, "split")));
         json_object_foreach(json_object_get(split, "baselines"), name, of)
         {
-            json_t *mean =
-                json_object_get(json_object_get(of, json_string_value(json_object_get(m, "metric"))), "mean");
-            if (!json_is_number(mean))
+            const json_t *x = json_object_get(of, json_string_value(json_object_get(m, "metric")));
+            if (!json_is_number(json_object_get(x, "mean")))
                 continue;
             if (json_object_get(out, name) == NULL)
                 json_object_set_new(out, name, json_object());
-            json_object_set(json_object_get(out, name), json_string_value(json_object_get(m, "key")), mean);
+            json_object_set_new(json_object_get(out, name), json_string_value(json_object_get(m, "key")), value_of(x));
         }
     }
     return out;
@@ -302,22 +321,15 @@ static json_t *cell_of(const struct contender *all, int k, const json_t *metrics
     json_object_set_new(cell, "parameters", loom_json_number(c->log.parameters));
     json_array_foreach(metrics, i, m)
     {
-        const json_t *x = metric_of(c, m), *interval = json_object_get(x, "interval");
-        json_t *v = json_object(), *low = json_array_get(interval, 0), *high = json_array_get(interval, 1);
-        if (json_is_number(low) && json_is_number(high)) {
-            json_object_set(v, "low", low);
-            json_object_set(v, "high", high);
-        }
-        json_object_set_new(v, "mean", loom_json_number(loom_json_real_at(x, "mean")));
-        if (json_is_array(json_object_get(x, "seeds")))
-            json_object_set(v, "seeds", json_object_get(x, "seeds"));
-        json_object_set_new(values, json_string_value(json_object_get(m, "key")), v);
+        json_object_set_new(values, json_string_value(json_object_get(m, "key")), value_of(metric_of(c, m)));
     }
+    double known = c->log.steps > 0.0 ? 1.0 : NAN; /* of a run without a stage that is done nothing is known */
     json_object_set_new(cell, "metrics", values);
     json_object_set_new(cell, "baselines", baselines_of(c, metrics));
     json_object_set_new(cell, "compute",
-                        json_pack("{s:o,s:o,s:o}", "steps", loom_json_number(c->log.steps), "seconds",
-                                  loom_json_number(c->log.seconds), "flops", loom_json_number(c->log.flops)));
+                        json_pack("{s:o,s:o,s:o}", "steps", loom_json_number(known * c->log.steps), "seconds",
+                                  loom_json_number(known * c->log.seconds), "flops",
+                                  loom_json_number(known * c->log.flops)));
     return cell;
 }
 
@@ -414,12 +426,40 @@ static int metrics_csv(struct loom_page *page, json_t *results, struct loom_erro
 
 /* ---- what differs in their pipelines ---- */
 
+static int has_part(const json_t *keys, const char *part, size_t length)
+{
+    const char *key;
+    json_t *x, *all = (json_t *)(uintptr_t)keys;
+    json_object_foreach(all, key, x)
+    {
+        if (strncmp(key, part, length) == 0 && key[length] == '.')
+            return 1;
+    }
+    return 0;
+}
+
+/* Length of the largest part around the key (a stage, an objective, a baseline's options) that these keys lack
+ * altogether; 0: they have them all. */
+static size_t absent_part(const json_t *keys, const char *key)
+{
+    for (const char *dot = strchr(key, '.'); dot != NULL; dot = strchr(dot + 1, '.'))
+        if (!has_part(keys, key, (size_t)(dot - key)))
+            return (size_t)(dot - key);
+    return 0;
+}
+
+/* Among runs that have its part. */
 static int differs(const struct contender *c, int n, const char *key)
 {
-    for (int i = 1; i < n; i++) {
-        const json_t *a = json_object_get(c[0].keys, key), *b = json_object_get(c[i].keys, key);
-        if ((a == NULL) != (b == NULL) || (a != NULL && !json_equal(a, b)))
+    const json_t *first = NULL;
+    int seen = 0;
+    for (int i = 0; i < n; i++) {
+        const json_t *x = json_object_get(c[i].keys, key);
+        if (absent_part(c[i].keys, key) > 0)
+            continue;
+        if (seen++ > 0 && ((x == NULL) != (first == NULL) || (x != NULL && !json_equal(x, first))))
             return 1;
+        first = seen == 1 ? x : first;
     }
     return 0;
 }
@@ -446,9 +486,27 @@ static void key_row(struct loom_str *s, const struct contender *c, int n, const 
     loom_str_add(s, "</tr>\n");
 }
 
+/* A part that some have: one row, once. */
+static void part_row(struct loom_str *s, const struct contender *c, int n, const char *key, size_t part, json_t *told)
+{
+    char name[512];
+    snprintf(name, sizeof name, "%.*s", (int)part, key);
+    if (json_object_get(told, name) != NULL)
+        return;
+    json_object_set_new(told, name, json_true());
+    loom_str_add(s, "<tr><td class=text>");
+    loom_str_html(s, name);
+    loom_str_add(s, "</td>");
+    for (int i = 0; i < n; i++)
+        loom_str_add(s, has_part(c[i].keys, key, part) ? "<td class=text><small>has it</small></td>"
+                                                       : "<td class=text>–</td>");
+    loom_str_add(s, "</tr>\n");
+}
+
 static void key_table(struct loom_str *s, const struct contender *c, int n, int *tables)
 {
     struct loom_str rows = LOOM_STR_INIT;
+    json_t *told = json_object();
     int same = 0, other = 0;
     for (int i = 0; i < n; i++) {
         const char *key;
@@ -457,13 +515,20 @@ static void key_table(struct loom_str *s, const struct contender *c, int n, int 
         {
             if (seen_before(c, i, key))
                 continue;
-            int unlike = differs(c, n, key);
-            same += !unlike;
-            other += unlike;
+            int unlike = differs(c, n, key), parts = 0;
+            for (int k = 0; k < n; k++) {
+                size_t part = absent_part(c[k].keys, key);
+                if (part > 0)
+                    part_row(&rows, c, n, key, part, told);
+                parts += part > 0;
+            }
+            same += !unlike && parts == 0;
+            other += unlike || parts > 0;
             if (unlike)
                 key_row(&rows, c, n, key);
         }
     }
+    json_decref(told);
     loom_str_add(s, "<h2>What differs</h2>\n");
     if (other == 0) {
         loom_str_printf(s, "<p>Nothing: all %d keys of their pipelines have the same values.</p>\n", same);
@@ -471,7 +536,8 @@ static void key_table(struct loom_str *s, const struct contender *c, int n, int 
     }
     loom_str_printf(s,
                     "<p class=caption><b>Table %d.</b> Keys of the pipelines that have "
-                    "not the same value in all runs; %d others have. –: the part has no such key.</p>\n<div "
+                    "not the same value in all runs, and parts that some have not; %d other keys are the same. –: "
+                    "there is none.</p>\n<div "
                     "class=scroll><table class=paper><thead><tr>"
                     "<th class=text>key</th>",
                     ++*tables, same);

@@ -120,6 +120,24 @@ static int gather(const struct loom_report_log *seed, int seeds, const char *sta
     return n;
 }
 
+/* 1: all lines are of one number, one a seed at most. */
+static int of_one(const struct loom_line *line, int n, int seeds)
+{
+    int named = 0;
+    for (int i = 0; i < n; i++)
+        named += line[i].name != NULL;
+    return named == 1 && n <= seeds;
+}
+
+/* What the curve with these values is called. */
+static const char *name_of(const struct loom_report_log *log, const double *y)
+{
+    for (int i = 0; i < log->n; i++)
+        if (log->at[i].y == y)
+            return log->at[i].name;
+    return "value";
+}
+
 /* "terms of the loss", or the one term that an axis is for. */
 static void title_of(char out[160], const char *stage, enum what what, const struct axes *axes, int n, int seeds,
                      const char *name)
@@ -135,7 +153,7 @@ static int figure(struct loom_page *p, const struct loom_report_log *seed, int s
     static const char *const files[] = {"loss", "terms", "monitor"};
     struct loom_line line[MOST_LINES];
     char names[MOST_LINES][128], title[160], file[160], href[256], number[16] = "";
-    struct loom_str csv = LOOM_STR_INIT;
+    struct loom_str csv = LOOM_STR_INIT, metric = LOOM_STR_INIT;
     int n = gather(seed, seeds, stage, what, what == TERMS ? axes : NULL, axis, line, names);
     if (n == 0 || (what == TERMS && axes->n == 1 && n <= seeds))
         return LOOM_OK;
@@ -148,13 +166,17 @@ static int figure(struct loom_page *p, const struct loom_report_log *seed, int s
     loom_str_release(&csv);
     if (rc != LOOM_OK)
         return rc;
+    loom_report_metric_name(&metric, name_of(&seed[0], line[0].y));
     struct loom_figure f = {.title = title,
                             .note = seeds > 1 ? "One line a seed." : NULL,
                             .x_label = "step",
-                            .y_label = what == LOSS ? "loss" : "value",
+                            .y_label = what == LOSS             ? "loss"
+                                       : of_one(line, n, seeds) ? metric.text
+                                                                : "value",
                             .csv = href,
                             .run_in = what == LOSS ? LOOM_REPORT_RUN_IN : 0.0};
     loom_figure_lines(&p->html, &f, line, n);
+    loom_str_release(&metric);
     return LOOM_OK;
 }
 

@@ -6,7 +6,8 @@
 #include <string.h>
 
 /* metrics.json: STAGE → SPLIT → METRIC → {"mean", DIMENSION…, "n", and of eval/trust.h}, "baselines" → NAME → METRIC →
- * …; over several seeds each metric is {"mean", "sd", "interval", "seeds", "n"}; "compare" is a list of paired
+ * …; over several seeds each metric is {"mean", "sd", "interval", "seeds", "n"} with the chance level, what targets of
+ * others score, and of what is the same for all seeds the interval over trials; "compare" is a list of paired
  * differences. */
 
 static int is_metric(const json_t *j)
@@ -14,14 +15,26 @@ static int is_metric(const json_t *j)
     return json_is_object(j) && json_object_get(j, "mean") != NULL;
 }
 
+/* As many places as `like` has: an interval's ends are told as its mean is. */
+static void number_like(struct loom_str *s, const json_t *x, const json_t *like)
+{
+    double size = fabs(json_number_value(json_is_number(like) ? like : x)), v = json_number_value(x);
+    char text[32];
+    if (!json_is_number(x)) {
+        loom_str_add(s, "–");
+        return;
+    }
+    if (size >= 1e5 || (size < 1e-3 && size != 0.0))
+        snprintf(text, sizeof text, "%.3g", fabs(v));
+    else
+        snprintf(text, sizeof text, "%.*f", size >= 100.0 ? 1 : 3, fabs(v));
+    loom_str_add(s, v < 0.0 && strpbrk(text, "123456789") != NULL ? "−" : "");
+    loom_str_add(s, text);
+}
+
 static void number(struct loom_str *s, const json_t *x)
 {
-    if (!json_is_number(x))
-        loom_str_add(s, "–");
-    else if (fabs(json_number_value(x)) >= 1e5 || (fabs(json_number_value(x)) < 1e-3 && json_number_value(x) != 0.0))
-        loom_str_printf(s, "%.3g", json_number_value(x));
-    else
-        loom_str_printf(s, "%.*f", fabs(json_number_value(x)) >= 100.0 ? 1 : 3, json_number_value(x));
+    number_like(s, x, x);
 }
 
 /* A baseline without draws is the same for every seed: its interval says nothing. */
@@ -33,14 +46,14 @@ static int spreads(const json_t *interval)
 
 static void with_interval(struct loom_str *s, const json_t *metric)
 {
-    const json_t *interval = json_object_get(metric, "interval");
-    number(s, json_object_get(metric, "mean"));
+    const json_t *interval = json_object_get(metric, "interval"), *mean = json_object_get(metric, "mean");
+    number(s, mean);
     if (!spreads(interval))
         return;
     loom_str_add(s, " <small>[");
-    number(s, json_array_get(interval, 0));
+    number_like(s, json_array_get(interval, 0), mean);
     loom_str_add(s, ", ");
-    number(s, json_array_get(interval, 1));
+    number_like(s, json_array_get(interval, 1), mean);
     loom_str_add(s, "]</small>");
 }
 
@@ -119,9 +132,9 @@ static void tile(struct loom_str *s, const char *stage, const char *split, const
     int summary = spreads(interval);
     if (summary) {
         loom_str_add(s, "95 % interval [");
-        number(s, json_array_get(interval, 0));
+        number_like(s, json_array_get(interval, 0), json_object_get(value, "mean"));
         loom_str_add(s, ", ");
-        number(s, json_array_get(interval, 1));
+        number_like(s, json_array_get(interval, 1), json_object_get(value, "mean"));
         over_what(s, value);
     }
     baseline_words(s, baselines, metric, summary);
@@ -157,7 +170,7 @@ struct column {
 
 static int is_dimension(const char *key, const json_t *value)
 {
-    static const char *const others[] = {"mean", "n", "sd", "chance", "mean_split_null"};
+    static const char *const others[] = {"mean", "n", "sd", "chance", "mean_split_null", "units"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (strcmp(key, others[i]) == 0)
             return 0;
@@ -219,24 +232,54 @@ static void control_row(struct loom_str *s, const char *name, const char *key, j
     json_decref(of);
 }
 
-/* Below a table: what its intervals are over. */
-static void resampling_note(struct loom_str *s, json_t *metrics)
+/* The first metric that says what its interval was resampled over; NULL: none. */
+static const json_t *resampled_of(json_t *metrics)
 {
     const char *key;
     json_t *value;
     json_object_foreach(metrics, key, value)
     {
         const json_t *r = json_object_get(value, "resampled");
-        if (r == NULL || json_object_get(value, "interval") == NULL)
-            continue;
-        loom_str_printf(
-            s,
-            "<p class=soft><small>Intervals: 95 %% over %d resampled %s. Chance: what the split's own means "
-            "or commonest class score. Targets of others: the model's answers scored on targets of other "
-            "trials, or shifted in time where there are none.</small></p>\n",
-            (int)json_integer_value(json_object_get(r, "groups")), json_string_value(json_object_get(r, "of")));
-        return;
+        if (r != NULL && json_object_get(value, "interval") != NULL)
+            return r;
     }
+    return NULL;
+}
+
+/* Below a table: what its intervals are over, and what the last rows are. */
+static void resampling_note(struct loom_str *s, json_t *metrics)
+{
+    const char *key;
+    json_t *value, *baselines = json_object_get(metrics, "baselines");
+    const json_t *own = resampled_of(metrics), *others = NULL;
+    size_t seeds = 0;
+    int controls = 0;
+    json_object_foreach(metrics, key, value)
+    {
+        seeds = json_array_size(json_object_get(value, "seeds")) > seeds
+                    ? json_array_size(json_object_get(value, "seeds"))
+                    : seeds;
+        controls |= json_object_get(value, "chance") != NULL || json_object_get(value, "shuffle") != NULL;
+    }
+    json_object_foreach(baselines, key, value) others = others != NULL ? others : resampled_of(value);
+    if (own == NULL && seeds < 2 && !controls)
+        return;
+    loom_str_add(s, "<p class=soft><small>");
+    if (own != NULL)
+        loom_str_printf(s, "Intervals: 95 %% over %d resampled %s. ",
+                        (int)json_integer_value(json_object_get(own, "groups")),
+                        json_string_value(json_object_get(own, "of")));
+    else if (seeds > 1)
+        loom_str_printf(s, "Intervals: 95 %% of the mean over %d seeds (Student's t)", (int)seeds);
+    if (own == NULL && seeds > 1 && others != NULL)
+        loom_str_printf(s, "; of what is the same for every seed, as baselines without draws are, over %d resampled %s",
+                        (int)json_integer_value(json_object_get(others, "groups")),
+                        json_string_value(json_object_get(others, "of")));
+    loom_str_add(s, own == NULL && seeds > 1 ? ". " : "");
+    if (controls)
+        loom_str_add(s, "Chance: what the split's own means or commonest class score. Targets of others: the model's "
+                        "answers scored on targets of other trials, or shifted in time where there are none.");
+    loom_str_add(s, "</small></p>\n");
 }
 
 static void table(struct loom_str *s, const char *stage, const char *split, json_t *metrics)

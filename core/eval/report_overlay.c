@@ -70,14 +70,15 @@ static int figure(struct loom_page *p, const struct loom_report_log *const *log,
     int rc = loom_report_csv(p, file, &csv, href, e);
     loom_str_release(&csv);
     if (rc == LOOM_OK)
-        loom_figure_lines(&p->html,
-                          &(struct loom_figure){.title = title,
-                                                .note = seeds ? "One line a seed." : NULL,
-                                                .x_label = "step",
-                                                .y_label = c->name,
-                                                .csv = href,
-                                                .run_in = strcmp(c->name, "loss") == 0 ? LOOM_REPORT_RUN_IN : 0.0},
-                          line, n);
+        loom_figure_lines(
+            &p->html,
+            &(struct loom_figure){.title = title,
+                                  .note = seeds ? "One line a seed." : NULL,
+                                  .x_label = "step",
+                                  .y_label = c->name,
+                                  .csv = href,
+                                  .run_in = strcmp(c->name, "loss") == 0 && !c->valid ? LOOM_REPORT_RUN_IN : 0.0},
+            line, n);
     return rc;
 }
 

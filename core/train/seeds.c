@@ -12,7 +12,8 @@ enum { MOST_SEEDS = 256 };
 
 /* ---- intervals ---- */
 
-/* {"mean", "sd", "interval": [low, high], "seeds": […], "n"}: interval of the mean by Student's t. */
+/* {"mean", "sd", "interval": [low, high], "seeds": […], "n"}: interval of the mean by Student's t. What it keeps beside
+ * them is keep_assessment's. */
 static json_t *summary(const double *x, int n)
 {
     json_t *j = json_object(), *each = json_array(), *interval = json_array();
@@ -39,6 +40,35 @@ static json_t *summary(const double *x, int n)
 
 /* ---- joining ---- */
 
+/* Mean over seeds of a number that stands at `key`, or as the "mean" of the object there; NaN where one lacks it. */
+static double mean_at(json_t *const *j, int n, const char *key)
+{
+    double sum = 0;
+    for (int i = 0; i < n; i++) {
+        json_t *x = json_object_get(j[i], key);
+        sum += loom_json_to_real(json_is_object(x) ? json_object_get(x, "mean") : x) / n;
+    }
+    return sum;
+}
+
+/* What a summary keeps of each seed's own assessment: chance, and what targets of others score, as means; and where
+ * the seeds are all the same, as those of a baseline without draws are, the interval over trials. */
+static void keep_assessment(json_t *to, json_t *const *j, int n)
+{
+    double chance = mean_at(j, n, "chance"), shuffle = mean_at(j, n, "shuffle");
+    int same = 1;
+    for (int i = 1; i < n; i++)
+        same &= json_equal(json_object_get(j[i], "mean"), json_object_get(j[0], "mean"));
+    if (isfinite(chance))
+        json_object_set_new(to, "chance", json_real(chance));
+    if (isfinite(shuffle))
+        json_object_set_new(to, "shuffle", json_pack("{s:f}", "mean", shuffle));
+    if (same && json_object_get(j[0], "resampled") != NULL && json_object_get(j[0], "interval") != NULL) {
+        json_object_set(to, "interval", json_object_get(j[0], "interval"));
+        json_object_set(to, "resampled", json_object_get(j[0], "resampled"));
+    }
+}
+
 /* Objects with a number "mean" become summaries over seeds; other objects are walked. */
 static json_t *join(json_t *const *j, int n)
 {
@@ -49,7 +79,9 @@ static json_t *join(json_t *const *j, int n)
         for (int i = 0; i < n; i++)
             x[i] = loom_json_real_at(j[i], "mean");
         json_decref(out);
-        return summary(x, n);
+        out = summary(x, n);
+        keep_assessment(out, j, n);
+        return out;
     }
     json_object_foreach(j[0], key, value)
     {
