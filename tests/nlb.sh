@@ -13,7 +13,7 @@ trap 'rm -rf "$dir"' EXIT
 LOOM_CACHE=$dir/cache
 export LOOM_CACHE
 golden=$(cd "$top_srcdir/tests/golden" && pwd)
-echo 1..6
+echo 1..7
 
 result() { # number, what, status
     if [ "$3" -eq 0 ]; then
@@ -70,3 +70,15 @@ pipeline mc_rtt '"valid"' "\"$golden/nlb_made_mc_rtt.nwb\"" >"$dir/rtt.cfg"
     "$LOOM_PROGRAM" eval --nlb "$dir/r.h5" "$golden/nlb_made_mc_rtt_20.h5" >"$dir/said" 2>&1 &&
     grep -qE 'fp-bps +-?[0-9]' "$dir/said"
 result 6 "segments without a gap between them have bins to come" $?
+
+# A model of rates alone: what the run says of velocity is what nlb_tools' targets make of its submission.
+value() { sed -n "s/^ *\"$2\": \([-0-9.e]*\).*/\1/p" "$1" | head -n 1; }
+pipeline mc_maze_small '"valid"' "$train" >"$dir/velocity.cfg"
+"$LOOM_PROGRAM" run "$dir/velocity.cfg" --quiet --threads 1 --out "$dir/velocity" data.resample_ms=20.0 \
+    'stages.evaluate.metrics=("vel_r2")' stages.evaluate.behavior=hand_vel stages.evaluate.behavior_lag_ms=120.0 \
+    'stages.evaluate.objectives=({plugin="all";shown=true;})' >"$dir/said" 2>&1 &&
+    "$LOOM_PROGRAM" export "$dir/velocity" --nlb --out "$dir/v.h5" >"$dir/said" 2>&1 &&
+    "$LOOM_PROGRAM" eval --nlb "$dir/v.h5" "$golden/nlb_made_mc_maze_small_20.h5" --json >"$dir/said" 2>&1 &&
+    awk "BEGIN { away = $(value "$dir/velocity/metrics.json" mean) - $(value "$dir/said" '\[100\] vel R2');
+                 exit !(away < 1e-6 && away > -1e-6) }"
+result 7 "velocity decoded in a run is the benchmark's of its submission" $?
