@@ -9,7 +9,7 @@ trap 'rm -rf "$dir"' EXIT
 LOOM_CACHE=$dir/cache
 export LOOM_CACHE
 cfg=$top_srcdir/tests/ablate.cfg
-echo 1..24
+echo 1..25
 
 check() { # what, status
     number=$((number + 1))
@@ -89,6 +89,18 @@ test $? -eq 1 && grep -q "go on with --resume" "$dir/said" && grep -q stopped "$
     grep -q stopped "$dir/i/cells/02-MAE/seed-1/status" && ! test -e "$dir/i/results.json"
 check "interrupted: everything is saved" $?
 
+# What runs were tested on goes by more than their keys: the spans of the split, and what the recordings hold.
+tested() { grep -F "$2" "$1/identity.json"; }
+for key in data.split.seed=2 data.units=13; do
+    "$LOOM_PROGRAM" run "$top_srcdir/tests/tiny.cfg" stages.pretrain.steps=1 stages.decode.steps=1 $key --out "$dir/$key" --quiet
+done
+cell=$dir/one/cells/02-MAE
+tested "$cell" "(its spans)" | grep -q '[1-9][0-9]* spans, checksum [0-9a-f]\{8\}"' &&
+    tested "$cell" "(what they hold)" | grep -q '[1-9][0-9]* recordings, checksum [0-9a-f]\{8\}"' &&
+    test "$(tested "$dir/data.split.seed=2" "(its spans)")" != "$(tested "$cell" "(its spans)")" &&
+    test "$(tested "$dir/data.split.seed=2" "(what they hold)")" = "$(tested "$cell" "(what they hold)")" &&
+    test "$(tested "$dir/data.units=13" "(what they hold)")" != "$(tested "$cell" "(what they hold)")"
+check "a run says what it was tested on" $?
 sed -i 's/"data.bin_ms": "50.0"/"data.bin_ms": "20.0"/; /data.crop_jitter/d' "$dir/one/cells/02-MAE/identity.json"
 try 3 "cell 'MAE'.*changed since it was begun: data.bin_ms was 20.0 and is 50.0" ablate --resume "$dir/one"
 
