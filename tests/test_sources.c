@@ -29,6 +29,7 @@ static void make_matrix(const char *path, enum mat_ft version)
     const double counts[12] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, trial[6] = {1, 1, 1, 2, 2, 2};
     const double step[6] = {0, 1, 2, 0, 1, 3}, target[6] = {4, 4, 4, 7, 7, 7}, ms = 20;
     const double vel[18] = {1, 2, 0, 3, 4, 0, 5, 6, 0, 7, 8, 0, 9, 10, 0, 11, NAN, 0};
+    const double clock[6] = {0, 20, 40, 1000, 1020, 1040};
     mat_t *m = Mat_CreateVer(path, NULL, version);
     put(m, matrix("spikes", 2, 6, counts));
     put(m, matrix("vel", 3, 6, vel));
@@ -36,6 +37,7 @@ static void make_matrix(const char *path, enum mat_ft version)
     put(m, matrix("timestep", 1, 6, step));
     put(m, matrix("target", 6, 1, target));
     put(m, matrix("bin_ms", 1, 1, &ms));
+    put(m, matrix("clock", 1, 6, clock));
     Mat_Close(m);
 }
 
@@ -77,6 +79,10 @@ START_TEST(a_matrix_is_read_from_any_version)
         set = sound("mat", "counts_axes = \"unit,bin\"; drop_constant = false; series = ( \"speed = vel\" );", path);
         ck_assert_int_eq(loom_recording_series(loom_recordings_at(set, 0), "speed")->dims, 3);
         ck_assert_int_eq(loom_recordings_at(set, 0)->series_count, 1);
+        loom_recordings_free(set);
+        set = sound("mat", "times = \"clock\"; time_scale = 1e-3; bin_from = \"\";", path);
+        ck_near(loom_recordings_at(set, 0)->counts->bin_s, 0.02, 1e-15);
+        ck_near(loom_recordings_at(set, 0)->counts->block_start_s[1], 1, 1e-12);
         loom_recordings_free(set);
     }
 }

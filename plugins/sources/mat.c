@@ -126,8 +126,8 @@ static int add_piece(struct mat_job *j, size_t value, size_t offset, size_t unit
         return loom_fail(j->e, LOOM_EDATA, j->file, 0,
                          "\"%s\": element %zu has %zu units, others %zu; set counts_axes, or leave it out", j->path,
                          value + 1, units, j->units_all);
-    j->piece[j->pieces++] = (struct mat_piece){value, offset, bins, j->bins};
-    j->bins += bins;
+    j->piece[j->pieces++] = (struct mat_piece){value, offset, bins, j->b.bins};
+    j->b.bins += bins;
     return LOOM_OK;
 }
 
@@ -170,7 +170,7 @@ static int take_pieces(struct mat_job *j)
         if (mat_count(v) > 0)
             status = add_piece(j, i, 0, v->dims[rows ? 0 : 1], v->dims[rows ? 1 : 0]);
     }
-    if (status == LOOM_OK && j->bins == 0)
+    if (status == LOOM_OK && j->b.bins == 0)
         status = loom_fail(j->e, LOOM_EDATA, j->file, 0, "\"%s\" is empty; name the counts with counts", j->path);
     if (status == LOOM_OK && j->pieces < j->values)
         loom_sink_warn(j->sink, "%zu of %zu trials have no counts and are left out", j->values - j->pieces, j->values);
@@ -235,43 +235,17 @@ static double *per_bin(struct mat_job *j, const char *option, int *status)
     if (*status != LOOM_OK || !mat_wants(j, option))
         return NULL;
     *status = mat_find(&j->m, loom_opt_string(j->o, option), &l, j->e);
-    if (*status == LOOM_OK && l.n == 1 && mat_is_numeric(l.v[0]) && mat_count(l.v[0]) == j->bins && j->pieces == 1) {
+    if (*status == LOOM_OK && l.n == 1 && mat_is_numeric(l.v[0]) && mat_count(l.v[0]) == j->b.bins && j->pieces == 1) {
         x = mat_numbers(l.v[0]);
         if (x == NULL)
             *status = mat_starved(j);
     } else if (*status == LOOM_OK && loom_opt_given(j->o, option)) {
         *status = loom_fail(j->e, LOOM_EDATA, j->file, 0,
                             "%s: \"%s\" does not have one number for each of the %zu bins; name another", option,
-                            loom_opt_string(j->o, option), j->bins);
+                            loom_opt_string(j->o, option), j->b.bins);
     }
     mat_list_release(&l);
     return x;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median_step(const double *t, size_t n)
-{
-    double *d = n > 1 ? malloc((n - 1) * sizeof *d) : NULL, m = 0;
-    for (size_t i = 0; d != NULL && i + 1 < n; i++)
-        d[i] = t[i + 1] - t[i];
-    if (d != NULL) {
-        qsort(d, n - 1, sizeof *d, ascending);
-        m = d[(n - 1) / 2];
-    }
-    free(d);
-    return m;
-}
-
-/* Widths are given in round figures: the nearest one within a thousandth is meant. */
-static double rounded(double bin_s)
-{
-    double us = round(bin_s * 1e5) * 1e-5;
-    return us > 0 && fabs(us - bin_s) < 1e-3 * bin_s ? us : bin_s;
 }
 
 static int find_bin(struct mat_job *j, const double *times)
@@ -285,8 +259,8 @@ static int find_bin(struct mat_job *j, const double *times)
             ms = mat_number(l.v[0], 0);
         mat_list_release(&l);
     }
-    j->bin_s = ms > 0 ? 1e-3 * ms : times != NULL ? rounded(median_step(times, j->bins)) : 0;
-    if (status == LOOM_OK && !(j->bin_s > 0 && isfinite(j->bin_s)))
+    j->b.bin_s = ms > 0 ? 1e-3 * ms : times != NULL ? binned_width(times, j->b.bins) : 0;
+    if (status == LOOM_OK && !(j->b.bin_s > 0 && isfinite(j->b.bin_s)))
         status =
             loom_fail(j->e, LOOM_ECONFIG, j->file, 0,
                       "the width of its bins is unknown; set file_bin_ms, or name a variable with bin_from or times");
@@ -296,9 +270,9 @@ static int find_bin(struct mat_job *j, const double *times)
 /* Start of every bin, and the row of its trial. */
 static int place_bins(struct mat_job *j, const double *times, const double *trial, const double *index)
 {
-    double gap = loom_opt_real(j->o, "trial_gap_s"), scale = loom_opt_real(j->o, "time_scale");
+    double gap = loom_opt_real(j->o, "trial_gap_s");
     size_t p = 0;
-    for (size_t b = 0; b < j->bins; b++) {
+    for (size_t b = 0; b < j->b.bins; b++) {
         while (b >= j->piece[p].first_bin + j->piece[p].bins)
             p++;
         int begins = b == 0 || b == j->piece[p].first_bin || (trial != NULL && trial[b] != trial[b - 1]);
@@ -307,21 +281,21 @@ static int place_bins(struct mat_job *j, const double *times, const double *tria
             return loom_fail(j->e, LOOM_EDATA, j->file, 0,
                              "bin_index does not ascend within a trial (bin %zu); set bin_index = \"\"", b + 1);
         if (times != NULL)
-            j->start_s[b] = times[b] * scale;
+            j->b.start_s[b] = times[b];
         else if (b == 0)
-            j->start_s[b] = 0;
+            j->b.start_s[b] = 0;
         else
-            j->start_s[b] = j->start_s[b - 1] + step * j->bin_s + (begins ? gap : 0);
+            j->b.start_s[b] = j->b.start_s[b - 1] + step * j->b.bin_s + (begins ? gap : 0);
         if (begins && (trial != NULL || j->values > 1)) {
-            j->row_bin[j->rows] = b;
-            j->row_label[j->rows++] = trial != NULL ? trial[b] : (double)j->piece[p].value + 1;
+            j->b.row_bin[j->b.rows] = b;
+            j->b.row_label[j->b.rows++] = trial != NULL ? trial[b] : (double)j->piece[p].value + 1;
         }
-        j->row[b] = j->rows - 1;
-        if (!isfinite(j->start_s[b]) || (b > 0 && !(j->start_s[b] > j->start_s[b - 1] + 0.5 * j->bin_s)))
+        j->b.row[b] = j->b.rows - 1;
+        if (!isfinite(j->b.start_s[b]) || (b > 0 && !(j->b.start_s[b] > j->b.start_s[b - 1] + 0.5 * j->b.bin_s)))
             return loom_fail(j->e, LOOM_EDATA, j->file, 0,
                              "times do not ascend by a bin's width (bin %zu); check times and file_bin_ms", b + 1);
     }
-    j->row_bin[j->rows] = j->bins;
+    j->b.row_bin[j->b.rows] = j->b.bins;
     return LOOM_OK;
 }
 
@@ -330,11 +304,9 @@ static int time_bins(struct mat_job *j)
     int status = LOOM_OK;
     double *times = per_bin(j, "times", &status), *trial = per_bin(j, "trial", &status);
     double *index = trial != NULL ? per_bin(j, "bin_index", &status) : NULL;
-    j->start_s = calloc(j->bins, sizeof *j->start_s);
-    j->row = calloc(j->bins, sizeof *j->row);
-    j->row_bin = calloc(j->bins + 1, sizeof *j->row_bin);
-    j->row_label = calloc(j->bins, sizeof *j->row_label);
-    if (status == LOOM_OK && (j->start_s == NULL || j->row == NULL || j->row_bin == NULL || j->row_label == NULL))
+    for (size_t b = 0; times != NULL && b < j->b.bins; b++)
+        times[b] *= loom_opt_real(j->o, "time_scale");
+    if (!binned_alloc(&j->b) && status == LOOM_OK)
         status = mat_starved(j);
     if (status == LOOM_OK)
         status = find_bin(j, times);
@@ -369,8 +341,7 @@ static int copy_bins(struct mat_job *j, const struct mat_piece *p, const double 
 /* A block ends with its piece, its trial, and where the next bin is not the neighbour. */
 static int block_ends(const struct mat_job *j, const struct mat_piece *p, size_t b)
 {
-    return b + 1 == p->first_bin + p->bins || j->row[b + 1] != j->row[b] ||
-           j->start_s[b + 1] - j->start_s[b] > 1.5 * j->bin_s;
+    return b + 1 == p->first_bin + p->bins || !binned_goes_on(&j->b, b);
 }
 
 static int send_piece(struct mat_job *j, const struct mat_piece *p)
@@ -385,7 +356,7 @@ static int send_piece(struct mat_job *j, const struct mat_piece *p)
             n++;
         status = copy_bins(j, p, full, from, n, out);
         if (status == LOOM_OK)
-            status = loom_sink_counts(j->sink, j->start_s[p->first_bin + from], j->bin_s, (int64_t)n, out);
+            status = loom_sink_counts(j->sink, j->b.start_s[p->first_bin + from], j->b.bin_s, (int64_t)n, out);
         from += n;
     }
     free(full);
@@ -395,21 +366,10 @@ static int send_piece(struct mat_job *j, const struct mat_piece *p)
 
 static int send_trials(struct mat_job *j)
 {
-    double *start = calloc((size_t)j->rows + 1, sizeof *start), *stop = calloc((size_t)j->rows + 1, sizeof *stop);
-    int status = start == NULL || stop == NULL ? mat_starved(j) : LOOM_OK;
-    for (int32_t r = 0; r < j->rows && status == LOOM_OK; r++) {
-        start[r] = j->start_s[j->row_bin[r]];
-        stop[r] = j->start_s[j->row_bin[r + 1] - 1] + j->bin_s;
-    }
-    if (status == LOOM_OK)
-        status = loom_sink_intervals(j->sink, "trials", j->rows, start, stop);
-    if (status == LOOM_OK)
-        status = loom_sink_numbers(j->sink, "number", j->row_label);
-    if (status == LOOM_OK)
-        status = mat_take_columns(j);
-    free(start);
-    free(stop);
-    return status;
+    int status = binned_send_trials(&j->b, j->sink);
+    if (status == LOOM_ENOMEM)
+        return mat_starved(j);
+    return status == LOOM_OK ? mat_take_columns(j) : status;
 }
 
 static int read_counts(struct mat_job *j)
@@ -423,7 +383,7 @@ static int read_counts(struct mat_job *j)
     loom_sink_object(j->sink, j->path);
     for (size_t p = 0; p < j->pieces && status == LOOM_OK; p++)
         status = send_piece(j, &j->piece[p]);
-    if (status == LOOM_OK && j->rows > 0)
+    if (status == LOOM_OK && j->b.rows > 0)
         status = send_trials(j);
     return status == LOOM_OK ? mat_take_series(j) : status;
 }
@@ -488,13 +448,13 @@ static int send_timed_trials(struct mat_job *j)
         status = loom_fail(j->e, LOOM_EDATA, j->file, 0, "%zu trial starts, %zu ends; check trial_start and trial_stop",
                            n, m);
     j->values = n;
-    if (status == LOOM_OK && (j->row_label = calloc(n + 1, sizeof *j->row_label)) == NULL)
+    if (status == LOOM_OK && (j->b.row_label = calloc(n + 1, sizeof *j->b.row_label)) == NULL)
         status = mat_starved(j);
     for (size_t i = 0; i < n && status == LOOM_OK; i++)
-        j->row_label[i] = (double)i + 1;
+        j->b.row_label[i] = (double)i + 1;
     if (status == LOOM_OK)
         status = loom_sink_intervals(j->sink, "trials", (int32_t)n, start, stop);
-    j->rows = (int32_t)n;
+    j->b.rows = (int32_t)n;
     if (status == LOOM_OK)
         status = mat_take_columns(j);
     free(start);
@@ -536,10 +496,7 @@ static void mat_release(struct mat_job *j)
     mat_close(&j->m);
     free(j->keep);
     free(j->piece);
-    free(j->start_s);
-    free(j->row);
-    free(j->row_bin);
-    free(j->row_label);
+    binned_release(&j->b);
 }
 
 static int mat_read(const void *self, const char *file, struct loom_sink *sink, struct loom_error *e)

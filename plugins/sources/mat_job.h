@@ -3,6 +3,7 @@
 #ifndef LOOM_MAT_JOB_H
 #define LOOM_MAT_JOB_H
 
+#include "binned.h"
 #include "mat_file.h"
 
 /* A stretch of counts as it lies in the file: one matrix, one cell, one field of a struct array, one slab of a cube. */
@@ -26,13 +27,7 @@ struct mat_job {
     struct mat_piece *piece;
     size_t pieces, values; /* values: elements of the list or slabs, empty ones included */
 
-    size_t bins;
-    double bin_s;
-    double *start_s; /* [bins] */
-    int32_t *row;    /* [bins] row of the trial table, -1 = between trials */
-    int32_t rows;
-    size_t *row_bin;   /* [rows + 1]: first bin of each row, then bins */
-    double *row_label; /* [rows]: the trial's number in the file */
+    struct binned b;
 };
 
 /* Whether the user named this path, or its default is there. 0: absent. */

@@ -73,7 +73,7 @@ static int fits(const struct mat_job *j, struct signal *s)
 /* [bins, dims], NaN where a piece has none. */
 static float *gather(struct mat_job *j, const struct signal *s)
 {
-    float *out = calloc(j->bins * s->dims + 1, sizeof *out);
+    float *out = calloc(j->b.bins * s->dims + 1, sizeof *out);
     for (size_t i = 0; out != NULL && i < j->pieces; i++) {
         const struct mat_piece *p = &j->piece[i];
         const matvar_t *v = of_piece(j, &s->l, p);
@@ -145,14 +145,14 @@ static int send(struct mat_job *j, const char *name, float *value, size_t n, siz
 static int send_by_bins(struct mat_job *j, const struct signal *s)
 {
     float *value = gather(j, s);
-    double *time = calloc(j->bins, sizeof *time);
+    double *time = calloc(j->b.bins, sizeof *time);
     int status = value == NULL || time == NULL ? mat_starved(j) : LOOM_OK, regular = 1;
-    for (size_t b = 0; b < j->bins && status == LOOM_OK; b++) {
-        time[b] = j->start_s[b] + 0.5 * j->bin_s;
-        regular &= b == 0 || (j->row[b] == j->row[b - 1] && j->start_s[b] - j->start_s[b - 1] < 1.5 * j->bin_s);
+    for (size_t b = 0; b < j->b.bins && status == LOOM_OK; b++) {
+        time[b] = j->b.start_s[b] + 0.5 * j->b.bin_s;
+        regular &= b == 0 || binned_goes_on(&j->b, b - 1);
     }
     if (status == LOOM_OK)
-        status = send(j, s->name, value, j->bins, s->dims, regular ? 1 / j->bin_s : 0, regular ? time[0] : 0,
+        status = send(j, s->name, value, j->b.bins, s->dims, regular ? 1 / j->b.bin_s : 0, regular ? time[0] : 0,
                       regular ? NULL : time);
     free(value);
     free(time);
@@ -224,7 +224,7 @@ static int take_named(struct mat_job *j, const char *given)
     const char *path = split_name(given, s.name);
     int status = mat_find(&j->m, path, &s.l, j->e);
     if (status == LOOM_OK) {
-        if (j->bins > 0 && fits(j, &s)) {
+        if (j->b.bins > 0 && fits(j, &s)) {
             if (s.longer)
                 loom_sink_warn(j->sink, "%s has one sample more than there are bins; the last is left out", s.name);
             status = send_by_bins(j, &s);
@@ -239,10 +239,10 @@ static int take_named(struct mat_job *j, const char *given)
 /* 1: a number a bin that is the same in each bin of a trial: a column, no series. */
 static int constant_in_trials(const struct mat_job *j, const struct mat_list *l)
 {
-    if (j->rows == 0 || j->pieces != 1 || l->n != 1 || !mat_is_numeric(l->v[0]) || mat_count(l->v[0]) != j->bins)
+    if (j->b.rows == 0 || j->pieces != 1 || l->n != 1 || !mat_is_numeric(l->v[0]) || mat_count(l->v[0]) != j->b.bins)
         return 0;
-    for (size_t b = 1; b < j->bins; b++)
-        if (j->row[b] == j->row[b - 1] && mat_number(l->v[0], b) != mat_number(l->v[0], b - 1))
+    for (size_t b = 1; b < j->b.bins; b++)
+        if (j->b.row[b] == j->b.row[b - 1] && mat_number(l->v[0], b) != mat_number(l->v[0], b - 1))
             return 0;
     return 1;
 }
@@ -260,7 +260,7 @@ static int passed_over(struct mat_job *j, const char *prefix, const char *name)
     if (prefix[0] != '\0')
         return 0;
     return !mat_shape(&j->m, name, &rows, &columns) ||
-           (rows != j->bins && columns != j->bins && rows * columns != j->values);
+           (rows != j->b.bins && columns != j->b.bins && rows * columns != j->values);
 }
 
 static int take_beside(struct mat_job *j)
@@ -289,7 +289,7 @@ int mat_take_series(struct mat_job *j)
     size_t n = loom_opt_count(j->o, "series");
     int status = LOOM_OK;
     if (n == 0)
-        return j->bins > 0 ? take_beside(j) : LOOM_OK;
+        return j->b.bins > 0 ? take_beside(j) : LOOM_OK;
     for (size_t i = 0; i < n && status == LOOM_OK; i++)
         status = take_named(j, loom_opt_string_at(j->o, "series", i));
     return status;
@@ -306,7 +306,7 @@ static size_t value_of_row(const struct mat_job *j, int32_t row)
 static double number_at(const struct mat_job *j, const struct mat_list *l, int by_bin, int32_t row, size_t k)
 {
     if (by_bin)
-        return mat_number(l->v[0], j->row_bin[row]);
+        return mat_number(l->v[0], j->b.row_bin[row]);
     if (l->n == 1 && j->values != 1)
         return mat_number(l->v[0], value_of_row(j, row));
     const matvar_t *v = l->v[value_of_row(j, row)];
@@ -321,7 +321,7 @@ static size_t column_width(const struct mat_job *j, const struct mat_list *l)
         return 1;
     if (l->n == 1 && j->values != 1)
         return mat_is_numeric(l->v[0]) && mat_count(l->v[0]) == j->values ? 1 : 0;
-    if (l->n != j->values || (j->pieces == 1 && j->rows != 1))
+    if (l->n != j->values || (j->pieces == 1 && j->b.rows != 1))
         return 0;
     for (size_t i = 0; i < l->n; i++) {
         size_t n = mat_count(l->v[i]);
@@ -338,7 +338,7 @@ static size_t column_width(const struct mat_job *j, const struct mat_list *l)
 static int all_text(const struct mat_job *j, const struct mat_list *l)
 {
     size_t texts = 0;
-    if (l->n != j->values || (j->pieces == 1 && j->rows != 1))
+    if (l->n != j->values || (j->pieces == 1 && j->b.rows != 1))
         return 0;
     for (size_t i = 0; i < l->n; i++) {
         if (mat_count(l->v[i]) > 0 && !mat_is_text(l->v[i]))
@@ -350,13 +350,13 @@ static int all_text(const struct mat_job *j, const struct mat_list *l)
 
 static int send_numbers(struct mat_job *j, const char *name, const struct mat_list *l, size_t width)
 {
-    double *x = calloc((size_t)j->rows + 1, sizeof *x);
+    double *x = calloc((size_t)j->b.rows + 1, sizeof *x);
     int by_bin = constant_in_trials(j, l);
     int status = x != NULL ? LOOM_OK : mat_starved(j);
     for (size_t k = 0; k < width && status == LOOM_OK; k++) {
         char called[NAME + 24];
         snprintf(called, sizeof called, width > 1 ? "%s_%zu" : "%s", name, k);
-        for (int32_t r = 0; r < j->rows; r++)
+        for (int32_t r = 0; r < j->b.rows; r++)
             x[r] = number_at(j, l, by_bin, r, k);
         status = loom_sink_numbers(j->sink, called, x);
     }
@@ -367,10 +367,10 @@ static int send_numbers(struct mat_job *j, const char *name, const struct mat_li
 static int send_texts(struct mat_job *j, const char *name, const struct mat_list *l)
 {
     enum { TEXT = 256 };
-    char(*text)[TEXT] = calloc((size_t)j->rows + 1, sizeof *text);
-    const char **at = calloc((size_t)j->rows + 1, sizeof *at);
+    char(*text)[TEXT] = calloc((size_t)j->b.rows + 1, sizeof *text);
+    const char **at = calloc((size_t)j->b.rows + 1, sizeof *at);
     int status = text != NULL && at != NULL ? LOOM_OK : mat_starved(j);
-    for (int32_t r = 0; r < j->rows && status == LOOM_OK; r++) {
+    for (int32_t r = 0; r < j->b.rows && status == LOOM_OK; r++) {
         mat_text(l->v[value_of_row(j, r)], text[r], TEXT);
         at[r] = text[r];
     }

@@ -419,10 +419,7 @@ static int npz_read(const void *self, const char *file, struct loom_sink *sink, 
         warn_of_rest(&j);
     free(j.array);
     free(j.used);
-    free(j.start_s);
-    free(j.row);
-    free(j.row_bin);
-    free(j.row_label);
+    binned_release(&j.b);
     zip_close(&j.z);
     return status;
 }

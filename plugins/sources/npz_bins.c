@@ -24,29 +24,8 @@ static int take_shape(struct npz_job *j, const struct npy *a)
     if (j->units >= 1 << 22 || j->pieces > (uint64_t)1 << 33 || j->piece_bins > (uint64_t)1 << 33 ||
         j->pieces > ((uint64_t)1 << 33) / j->piece_bins || j->pieces * j->piece_bins > ((uint64_t)1 << 40) / j->units)
         return loom_fail(j->e, LOOM_EDATA, j->z.file, 0, "%s is larger than can be; is the file damaged?", a->name);
-    j->bins = j->pieces * j->piece_bins;
+    j->b.bins = j->pieces * j->piece_bins;
     return LOOM_OK;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Widths are given in round figures: the nearest one within a thousandth of the median step is meant. */
-static double median_step(const double *t, size_t n)
-{
-    double *d = n > 1 ? malloc((n - 1) * sizeof *d) : NULL, step = 0;
-    for (size_t i = 0; d != NULL && i + 1 < n; i++)
-        d[i] = t[i + 1] - t[i];
-    if (d != NULL) {
-        qsort(d, n - 1, sizeof *d, ascending);
-        step = d[(n - 1) / 2];
-    }
-    free(d);
-    double round_figure = round(step * 1e5) * 1e-5;
-    return round_figure > 0 && fabs(round_figure - step) < 1e-3 * step ? round_figure : step;
 }
 
 static int find_bin(struct npz_job *j, const double *times)
@@ -58,8 +37,8 @@ static int find_bin(struct npz_job *j, const double *times)
         status = npz_named(j, "bin_from", &from);
     if (status == LOOM_OK && from != NULL)
         status = npz_number(j, from, &ms);
-    j->bin_s = ms > 0 ? 1e-3 * ms : times != NULL ? median_step(times, j->bins) : 0;
-    if (status == LOOM_OK && !(j->bin_s > 0 && isfinite(j->bin_s)))
+    j->b.bin_s = ms > 0 ? 1e-3 * ms : times != NULL ? binned_width(times, j->b.bins) : 0;
+    if (status == LOOM_OK && !(j->b.bin_s > 0 && isfinite(j->b.bin_s)))
         status =
             loom_fail(j->e, LOOM_ECONFIG, j->z.file, 0,
                       "the width of its bins is unknown; set file_bin_ms, or name an array with bin_from or times");
@@ -70,19 +49,19 @@ static int find_bin(struct npz_job *j, const double *times)
 static int place_bins(struct npz_job *j, const double *times, const double *trial)
 {
     double gap = loom_opt_real(j->o, "trial_gap_s");
-    for (size_t b = 0; b < j->bins; b++) {
+    for (size_t b = 0; b < j->b.bins; b++) {
         int begins = b % j->piece_bins == 0 || (trial != NULL && trial[b] != trial[b - 1]);
-        j->start_s[b] = times != NULL ? times[b] : b == 0 ? 0 : j->start_s[b - 1] + j->bin_s + (begins ? gap : 0);
+        j->b.start_s[b] = times != NULL ? times[b] : b == 0 ? 0 : j->b.start_s[b - 1] + j->b.bin_s + (begins ? gap : 0);
         if (begins && (trial != NULL || j->pieces > 1)) {
-            j->row_bin[j->rows] = b;
-            j->row_label[j->rows++] = trial != NULL ? trial[b] : (double)(b / j->piece_bins);
+            j->b.row_bin[j->b.rows] = b;
+            j->b.row_label[j->b.rows++] = trial != NULL ? trial[b] : (double)(b / j->piece_bins);
         }
-        j->row[b] = j->rows - 1;
-        if (!isfinite(j->start_s[b]) || (b > 0 && !(j->start_s[b] > j->start_s[b - 1] + 0.5 * j->bin_s)))
+        j->b.row[b] = j->b.rows - 1;
+        if (!isfinite(j->b.start_s[b]) || (b > 0 && !(j->b.start_s[b] > j->b.start_s[b - 1] + 0.5 * j->b.bin_s)))
             return loom_fail(j->e, LOOM_EDATA, j->z.file, 0,
                              "times do not ascend by a bin's width (bin %zu); check times and file_bin_ms", b);
     }
-    j->row_bin[j->rows] = j->bins;
+    j->b.row_bin[j->b.rows] = j->b.bins;
     return LOOM_OK;
 }
 
@@ -93,17 +72,13 @@ static int time_bins(struct npz_job *j)
     int status = npz_named(j, "times", &times);
     if (status == LOOM_OK)
         status = npz_named(j, "trial", &trial);
-    if (times != NULL && !loom_opt_given(j->o, "times") && times->rows * times->row != j->bins)
+    if (times != NULL && !loom_opt_given(j->o, "times") && times->rows * times->row != j->b.bins)
         times = NULL;
     if (status == LOOM_OK && times != NULL)
-        status = npz_values(j, times, j->bins, loom_opt_real(j->o, "time_scale"), &time);
-    if (status == LOOM_OK && trial != NULL && (trial->rows * trial->row == j->bins || loom_opt_given(j->o, "trial")))
-        status = npz_values(j, trial, j->bins, 1, &label);
-    j->start_s = calloc(j->bins, sizeof *j->start_s);
-    j->row = calloc(j->bins, sizeof *j->row);
-    j->row_bin = calloc(j->bins + 1, sizeof *j->row_bin);
-    j->row_label = calloc(j->bins, sizeof *j->row_label);
-    if (status == LOOM_OK && (j->start_s == NULL || j->row == NULL || j->row_bin == NULL || j->row_label == NULL))
+        status = npz_values(j, times, j->b.bins, loom_opt_real(j->o, "time_scale"), &time);
+    if (status == LOOM_OK && trial != NULL && (trial->rows * trial->row == j->b.bins || loom_opt_given(j->o, "trial")))
+        status = npz_values(j, trial, j->b.bins, 1, &label);
+    if (!binned_alloc(&j->b) && status == LOOM_OK)
         status = npz_starved(j);
     if (status == LOOM_OK)
         status = find_bin(j, time);
@@ -120,14 +95,14 @@ static int read_counts(struct npz_job *j, const struct npy *a, uint16_t *out)
     enum { PIECE = 4096 };
     double x[PIECE];
     struct npy_reader *r = malloc(sizeof *r);
-    size_t all = j->bins * j->units, unit_first = (size_t)loom_opt_is(j->o, "counts_axes", "unit,bin");
+    size_t all = j->b.bins * j->units, unit_first = (size_t)loom_opt_is(j->o, "counts_axes", "unit,bin");
     int status = r != NULL ? npy_begin(r, &j->z, a) : npz_starved(j);
     for (size_t done = 0; done < all && status == LOOM_OK;) {
         size_t n = all - done < PIECE ? all - done : PIECE;
         status = npy_read(r, n, x);
         for (size_t i = 0; i < n && status == LOOM_OK; i++, done++) {
-            size_t bin = unit_first ? done % j->bins : done / j->units;
-            size_t unit = unit_first ? done / j->bins : done % j->units;
+            size_t bin = unit_first ? done % j->b.bins : done / j->units;
+            size_t unit = unit_first ? done / j->b.bins : done % j->units;
             if (!(x[i] >= 0 && x[i] <= UINT16_MAX) || x[i] != floor(x[i]))
                 status = loom_fail(j->e, LOOM_EDATA, j->z.file, 0,
                                    "%s: %g (bin %zu, unit %zu) is no count; name the counts with counts", a->name, x[i],
@@ -145,12 +120,11 @@ static int read_counts(struct npz_job *j, const struct npy *a, uint16_t *out)
 static int send_blocks(struct npz_job *j, const uint16_t *count)
 {
     int status = LOOM_OK;
-    for (size_t from = 0; from < j->bins && status == LOOM_OK;) {
+    for (size_t from = 0; from < j->b.bins && status == LOOM_OK;) {
         size_t n = 1;
-        while (from + n < j->bins && (from + n) % j->piece_bins != 0 && j->row[from + n] == j->row[from] &&
-               !(j->start_s[from + n] - j->start_s[from + n - 1] > 1.5 * j->bin_s))
+        while ((from + n) % j->piece_bins != 0 && binned_goes_on(&j->b, from + n - 1))
             n++;
-        status = loom_sink_counts(j->sink, j->start_s[from], j->bin_s, (int64_t)n, count + from * j->units);
+        status = loom_sink_counts(j->sink, j->b.start_s[from], j->b.bin_s, (int64_t)n, count + from * j->units);
         from += n;
     }
     return status;
@@ -163,7 +137,7 @@ int npz_counts(struct npz_job *j, const struct npy *counts)
         status = time_bins(j);
     if (status == LOOM_OK)
         status = npz_send_units(j);
-    uint16_t *count = status == LOOM_OK ? malloc(j->bins * j->units * sizeof *count) : NULL;
+    uint16_t *count = status == LOOM_OK ? malloc(j->b.bins * j->units * sizeof *count) : NULL;
     if (status == LOOM_OK && count == NULL)
         status = npz_starved(j);
     loom_sink_object(j->sink, counts->name);

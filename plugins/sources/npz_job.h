@@ -5,6 +5,7 @@
 
 #include <loom/plugin.h>
 
+#include "binned.h"
 #include "npy.h"
 
 struct npz_job {
@@ -16,14 +17,9 @@ struct npz_job {
     unsigned char *used; /* [arrays] 1: is something already: counts, times, a column … */
     size_t arrays;
 
-    size_t bins, units;
+    size_t units;
     size_t pieces, piece_bins; /* a cube of trials: slabs of so many bins; else 1 and bins */
-    double bin_s;
-    double *start_s;   /* [bins] */
-    int32_t *row;      /* [bins] row of the trial table, -1 = there is none */
-    size_t *row_bin;   /* [rows + 1] first bin of each row, then bins */
-    double *row_label; /* [rows] */
-    int32_t rows;      /* of the trial table */
+    struct binned b;
 };
 
 int npz_starved(struct npz_job *j);

@@ -76,7 +76,7 @@ static int send_columns(struct npz_job *j, const char *table, size_t rows, int t
         const struct npy *a = &j->array[i];
         int mine = strncmp(a->name, table, n) == 0 && a->name[n] == '.';
         if (!j->used[i] && fits_table(a, rows) && !has_its_clock(j, a) &&
-            (mine || (trials && rows != j->bins && strchr(a->name, '.') == NULL)))
+            (mine || (trials && rows != j->b.bins && strchr(a->name, '.') == NULL)))
             status = send_column(j, a, mine ? a->name + n + 1 : a->name, rows);
     }
     return status;
@@ -102,30 +102,19 @@ static int send_table(struct npz_job *j, const char *name, const struct npy *sta
     if (status == LOOM_OK)
         status = send_columns(j, name, rows, trials);
     if (trials)
-        j->rows = (int32_t)rows;
+        j->b.rows = (int32_t)rows;
     free(start);
     free(stop);
     return status;
 }
 
-/* Trials as the bins have them: from the first bin of each to the end of its last. */
+/* Trials as the bins have them. */
 static int send_binned_trials(struct npz_job *j)
 {
-    double *start = calloc((size_t)j->rows + 1, sizeof *start), *stop = calloc((size_t)j->rows + 1, sizeof *stop);
-    int status = start != NULL && stop != NULL ? LOOM_OK : npz_starved(j);
-    for (int32_t r = 0; r < j->rows && status == LOOM_OK; r++) {
-        start[r] = j->start_s[j->row_bin[r]];
-        stop[r] = j->start_s[j->row_bin[r + 1] - 1] + j->bin_s;
-    }
-    if (status == LOOM_OK)
-        status = loom_sink_intervals(j->sink, "trials", j->rows, start, stop);
-    if (status == LOOM_OK)
-        status = loom_sink_numbers(j->sink, "number", j->row_label);
-    if (status == LOOM_OK)
-        status = send_columns(j, "trials", (size_t)j->rows, 1);
-    free(start);
-    free(stop);
-    return status;
+    int status = binned_send_trials(&j->b, j->sink);
+    if (status == LOOM_ENOMEM)
+        return npz_starved(j);
+    return status == LOOM_OK ? send_columns(j, "trials", (size_t)j->b.rows, 1) : status;
 }
 
 int npz_tables(struct npz_job *j)
@@ -139,7 +128,7 @@ int npz_tables(struct npz_job *j)
         return loom_fail(j->e, LOOM_ECONFIG, j->z.file, 0, "trial_start and trial_stop go together; name both");
     if (status == LOOM_OK && start != NULL)
         status = send_table(j, "trials", start, stop, 1);
-    else if (status == LOOM_OK && j->rows > 0)
+    else if (status == LOOM_OK && j->b.rows > 0)
         status = send_binned_trials(j);
     for (size_t i = 0; i < j->arrays && status == LOOM_OK; i++) {
         const char *dot = strrchr(j->array[i].name, '.');
@@ -188,17 +177,17 @@ static int find_clock(struct npz_job *j, struct signal *s, int *status)
             *status = loom_fail(j->e, LOOM_EDATA, j->z.file, 0, "%s is no rate above 0; correct the file", rate->name);
         return 1;
     }
-    if (*status != LOOM_OK || j->bins == 0 || s->samples != j->bins)
+    if (*status != LOOM_OK || j->b.bins == 0 || s->samples != j->b.bins)
         return *status == LOOM_OK && (s->rate_hz = loom_opt_real(j->o, "series_rate_hz")) > 0;
     int regular = 1;
-    for (size_t b = 1; b < j->bins; b++)
-        regular &= j->row[b] == j->row[b - 1] && j->start_s[b] - j->start_s[b - 1] < 1.5 * j->bin_s;
-    s->rate_hz = regular ? 1 / j->bin_s : 0;
-    s->start_s = j->start_s[0] + 0.5 * j->bin_s;
-    if (!regular && (s->time = calloc(j->bins + 1, sizeof *s->time)) == NULL)
+    for (size_t b = 1; b < j->b.bins; b++)
+        regular &= binned_goes_on(&j->b, b - 1);
+    s->rate_hz = regular ? 1 / j->b.bin_s : 0;
+    s->start_s = j->b.start_s[0] + 0.5 * j->b.bin_s;
+    if (!regular && (s->time = calloc(j->b.bins + 1, sizeof *s->time)) == NULL)
         *status = npz_starved(j);
-    for (size_t b = 0; s->time != NULL && b < j->bins; b++)
-        s->time[b] = j->start_s[b] + 0.5 * j->bin_s;
+    for (size_t b = 0; s->time != NULL && b < j->b.bins; b++)
+        s->time[b] = j->b.start_s[b] + 0.5 * j->b.bin_s;
     return 1;
 }
 
@@ -259,7 +248,7 @@ static int send(struct npz_job *j, struct signal *s)
 static void measure(const struct npz_job *j, struct signal *s)
 {
     int cube = j->pieces > 1 && s->a->rank >= 2 && s->a->dims[0] == j->pieces && s->a->dims[1] == j->piece_bins;
-    s->samples = (size_t)(cube ? j->bins : s->a->rows);
+    s->samples = (size_t)(cube ? j->b.bins : s->a->rows);
     s->dims = s->samples > 0 ? (size_t)(s->a->rows * s->a->row / s->samples) : 0;
 }
 
@@ -305,7 +294,7 @@ static int take_found(struct npz_job *j, size_t i)
         return LOOM_OK;
     /* A rate for all is for arrays that were named: here it would make a signal of any list of numbers. */
     const struct npy *times = npz_find(j, "%s", loom_opt_string(j->o, "series_times"));
-    if (!has_clock && s.samples != j->bins && (times == NULL || times == s.a || times->rows != s.samples))
+    if (!has_clock && s.samples != j->b.bins && (times == NULL || times == s.a || times->rows != s.samples))
         return LOOM_OK;
     memcpy(s.name, s.a->name, sizeof s.name);
     if (find_clock(j, &s, &status) && status == LOOM_OK)
