@@ -53,10 +53,11 @@ static void close_data(struct opened *o)
     loom_config_free(o->config);
 }
 
-static void open_set(struct opened *o, const char *set, int bin_ms, const char *more)
+/* The made file `file` as the benchmark's dataset `set`. */
+static void open_file(struct opened *o, const char *file, const char *set, int bin_ms, const char *more)
 {
     char path[4096], text[8192];
-    golden(path, set, ".nwb");
+    golden(path, file, ".nwb");
     if (path[0] != '/') {
         char here[2048];
         ck_assert_ptr_nonnull(getcwd(here, sizeof here));
@@ -67,6 +68,11 @@ static void open_set(struct opened *o, const char *set, int bin_ms, const char *
     snprintf(text, sizeof text, "data: { nlb = \"%s\"; bin_ms = %d.0; files = ( \"%s\" ); %s };", set, bin_ms, path,
              more);
     open_data(o, text);
+}
+
+static void open_set(struct opened *o, const char *set, int bin_ms, const char *more)
+{
+    open_file(o, set, set, bin_ms, more);
 }
 
 /* ---- targets ---- */
@@ -183,6 +189,41 @@ START_TEST(targets_of_a_test_file)
     ck_fails(loom_nlb_target(&how, &none, &error), LOOM_EDATA, &error, "no trial is for test");
     loom_arrays_release(&is);
     loom_arrays_release(&none);
+}
+END_TEST
+
+/* Trials of one file whose windows overlap, as two sets cut them or let them be; spikes of overlapping trials are not
+ * made into arrays. */
+START_TEST(trials_that_overlap)
+{
+    static const char *const names[] = {"mc_maze_medium", "area2_bump"};
+    char path[4096];
+    struct loom_arrays due = {0}, is = {0};
+    struct opened o;
+    int64_t missing[2] = {0};
+    if (!loom_predictions_supported())
+        return;
+    golden(path, "overlap", "_20.h5");
+    ck_ok(loom_arrays_read_h5(&due, path, &error), &error);
+    for (int k = 0; k < 2; k++) {
+        open_file(&o, "overlap", names[k], 20, "");
+        struct loom_nlb_making how = {.recording = loom_catalog_recording(o.catalog, 0),
+                                      .set = loom_nlb_set(names[k]),
+                                      .bin_ms = 20,
+                                      .eval = "val"};
+        ck_ok(loom_nlb_target(&how, &is, &error), &error);
+        how.inputs = 1;
+        ck_fails(loom_nlb_target(&how, &is, &error), LOOM_EDATA, &error, "windows of train trials in rows 0 and 1");
+        close_data(&o);
+    }
+    for (int i = 0; i < due.n; i++) {
+        compare(&due.at[i], loom_arrays_find(&is, due.at[i].name));
+        for (int64_t n = 0; strstr(due.at[i].name, "train_behavior") != NULL && n < loom_array_count(&due.at[i]); n++)
+            missing[strstr(due.at[i].name, "area2") != NULL] += isnan(at(&due.at[i], n));
+    }
+    ck_assert(missing[0] == 2 * (15 + 3) && missing[1] == 0);
+    loom_arrays_release(&due);
+    loom_arrays_release(&is);
 }
 END_TEST
 
@@ -598,6 +639,7 @@ int main(void)
     tcase_add_loop_test(t, targets_of_nlb_tools, 0, 2 * SETS);
     tcase_add_test(t, targets_of_a_test_file);
     tcase_add_loop_test(t, windows_of_nlb_tools, 0, 2 * SETS);
+    tcase_add_test(t, trials_that_overlap);
     tcase_add_test(t, windows_of_two_files);
     tcase_add_test(t, behaviour_at_the_benchmarks_step);
     tcase_add_loop_test(t, real_file, 0, 2);

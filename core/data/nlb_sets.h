@@ -22,6 +22,9 @@ struct loom_nlb_set {
     const char *decoder; /* column: trials with 0 and with 1 have decoders of their own; NULL = one decoder */
     const char *outlier; /* column: trials with 1 have no behaviour and no part in histograms; NULL = none */
     const char *from;    /* column: held-out spikes and histograms are scored from here to `align` alone; NULL = all */
+    /* Trials may share time in what a submission is scored against, in what a model sees. Elsewhere, and in all
+     * histograms, a trial ends where the next one's window begins. */
+    int targets_overlap, inputs_overlap;
     /* Windows of train and validation trials move later by a random number of bins, up to most_ms and not beyond
      * until_ms - column. */
     const char *jitter;

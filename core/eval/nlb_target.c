@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "eval/nlb_target.h"
+#include "eval/nlb_making.h"
 
 #include "base/mt19937.h"
 #include "eval/nlb.h"
@@ -9,38 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* All times are whole bins, or milliseconds, of the recording's clock: the benchmark's grid begins at 0. */
-enum { TRAIN, EVAL, SPLITS };
 static const char *const split_name[SPLITS] = {"train", "eval"};
 
-struct trial {
-    int32_t row;
-    int64_t first;     /* bin that the window begins with, jitter included */
-    int64_t from, to;  /* bins that are scored where the set has `from` */
-    int64_t lagged;    /* first bin of the behaviour */
-    int64_t jitter;    /* bins */
-    int64_t shift;     /* bins that its first one lies behind the condition's first */
-    int64_t condition; /* -1 = none */
-    uint8_t outlier;
-};
-
-struct making {
-    const struct loom_nlb_making *how;
-    const struct loom_recording *r;
-    const struct loom_nlb_set *set;
-    const struct loom_intervals *table;
-    char group[LOOM_NLB_GROUP];
-    int64_t bin_ns, ms, bins, window, forward; /* ms, bins: of the recording */
-    struct trial *trial[SPLITS];
-    int64_t trials[SPLITS];
-    int64_t units[2]; /* held-in, held-out */
-    int64_t conditions;
-    double *x, *y; /* [ms], [bins] of one unit or dimension */
-    struct loom_arrays *out;
-    struct loom_error *e;
-};
-
-static int starved(const struct making *m)
+int loom_making_starved(const struct making *m)
 {
     return loom_fail(m->e, LOOM_ENOMEM, m->r->file, 0, "no memory for targets of %s: free some", m->set->name);
 }
@@ -53,7 +24,7 @@ static int64_t ceil_bin(const struct making *m, double s, int64_t ms)
 
 /* ---- trials ---- */
 
-static int column(const struct making *m, const char *name, const double **out)
+int loom_making_column(const struct making *m, const char *name, const double **out)
 {
     const struct loom_column *c = loom_intervals_column(m->table, name);
     *out = c != NULL ? c->number : NULL;
@@ -75,6 +46,8 @@ static int split_of(const struct making *m, const char *text)
 static void place(const struct making *m, struct trial *t, const double *event, const double *from, int64_t jitter)
 {
     t->jitter = jitter;
+    t->histogram = INT64_MAX;
+    t->event_ns = llround(event[t->row] * 1e9);
     t->to = ceil_bin(m, event[t->row], 0);
     t->first = ceil_bin(m, event[t->row], -m->set->pre_ms) + jitter;
     t->lagged = ceil_bin(m, event[t->row], m->set->lag_ms - m->set->pre_ms) + jitter;
@@ -92,17 +65,17 @@ static int find_trials(struct making *m)
                    ? LOOM_OK
                    : loom_fail(m->e, LOOM_EDATA, m->r->file, 0, "table \"trials\" has no column \"split\" of texts");
     if (code == LOOM_OK && *set->align != '\0')
-        code = column(m, set->align, &event);
+        code = loom_making_column(m, set->align, &event);
     if (code == LOOM_OK && set->from != NULL)
-        code = column(m, set->from, &from);
+        code = loom_making_column(m, set->from, &from);
     if (code == LOOM_OK && set->jitter != NULL)
-        code = column(m, set->jitter, &limit);
+        code = loom_making_column(m, set->jitter, &limit);
     if (code == LOOM_OK && set->outlier != NULL)
-        code = column(m, set->outlier, &outlier);
+        code = loom_making_column(m, set->outlier, &outlier);
     for (int s = 0; s < SPLITS && code == LOOM_OK; s++) {
         loom_mt19937_init(&draw[s], 0);
         m->trial[s] = calloc((size_t)m->table->rows + 1, sizeof **m->trial);
-        code = m->trial[s] != NULL ? LOOM_OK : starved(m);
+        code = m->trial[s] != NULL ? LOOM_OK : loom_making_starved(m);
     }
     for (int32_t i = 0; i < m->table->rows && code == LOOM_OK; i++) {
         const int s = split_of(m, split->text[i]);
@@ -126,10 +99,58 @@ static int find_trials(struct making *m)
     return code;
 }
 
+/* ---- trials that overlap ---- */
+
+static int64_t floor_bin(const struct making *m, int64_t ns)
+{
+    return ns / m->bin_ns - (ns % m->bin_ns < 0);
+}
+
+/* Times are compared less a microsecond, as upstream does. */
+int64_t loom_making_cut(const struct making *m, const struct trial *t, const struct trial *next, int64_t lag_ms)
+{
+    const int64_t us = 1000, end = t->event_ns + (m->set->post_ms + lag_ms) * 1000 * us - us;
+    if (next == NULL)
+        return INT64_MAX;
+    int64_t bound = next->event_ns + (lag_ms - m->set->pre_ms) * 1000 * us;
+    if (next->row + 1 < m->table->rows && isfinite(m->table->start_s[next->row + 1]))
+        bound = llround(fmin((double)bound, m->table->start_s[next->row + 1] * 1e9));
+    return end > bound ? floor_bin(m, bound - us) + 1 : INT64_MAX;
+}
+
+static int64_t behavior_cut(const struct making *m, int split, int64_t i)
+{
+    const struct trial *t = &m->trial[split][i];
+    return m->set->targets_overlap ? INT64_MAX
+                                   : loom_making_cut(m, t, i + 1 < m->trials[split] ? t + 1 : NULL, m->set->lag_ms);
+}
+
+/* Of spikes upstream makes arrays of whole windows, or none. */
+static int check_overlap(const struct making *m, int split, int may)
+{
+    for (int64_t i = 0; !may && i + 1 < m->trials[split]; i++) {
+        const struct trial *t = &m->trial[split][i];
+        if (loom_making_cut(m, t, t + 1, 0) != INT64_MAX)
+            return loom_fail(m->e, LOOM_EDATA, m->r->file, 0,
+                             "windows of %s trials in rows %d and %d of table \"trials\" overlap, which those of %s do "
+                             "not: is it that dataset?",
+                             split_name[split], (int)t->row, (int)t[1].row, m->set->name);
+    }
+    return LOOM_OK;
+}
+
+static int check_overlaps(const struct making *m)
+{
+    int code = check_overlap(m, EVAL, m->set->targets_overlap);
+    for (int s = 0; s < SPLITS && m->how->inputs && code == LOOM_OK; s++)
+        code = check_overlap(m, s, m->set->inputs_overlap);
+    return code;
+}
+
 /* ---- arrays ---- */
 
-static void *add(struct making *m, const char *name, int type, int rank, const int64_t *dim, const char *axes,
-                 const char *unit)
+void *loom_making_add(struct making *m, const char *name, int type, int rank, const int64_t *dim, const char *axes,
+                      const char *unit)
 {
     char full[160];
     snprintf(full, sizeof full, "%s/%.60s", m->group, name);
@@ -178,7 +199,7 @@ static int begin_counted(struct making *m, struct counted *c, int n)
 {
     for (int i = 0; i < n; i++) {
         const int64_t dim[3] = {m->trials[c[i].split], c[i].bins, m->units[c[i].out]};
-        c[i].at = add(m, c[i].name, LOOM_ARRAY_F32, 3, dim, "trial,bin,unit", "spikes/bin");
+        c[i].at = loom_making_add(m, c[i].name, LOOM_ARRAY_F32, 3, dim, "trial,bin,unit", "spikes/bin");
         if (c[i].at == NULL)
             return LOOM_ENOMEM;
     }
@@ -197,185 +218,6 @@ static void put_counted(const struct making *m, const struct counted *c, int64_t
     }
 }
 
-/* ---- histograms ---- */
-
-/* One trial of one unit, smoothed: a stretch around the window that is long enough for the kernel. */
-static int smooth_trial(const struct making *m, int64_t from, int64_t bins, double *out)
-{
-    const int64_t bin = m->how->bin_ms, pad = ((int64_t)(3 * m->set->psth_ms) / bin + 2) * bin;
-    const int64_t low = from * bin - pad > 0 ? from * bin - pad : 0;
-    const int64_t high = (from + bins) * bin + pad < m->ms ? (from + bins) * bin + pad : m->ms;
-    double *x = malloc(((size_t)(high - low) + 1) * sizeof *x);
-    double *y = malloc(((size_t)(high - low) / (size_t)bin + 2) * sizeof *y);
-    int code = x != NULL && y != NULL ? LOOM_OK : starved(m);
-    if (code == LOOM_OK && high > low) {
-        memcpy(x, m->x + low, (size_t)(high - low) * sizeof *x);
-        code = loom_nlb_smooth(x, high - low, 1, m->set->psth_ms, m->e);
-        loom_nlb_rebin(x, high - low, 1, bin, y);
-    }
-    for (int64_t k = 0; k < bins && code == LOOM_OK; k++) {
-        const int64_t at = from + k - low / bin;
-        out[k] = at >= 0 && at * bin < high - low ? y[at] : NAN;
-    }
-    free(x);
-    free(y);
-    return code;
-}
-
-static const struct trial *nth(const struct making *m, int64_t i)
-{
-    return i < m->trials[TRAIN] ? &m->trial[TRAIN][i] : &m->trial[EVAL][i - m->trials[TRAIN]];
-}
-
-/* Bins of the histogram that a trial has; they end with the window where the set says from when on they count. */
-static int64_t length_of(const struct making *m, const struct trial *t)
-{
-    const int64_t n = m->set->from != NULL ? t->to - t->from : m->window;
-    return n < m->window ? n : m->window;
-}
-
-/* Column `place` of smoothed [trials, window, units]. */
-static int put_smoothed(const struct making *m, double *smoothed, int64_t place)
-{
-    const int64_t trials = m->trials[TRAIN] + m->trials[EVAL], units = m->units[0] + m->units[1];
-    double *one = malloc(((size_t)m->window + 1) * sizeof *one);
-    int code = one != NULL ? LOOM_OK : starved(m);
-    for (int64_t i = 0; i < trials && code == LOOM_OK; i++) {
-        const struct trial *t = nth(m, i);
-        const int64_t n = length_of(m, t), first = m->set->from != NULL ? t->to - n : t->first;
-        const int64_t to = m->set->from != NULL ? m->window - n : t->shift;
-        code = smooth_trial(m, first, n, one);
-        for (int64_t k = 0; k < n && to + k < m->window && code == LOOM_OK; k++)
-            smoothed[(i * m->window + to + k) * units + place] = one[k];
-    }
-    free(one);
-    return code;
-}
-
-/* Values of the condition's columns, and the trials to compare them for. */
-struct key {
-    double value[LOOM_NLB_CONDITIONS];
-};
-
-static int by_key(const void *a, const void *b)
-{
-    const struct key *x = a, *y = b;
-    for (int i = 0; i < LOOM_NLB_CONDITIONS; i++)
-        if (x->value[i] != y->value[i])
-            return x->value[i] < y->value[i] ? -1 : 1;
-    return 0;
-}
-
-/* Numbers of conditions in the order of their values; trials with a NaN are in none. Outliers name conditions, but have
- * no part in them, and one that has nobody else is none. */
-static int find_conditions(struct making *m)
-{
-    const int64_t trials = m->trials[TRAIN] + m->trials[EVAL];
-    struct key *key = calloc((size_t)trials + 1, sizeof *key), *sorted = calloc((size_t)trials + 1, sizeof *sorted);
-    int64_t n = 0;
-    int code = key != NULL && sorted != NULL ? LOOM_OK : starved(m);
-    for (int c = 0; c < LOOM_NLB_CONDITIONS && m->set->condition[c] != NULL && code == LOOM_OK; c++) {
-        const double *value;
-        code = column(m, m->set->condition[c], &value);
-        for (int64_t i = 0; i < trials && code == LOOM_OK; i++)
-            key[i].value[c] = value[nth(m, i)->row];
-    }
-    for (int64_t i = 0; i < trials && code == LOOM_OK; i++) {
-        int known = !nth(m, i)->outlier;
-        for (int c = 0; c < LOOM_NLB_CONDITIONS; c++)
-            known &= !isnan(key[i].value[c]);
-        if (known)
-            sorted[n++] = key[i];
-    }
-    if (code == LOOM_OK && n > 0)
-        qsort(sorted, (size_t)n, sizeof *sorted, by_key);
-    for (int64_t i = 0; i < n; i++)
-        if (i == 0 || by_key(&sorted[m->conditions - 1], &sorted[i]) != 0)
-            sorted[m->conditions++] = sorted[i];
-    for (int64_t i = 0; i < trials && code == LOOM_OK; i++) {
-        struct trial *t = (struct trial *)(uintptr_t)nth(m, i);
-        for (int64_t c = 0; c < m->conditions && !t->outlier; c++)
-            t->condition = by_key(&sorted[c], &key[i]) == 0 ? c : t->condition;
-    }
-    free(key);
-    free(sorted);
-    return code;
-}
-
-/* Upstream averages bins that lie equally far from the event's bin. Where the window's length before the event is no
- * multiple of a bin, the first bin of some trials lies one further than that of others. */
-static void shift_trials(struct making *m)
-{
-    const int64_t trials = m->trials[TRAIN] + m->trials[EVAL];
-    for (int64_t i = 0; i < trials; i++) {
-        struct trial *t = (struct trial *)(uintptr_t)nth(m, i);
-        for (int64_t k = 0; k < trials; k++) {
-            const struct trial *other = nth(m, k);
-            const int64_t shift = t->first - t->to - (other->first - other->to);
-            if (other->condition == t->condition && shift > t->shift)
-                t->shift = shift;
-        }
-    }
-}
-
-/* Lists of a split's kept trials, one for each condition. */
-static int add_lists(struct making *m, int split, const uint8_t *kept)
-{
-    char name[32];
-    int64_t n = 0, base = split == TRAIN ? 0 : m->trials[TRAIN], *first;
-    for (int64_t i = 0; i < m->trials[split]; i++)
-        n += kept[base + i] != 0;
-    snprintf(name, sizeof name, "%s_cond_idx", split_name[split]);
-    int32_t *at = add(m, name, LOOM_ARRAY_I32, 1, &n, "", "");
-    struct loom_array *a = at != NULL ? &m->out->at[m->out->n - 1] : NULL;
-    if (a == NULL || (first = calloc((size_t)m->conditions + 1, sizeof *first)) == NULL)
-        return starved(m);
-    n = 0;
-    for (int64_t c = 0; c < m->conditions; c++) {
-        for (int64_t i = 0; i < m->trials[split]; i++)
-            if (kept[base + i] != 0 && m->trial[split][i].condition == c)
-                at[n++] = (int32_t)i;
-        first[c + 1] = n;
-    }
-    a->rows = m->conditions;
-    a->first = first;
-    return LOOM_OK;
-}
-
-static int add_histograms(struct making *m, double *smoothed)
-{
-    const int64_t trials = m->trials[TRAIN] + m->trials[EVAL], units = m->units[0] + m->units[1];
-    int64_t *length = calloc((size_t)trials + 1, sizeof *length),
-            *condition = calloc((size_t)trials + 1, sizeof *length);
-    uint8_t *kept = calloc((size_t)trials + 1, 1);
-    double *psth = calloc((size_t)(m->conditions * m->window * units) + 1, sizeof *psth);
-    int code = length && condition && kept && psth ? LOOM_OK : starved(m);
-    for (int64_t i = 0; i < trials && code == LOOM_OK; i++) {
-        length[i] = length_of(m, nth(m, i));
-        condition[i] = nth(m, i)->condition;
-    }
-    if (code == LOOM_OK)
-        code = loom_nlb_psth(&(struct loom_nlb_trials){.smoothed = {smoothed, trials, m->window, units},
-                                                       .length = length,
-                                                       .at_end = m->set->from != NULL,
-                                                       .condition = condition,
-                                                       .conditions = m->conditions},
-                             psth, kept, m->e);
-    const int64_t dim[3] = {m->conditions, m->window, units};
-    float *out = code == LOOM_OK ? add(m, "psth", LOOM_ARRAY_F32, 3, dim, "condition,bin,unit", "spikes/bin") : NULL;
-    if (code == LOOM_OK && out == NULL)
-        code = LOOM_ENOMEM;
-    for (int64_t i = 0; i < dim[0] * dim[1] * dim[2] && code == LOOM_OK; i++)
-        out[i] = (float)psth[i];
-    for (int s = SPLITS - 1; s >= 0 && code == LOOM_OK; s--)
-        code = add_lists(m, s, kept);
-    free(length);
-    free(condition);
-    free(kept);
-    free(psth);
-    return code;
-}
-
 /* ---- behaviour ---- */
 
 static int add_scalars(struct making *m, int split)
@@ -385,11 +227,11 @@ static int add_scalars(struct making *m, int split)
     while (n < LOOM_NLB_SCALARS && m->set->scalar[n] != NULL)
         n++;
     snprintf(name, sizeof name, "%s_behavior", split_name[split]);
-    float *at = add(m, name, LOOM_ARRAY_F32, 2, (int64_t[]){m->trials[split], n}, "trial,dim", "");
+    float *at = loom_making_add(m, name, LOOM_ARRAY_F32, 2, (int64_t[]){m->trials[split], n}, "trial,dim", "");
     int code = at != NULL ? LOOM_OK : LOOM_ENOMEM;
     for (int c = 0; c < n && code == LOOM_OK; c++) {
         const double *value;
-        code = column(m, m->set->scalar[c], &value);
+        code = loom_making_column(m, m->set->scalar[c], &value);
         for (int64_t i = 0; i < m->trials[split] && code == LOOM_OK; i++) {
             const struct trial *t = &m->trial[split][i];
             at[i * n + c] = (float)(t->outlier ? NAN : value[t->row]);
@@ -414,8 +256,8 @@ static int add_series(struct making *m)
                          m->set->name);
     for (int k = 0; k < SPLITS; k++) {
         const int64_t dim[3] = {m->trials[k], m->window, s->dims};
-        at[k] =
-            add(m, k == TRAIN ? "train_behavior" : "eval_behavior", LOOM_ARRAY_F32, 3, dim, "trial,bin,dim", s->unit);
+        at[k] = loom_making_add(m, k == TRAIN ? "train_behavior" : "eval_behavior", LOOM_ARRAY_F32, 3, dim,
+                                "trial,bin,dim", s->unit);
         if (at[k] == NULL)
             return LOOM_ENOMEM;
     }
@@ -426,11 +268,13 @@ static int add_series(struct making *m)
             if (ms_of(s, i) >= 0 && ms_of(s, i) < m->ms)
                 m->x[ms_of(s, i)] = s->value[i * s->dims + d];
         if (loom_decimate(m->x, m->ms, m->how->bin_ms, m->y) != LOOM_OK)
-            code = starved(m);
+            code = loom_making_starved(m);
         for (int k = 0; k < SPLITS && code == LOOM_OK; k++)
-            for (int64_t i = 0; i < m->trials[k]; i++)
+            for (int64_t i = 0; i < m->trials[k]; i++) {
+                const int64_t first = m->trial[k][i].lagged, cut = behavior_cut(m, k, i);
                 for (int64_t b = 0; b < m->window; b++)
-                    at[k][(i * m->window + b) * s->dims + d] = (float)bin_at(m, m->trial[k][i].lagged + b);
+                    at[k][(i * m->window + b) * s->dims + d] = (float)(first + b < cut ? bin_at(m, first + b) : NAN);
+            }
     }
     return code;
 }
@@ -438,11 +282,11 @@ static int add_series(struct making *m)
 static int add_masks(struct making *m)
 {
     const double *value;
-    int code = column(m, m->set->decoder, &value);
+    int code = loom_making_column(m, m->set->decoder, &value);
     for (int s = 0; s < SPLITS && code == LOOM_OK; s++) {
         char name[32];
         snprintf(name, sizeof name, "%s_decode_mask", split_name[s]);
-        uint8_t *at = add(m, name, LOOM_ARRAY_BOOL, 2, (int64_t[]){m->trials[s], 2}, "trial,decoder", "");
+        uint8_t *at = loom_making_add(m, name, LOOM_ARRAY_BOOL, 2, (int64_t[]){m->trials[s], 2}, "trial,decoder", "");
         if (at == NULL)
             return LOOM_ENOMEM;
         for (int64_t i = 0; i < m->trials[s]; i++)
@@ -455,8 +299,8 @@ static int add_masks(struct making *m)
 static int add_jitter(struct making *m)
 {
     for (int s = SPLITS - 1; s >= 0; s--) {
-        int32_t *at =
-            add(m, s == TRAIN ? "train_jitter" : "eval_jitter", LOOM_ARRAY_I32, 1, &m->trials[s], "trial", "bins");
+        int32_t *at = loom_making_add(m, s == TRAIN ? "train_jitter" : "eval_jitter", LOOM_ARRAY_I32, 1, &m->trials[s],
+                                      "trial", "bins");
         if (at == NULL)
             return LOOM_ENOMEM;
         for (int64_t i = 0; i < m->trials[s]; i++)
@@ -483,7 +327,7 @@ static int add_units(struct making *m)
     const int64_t cells = (m->trials[TRAIN] + m->trials[EVAL]) * w * (m->units[0] + m->units[1]);
     double *smoothed = histograms ? malloc(((size_t)cells + 1) * sizeof *smoothed) : NULL;
     int64_t place[2] = {0, 0};
-    int code = !histograms || smoothed != NULL ? begin_counted(m, counted, n) : starved(m);
+    int code = !histograms || smoothed != NULL ? begin_counted(m, counted, n) : loom_making_starved(m);
     for (int64_t i = 0; i < cells && smoothed != NULL; i++)
         smoothed[i] = NAN;
     for (int32_t u = 0; u < m->r->units && code == LOOM_OK; u++) {
@@ -494,11 +338,11 @@ static int add_units(struct making *m)
             if (counted[i].out == out)
                 put_counted(m, &counted[i], place[out]);
         if (histograms)
-            code = put_smoothed(m, smoothed, place[out] + (out ? m->units[0] : 0));
+            code = loom_histograms_put(m, smoothed, place[out] + (out ? m->units[0] : 0));
         place[out]++;
     }
     if (code == LOOM_OK && histograms)
-        code = add_histograms(m, smoothed);
+        code = loom_histograms_add(m, smoothed);
     free(smoothed);
     return code;
 }
@@ -522,7 +366,7 @@ static int measure(struct making *m)
     m->x = malloc(((size_t)m->ms + 1) * sizeof *m->x);
     m->y = malloc(((size_t)m->bins + 1) * sizeof *m->y);
     loom_nlb_group(m->group, m->set, m->how->bin_ms);
-    return m->x != NULL && m->y != NULL ? LOOM_OK : starved(m);
+    return m->x != NULL && m->y != NULL ? LOOM_OK : loom_making_starved(m);
 }
 
 int loom_nlb_target(const struct loom_nlb_making *how, struct loom_arrays *out, struct loom_error *e)
@@ -541,10 +385,10 @@ int loom_nlb_target(const struct loom_nlb_making *how, struct loom_arrays *out, 
         code = measure(&m);
     if (code == LOOM_OK)
         code = find_trials(&m);
+    if (code == LOOM_OK)
+        code = check_overlaps(&m);
     if (code == LOOM_OK && m.set->psth_ms > 0)
-        code = find_conditions(&m);
-    if (code == LOOM_OK && m.set->from == NULL)
-        shift_trials(&m);
+        code = loom_histograms_plan(&m);
     if (code == LOOM_OK)
         code = add_units(&m);
     for (int s = 0; s < SPLITS && code == LOOM_OK && m.set->behavior == NULL; s++)

@@ -19,9 +19,9 @@ struct loom_nlb_making {
 
 /* Arrays of group SET (SET_20 for 20 ms) into *out: eval_spikes_heldout, {train,eval}_behavior,
  * eval_spikes_{heldin,heldout}_forward, and where the set has them {train,eval}_decode_mask, psth,
- * {train,eval}_cond_idx, {train,eval}_jitter. Trials without the event are left out. A trial's window is not cut where
- * the next one begins, as upstream does where trials overlap against its expectation. LOOM_EDATA names what the
- * recording lacks; LOOM_ENOMEM. */
+ * {train,eval}_cond_idx, {train,eval}_jitter. Trials without the event are left out. Where the set's trials may not
+ * overlap, behaviour and histograms of one end where the window of the next of its split, or of its condition, begins.
+ * LOOM_EDATA names what the recording lacks, and trials whose spikes would be cut so; LOOM_ENOMEM. */
 int loom_nlb_target(const struct loom_nlb_making *how, struct loom_arrays *out, struct loom_error *e);
 
 #endif

@@ -163,6 +163,44 @@ def pair(folder):
     make_tensors.save_to_h5({name + "_20": made}, out, compression=None)
 
 
+def overlap(folder):
+    """Trials whose windows overlap, with the columns of two sets: nlb_tools cuts them in behaviour of mc_maze, in
+    histograms of both, and not in behaviour of area2_bump."""
+    rng = np.random.default_rng(30)
+    f = NWBFile("made", "made overlap", datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc))
+    for column in ("split", "move_onset_time", "trial_type", "trial_version", "cond_dir", "ctr_hold_bump"):
+        f.add_trial_column(column, column)
+    gaps = [0.5, 0.4, 0.9, 0.9, 0.64, 0.9, 0.57, 0.56, 0.9, 0.8034]
+    splits = ["train", "train", "val", "train", "train", "val", "train", "none", "train", "val"]
+    kinds = [0, 0, 0, 0, 0, 1, 1, 0, 2, 0]
+    at = 0.0
+    for gap, split, kind in zip(gaps, splits, kinds):
+        at = round(at + gap, 4)
+        row = {"trial_type": kind, "trial_version": 0, "cond_dir": 90.0 * kind, "ctr_hold_bump": False, "split": split}
+        f.add_trial(start_time=round(at - 0.2, 4), stop_time=round(at + 0.2, 4), move_onset_time=at, **row)
+    end = round(at + 1.0, 4)
+    f.add_unit_column("heldout", "held out")
+    for held_out, rate in UNITS[:3]:
+        times = np.round(np.sort(rng.uniform(0, end, rng.poisson(rate * end))), 4)
+        f.add_unit(spike_times=times, obs_intervals=np.array([[0.0, end]]), heldout=held_out)
+    t = np.arange(int(end * 1000))
+    v = np.round(20 * np.stack([np.sin(t / 90), np.cos(t / 130)], axis=1)).astype("float32")
+    module = f.create_processing_module("behavior", "behavior")
+    module.add(TimeSeries("hand_vel", packed(v), "mm/s", timestamps=packed(t / 1000), comments="columns=[x,y]"))
+    path, out = (os.path.join(folder, "nlb_made_overlap" + rest) for rest in (".nwb", "_20.h5"))
+    for old in (path, out):
+        if os.path.exists(old):
+            os.remove(old)
+    with NWBHDF5IO(path, "w") as io:
+        io.write(f, cache_spec=False)
+    made = {}
+    for name in ("mc_maze_medium", "area2_bump"):
+        d = NWBDataset(path)
+        d.resample(20)
+        made |= make_tensors.make_eval_target_tensors(d, name, save_file=False, include_psth=True)
+    make_tensors.save_to_h5(made, out, compression=None)
+
+
 def tensors(path, name, bin_ms, out):
     """What nlb_tools gives a model, and what it scores against; trained on `train`, scored on `val`."""
     d = NWBDataset(path)
@@ -211,6 +249,7 @@ def main():
         for bin_ms in (5, 20):
             tensors(path, name, bin_ms, os.path.join(words.folder, f"nlb_made_{name}_{bin_ms}.h5"))
     pair(words.folder)
+    overlap(words.folder)
     if words.real:
         real(words.real, os.path.join(words.folder, "nlb_real.json"))
 
