@@ -111,7 +111,7 @@ static struct fit fit_truth(struct loom_catalog *c, double mean)
     struct loom_windows w;
     struct loom_arena arena;
     struct loom_error e = {0};
-    struct loom_series_want want = {"rates", 0.0};
+    struct loom_series_want want = {.name = "rates"};
     struct fit f = {0};
     ck_ok(loom_arena_init(&arena, (size_t)64 << 20, &e), &e);
     ck_ok(loom_selection_init(&s, c, LOOM_TRAIN, (struct loom_words){0, NULL}, &e), &e);
