@@ -15,4 +15,4 @@ echo
 "$loom" plugins describe backbone/vit --markdown
 for id in mae cd cae contrastive quantize code decode; do echo; "$loom" plugins describe "objective/$id" --markdown; done
 # baselines
-for id in wiener wiener-cascade smooth kalman glm gpfa lds; do echo; "$loom" plugins describe "baseline/$id" --markdown; done
+for id in wiener wiener-cascade smooth kalman glm gpfa lds csp lda; do echo; "$loom" plugins describe "baseline/$id" --markdown; done

@@ -86,19 +86,34 @@ static int is_series(const void *payload, int32_t recording, int32_t unit, int64
     return unit < 0;
 }
 
-/* Squared distance of what `said` says from the targets of `due`, added to *sum. */
+/* Of the logits [n] of one element -ln p(target), of one number its squared distance from the target. */
+static double misfit(const loom_real *value, int64_t n, double target)
+{
+    double sum = 0, top = (double)value[0];
+    if (n == 1)
+        return ((double)value[0] - target) * ((double)value[0] - target);
+    for (int64_t k = 1; k < n; k++)
+        top = (double)value[k] > top ? (double)value[k] : top;
+    for (int64_t k = 0; k < n; k++)
+        sum += exp((double)value[k] - top);
+    return log(sum) + top - (double)value[(int64_t)target];
+}
+
+/* How far what `said` says lies from the targets of `due`, added to *sum. */
 static int add_misfit(const struct loom_said *said, const struct loom_said *due, double *sum, double *mass)
 {
-    for (int64_t i = 0; i < due->n && said->n == due->n; i++)
+    for (int64_t i = 0, end; i < due->n && said->n == due->n; i = end) {
+        for (end = i + 1; end < due->n && due->read[end] == due->read[i] && due->element[end] == due->element[i]; end++)
+            ;
         if (due->weight[i] > 0) {
-            const double gap = (double)said->value[i] - (double)due->target[i];
-            *sum += gap * gap;
+            *sum += misfit(said->value + i, end - i, (double)due->target[i]);
             *mass += 1;
         }
+    }
     return said->n == due->n;
 }
 
-/* Mean squared errors of `p` and of `q`, from the targets of p, over the windows that both were fitted to. */
+/* Mean misfits of `p` and of `q`, from the targets of p, over the windows that both were fitted to. */
 static int errors_of(struct loom_probe *p, struct loom_probe *q, const struct loom_windows *w, double error[2],
                      struct loom_error *e)
 {
@@ -137,11 +152,12 @@ static int fitted(struct loom_trial *t)
     else if (error[0] < error[1])
         outcome = loom_trial_pass(t);
     else
-        outcome = loom_trial_fail(t,
-                                  "it answers the windows that it was fitted to with a mean squared error of %.4g, and "
-                                  "with %.4g where it was fitted to noise in the place of their behaviour; less is "
-                                  "due: look for sums that nobody adds to, and for an update that changes no state",
-                                  error[0], error[1]);
+        outcome = loom_trial_fail(
+            t,
+            "it answers the windows that it was fitted to with a mean squared error, or cross-entropy, of %.4g, and "
+            "with %.4g where it was fitted to noise in the place of their behaviour; less is "
+            "due: look for sums that nobody adds to, and for an update that changes no state",
+            error[0], error[1]);
     loom_probe_release(&q);
     loom_probe_release(&p);
     loom_world_release(&w);

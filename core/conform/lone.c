@@ -50,7 +50,7 @@ int loom_lone_open(struct loom_lone *l, struct loom_trial *t)
     if (code == LOOM_OK)
         code = loom_lone_set(l, t, NULL, 0, &t->e);
     l->setup.seed = t->seed;
-    if (t->plugin->kind == LOOM_OBJECTIVE || t->plugin->kind == LOOM_TOKENIZER) {
+    if (t->plugin->kind == LOOM_OBJECTIVE || t->plugin->kind == LOOM_TOKENIZER || t->plugin->kind == LOOM_BASELINE) {
         l->setup.behavior = grant;
         l->setup.owner = l;
     }

@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Partners, tried in this order. A plugin under test takes the place of the one of its kind. In the last a tokenizer
- * takes that of the behaviour's, which may be what it is for, and an objective has the decoding beside it. */
+/* Partners, tried in this order. A plugin under test takes the place of the one of its kind. In the last
+ * but one a tokenizer takes that of the behaviour's, which may be what it is for, and an objective has the decoding
+ * beside it. The last is for baselines that name the classes of trials. */
 static const struct {
     const char *tokenizer, *backbone, *objective;
     int draws; /* 1: the objective draws what is hidden */
@@ -23,8 +24,9 @@ static const struct {
     {"plugin = \"vq\"; patch_units = 4; patch_bins = 2; codes = 32;", "plugin = \"vit\"; decoder_depth = 1;",
      "plugin = \"mae\"; hide = 0.5;", 1},
     {"plugin = \"bins\";", "plugin = \"vit\"; decoder_depth = 1;", "plugin = \"decode\"; target = \"handVel\";", 0},
+    {"plugin = \"bins\";", "plugin = \"vit\"; decoder_depth = 1;", "plugin = \"decode\"; target = \"target\";", 0},
 };
-enum { PARTNERS = sizeof partners / sizeof *partners, BEHAVIOR = PARTNERS - 1 };
+enum { PARTNERS = sizeof partners / sizeof *partners, BEHAVIOR = PARTNERS - 2, LABEL = PARTNERS - 1 };
 
 const char *loom_world_prefix(const struct loom_trial *t)
 {
@@ -112,9 +114,9 @@ static int write_pipeline(const struct loom_world *w, const struct loom_trial *t
     fprintf(f,
             "name = \"conform\"; seed = %llu; shards = 1; shard_mib = 256; threads = 1;\n"
             "data: { source = \"sim\"; kind = \"reach\"; sessions = 2; units = 9; trials = 12; bin_ms = 50.0;"
-            " window_ms = 600.0; cache = \"%s/cache\";"
+            " window = \"%s\"; window_ms = 600.0; cache = \"%s/cache\";"
             " split: { by = \"trial\"; train = 0.7; valid = 0.1; test = 0.2; }; };\n",
-            (unsigned long long)(t->seed % 1000003), t->folder);
+            (unsigned long long)(t->seed % 1000003), k == LABEL ? "trial" : "fixed", t->folder);
     write_tokenizers(f, t, k);
     fputs("backbone: { ", f);
     if (kind == LOOM_BACKBONE)
@@ -128,15 +130,15 @@ static int write_pipeline(const struct loom_world *w, const struct loom_trial *t
     if (kind == LOOM_OBJECTIVE)
         write_tested(f, t);
     else
-        fputs(kind == LOOM_BASELINE ? partners[BEHAVIOR].objective : partners[k].objective, f);
+        fputs(kind == LOOM_BASELINE && k != LABEL ? partners[BEHAVIOR].objective : partners[k].objective, f);
     if (kind == LOOM_OBJECTIVE && k == BEHAVIOR)
         fprintf(f, " }, { %s view = \"own\";", partners[k].objective);
     fputs(" } ); }", f);
     if (kind == LOOM_BASELINE)
         fprintf(f,
-                ", { name = \"evaluate\"; from = \"train\"; metrics = ( \"r2\" ); against = ( \"%s\" );"
+                ", { name = \"evaluate\"; from = \"train\"; metrics = ( \"%s\" ); against = ( \"%s\" );"
                 " baselines: { %s: { }; }; }",
-                t->id, t->id);
+                k == LABEL ? "accuracy" : "r2", t->id, t->id);
     fputs(" );\n", f);
     return fclose(f) == 0 ? LOOM_OK : loom_fail(e, LOOM_EIO, w->pipeline, 0, "cannot be written: make room in $TMPDIR");
 }
@@ -202,6 +204,8 @@ static int open_any(struct loom_world *w, struct loom_trial *t, int small, const
         struct loom_error e = {0};
         if (t->partners && k + 1 != t->partners)
             continue;
+        if (t->plugin->kind == LOOM_BASELINE ? k != 0 && k != LABEL : k == LABEL)
+            continue; /* a baseline sees what it sees, whatever the model does */
         if (t->quiet && partners[k].draws && t->plugin->kind != LOOM_OBJECTIVE)
             continue;
         t->behavior = k == BEHAVIOR && t->plugin->kind == LOOM_TOKENIZER;

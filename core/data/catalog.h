@@ -146,6 +146,7 @@ void loom_catalog_relabel(struct loom_catalog *c,
                           int32_t (*other)(void *payload, const struct loom_span *span, int32_t is, int32_t classes),
                           void *payload);
 int32_t loom_catalog_label(const struct loom_catalog *c, const char *column); /* number of a label; -1: there is none */
+int32_t loom_catalog_class(const struct loom_catalog *c, int32_t label, int32_t span); /* of its trial; -1: unknown */
 
 /* Vocabularies: "session", "subject", "task", "unit" ("recording/unit"). Names in byte order without repeats, except
  * units: recording by recording, in the recording's order. A recording without session bears its id there, without

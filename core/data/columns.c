@@ -238,6 +238,11 @@ int32_t loom_catalog_label(const struct loom_catalog *c, const char *column)
     return -1;
 }
 
+int32_t loom_catalog_class(const struct loom_catalog *c, int32_t label, int32_t span)
+{
+    return c->label[label].of_span != NULL ? c->label[label].of_span[span] : -1;
+}
+
 const char *const *loom_catalog_classes(const struct loom_catalog *c, const char *column, int32_t *n)
 {
     const int32_t i = loom_catalog_label(c, column);

@@ -327,7 +327,7 @@ static int64_t first_sample(const struct loom_series *s, int64_t t)
 /* The class of the window's trial, where all that is seen of the trial has been seen. */
 static int fill_label(const struct filler *f, const struct loom_series_want *want, struct loom_window_series *out)
 {
-    const int32_t class = f->c->label[want->label - 1].of_span[f->span - f->c->span];
+    const int32_t class = loom_catalog_class(f->c, want->label - 1, (int32_t)(f->span - f->c->span));
     double *time = loom_arena_alloc(f->arena, sizeof *time);
     loom_real *value = loom_arena_alloc(f->arena, sizeof *value);
     if (time == NULL || value == NULL)

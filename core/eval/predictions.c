@@ -218,7 +218,8 @@ int loom_predictions_settle(struct loom_predictions *p, struct loom_error *e)
     return LOOM_OK;
 }
 
-int64_t loom_predictions_align(const struct loom_predictions *p, const struct loom_predictions *other, double *out)
+int64_t loom_predictions_align(const struct loom_predictions *p, const struct loom_predictions *other, double *out,
+                               double *param)
 {
     int64_t matched = 0, k = 0;
     for (int64_t i = 0; i < p->n; i++) {
@@ -226,6 +227,8 @@ int64_t loom_predictions_align(const struct loom_predictions *p, const struct lo
             k++;
         int same = k < other->n && question_order(&other->row[k], &p->row[i]) == 0;
         out[i] = same ? other->row[k].predicted : NAN;
+        for (int c = 0; param && c < p->params; c++)
+            param[i * p->params + c] = same ? other->param[k * p->params + c] : NAN;
         matched += same;
     }
     return matched;

@@ -113,8 +113,10 @@ int32_t loom_predictions_trial_of(const struct loom_predictions *p, const struct
 /* Sort, and average answers to the same question (recording, time, place, element, trial) in the order they were added.
  */
 int loom_predictions_settle(struct loom_predictions *p, struct loom_error *e);
-/* Both settled: out[i] = the other's prediction for row i of p, NaN where it has none; returns how many matched. */
-int64_t loom_predictions_align(const struct loom_predictions *p, const struct loom_predictions *other, double *out);
+/* Both settled: out[i] = the other's prediction for row i of p, NaN where it has none; returns how many matched. param
+ * [p->n, params]: the other's parameters there, of which it has as many; NULL: not wanted. */
+int64_t loom_predictions_align(const struct loom_predictions *p, const struct loom_predictions *other, double *out,
+                               double *param);
 
 /* Baselines beside a modality in the file. */
 struct loom_predictions_baseline {

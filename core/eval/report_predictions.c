@@ -72,7 +72,7 @@ static int open_others(const struct loom_page *page, struct loom_report_group *g
         rc = column == NULL ? loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for a report; free some")
                             : loom_predictions_read(&q, path, g->stage, g->split, g->modality, e);
         if (rc == LOOM_OK)
-            loom_predictions_align(g->p, &q, column);
+            loom_predictions_align(g->p, &q, column, NULL);
         loom_predictions_release(&q);
         g->other_seed[g->others] = k;
         g->other[g->others++] = column;

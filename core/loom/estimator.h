@@ -71,6 +71,14 @@ struct loom_estimator {
 LOOM_API struct loom_answer loom_estimator_answer(const struct loom_estimator *e, const void *self, int32_t folds,
                                                   struct loom_build *b, const struct loom_view *v, struct loom_node *x,
                                                   const struct loom_rows *ask);
+/* [build] The same for a label: loom_sequence.dims is the number of its classes, predict gives one log-probability (but
+ * for a constant) a class, loom_sequence_target the number of the class in y[0]. Anything else is not answered.
+ * Sequences are of whatever rows the view shows, of one modality: bins of counts, or samples of a signal, whose values
+ * stand in in->value.
+ */
+LOOM_API struct loom_answer loom_estimator_classes(const struct loom_estimator *e, const void *self, int32_t folds,
+                                                   struct loom_build *b, const struct loom_view *v,
+                                                   const struct loom_rows *ask);
 /* [build] One row of `width` numbers for every row of the view's input: latents. Here predict runs while fitting, too:
  * another estimator may be fitted to them. */
 LOOM_API struct loom_node *loom_estimator_encode(const struct loom_estimator *e, const void *self, struct loom_build *b,

@@ -196,7 +196,8 @@ LOOM_API const char *loom_setup_modality(const struct loom_setup *s); /* tokeniz
 /* Objective: this behaviour will be asked. Creates the built-in modality `series` of that name, unless the pipeline
  * names another tokenizer for it. A name that is no series but a column of the table of trials is a label, the class of
  * a whole trial (loom_catalog_classes): the built-in modality `label`, one question a window, without a lag. Tokenizer,
- * of its own modality (loom_setup_modality): windows hold that series. lag_s: the value asked for at time t is the one
+ * of its own modality (loom_setup_modality): windows hold that series. Baseline: it sees that series, one row a sample
+ * in data units, in the place of binned spikes. lag_s: the value asked for at time t is the one
  * recorded at t + lag_s. LOOM_EDATA when a recording lacks it. */
 LOOM_API int loom_setup_behavior(const struct loom_setup *s, const char *series, double lag_s, struct loom_error *e);
 

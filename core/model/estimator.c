@@ -80,6 +80,7 @@ struct task {
     int32_t recording, fold, folds;   /* recording -1: any, and any fold */
     int32_t first, count;             /* questions (rows, for encode) that are answered */
     int32_t dims, most_bins;
+    int32_t classes; /* > 0: an answer is `dims` numbers to one element, its classes */
     int64_t states, sums;
 };
 
@@ -198,7 +199,7 @@ static int answers_infer(const struct loom_node *n, struct loom_shape *out, stru
     *out = (struct loom_shape){.dtype = LOOM_REAL, .rank = 2, .dim = {t->count, t->dims}};
     if (t->ask != NULL) {
         out->dim[0] = t->ask->first_elem[t->first + t->count] - t->ask->first_elem[t->first];
-        out->dim[1] = 1;
+        out->dim[1] = t->classes > 0 ? t->classes : 1;
     }
     return LOOM_OK;
 }
@@ -221,12 +222,12 @@ static size_t answers_scratch(const struct loom_node *n)
     return (size_t)(t->states + scratch_of(t) + (int64_t)most_asked(t) * t->dims + 1) * sizeof(double);
 }
 
-/* Dense answers [count, dims] to the elements that were asked, in their order. */
-static loom_real *deliver(const struct loom_sequence *s, int32_t count, const double *dense, loom_real *out)
+/* Dense answers [count, dims] to the elements that were asked, in their order. whole: an answer is all of its dims. */
+static loom_real *deliver(const struct loom_sequence *s, int32_t count, int whole, const double *dense, loom_real *out)
 {
     for (int32_t q = 0; q < count; q++) {
         const double *y = dense + (int64_t)q * s->dims;
-        if (s->ask == NULL) {
+        if (whole) {
             for (int32_t d = 0; d < s->dims; d++)
                 *out++ = (loom_real)y[d];
             continue;
@@ -257,7 +258,7 @@ static void answers_forward(const struct loom_node *n, void *scratch)
         }
         memset(dense, 0, (size_t)(end - r) * (size_t)t->dims * sizeof *dense);
         t->e->predict(t->self, &s, state, dense, own);
-        out = deliver(&s, end - r, dense, out);
+        out = deliver(&s, end - r, t->ask == NULL || t->classes > 0, dense, out);
     }
 }
 
@@ -412,6 +413,26 @@ static int32_t dims_of(struct loom_graph *g, const struct loom_view *v, const st
     return ask->first_elem[1];
 }
 
+/* Classes of a label that is asked; 0: it is something else. */
+static int32_t classes_of(const struct loom_build *b, const struct loom_rows *ask)
+{
+    const struct loom_modality *at = ask->rows > 0 ? &b->model->modality[ask->modality[0]] : NULL;
+    const int label = at != NULL && at->likelihood != NULL && at->likelihood->params < 0;
+    return label && ask->elems == ask->rows ? at->at.traits.classes : 0;
+}
+
+/* Memory, and sums in a fitting pass, else answers. */
+static struct loom_answer answer_or_add(struct task *t, struct loom_build *b, struct loom_node *x)
+{
+    const int64_t none[2] = {t->ask->elems, t->classes > 0 ? t->classes : 1};
+    t->most_bins = most_bins(t->in);
+    name_all(t, b);
+    if (!loom_fitting(b))
+        return (struct loom_answer){answers(t, b, x), NULL};
+    add_sums(t, b, x);
+    return (struct loom_answer){loom_constant(loom_build_graph(b), 2, none, 0.0), NULL};
+}
+
 struct loom_answer loom_estimator_answer(const struct loom_estimator *e, const void *self, int32_t folds,
                                          struct loom_build *b, const struct loom_view *v, struct loom_node *x,
                                          const struct loom_rows *ask)
@@ -419,14 +440,32 @@ struct loom_answer loom_estimator_answer(const struct loom_estimator *e, const v
     struct loom_graph *g = loom_build_graph(b);
     struct task t = {.e = e, .self = self, .catalog = loom_build_catalog(b), .in = &v->in, .ask = ask, .folds = folds};
     t.dims = ask->rows > 0 ? dims_of(g, v, ask) : 0;
+    if (classes_of(b, ask) > 0)
+        loom_graph_fail(
+            g, LOOM_ECONFIG,
+            "baseline '%s' is a regression and names no classes of '%s'; put one that does beside the model "
+            "(against = ( \"lda\" ), or \"csp\" for signals)",
+            b->model->backbone_at.plugin->id, b->model->modality[ask->modality[0]].name);
     if (t.dims == 0 || (t.dims < 0) != (e->counts != 0))
         return (struct loom_answer){NULL, NULL};
-    t.most_bins = most_bins(&v->in);
-    name_all(&t, b);
-    if (!loom_fitting(b))
-        return (struct loom_answer){answers(&t, b, x), NULL};
-    add_sums(&t, b, x);
-    return (struct loom_answer){loom_constant(g, 2, (const int64_t[]){ask->elems, 1}, 0.0), NULL};
+    return answer_or_add(&t, b, x);
+}
+
+struct loom_answer loom_estimator_classes(const struct loom_estimator *e, const void *self, int32_t folds,
+                                          struct loom_build *b, const struct loom_view *v, const struct loom_rows *ask)
+{
+    const int32_t classes = classes_of(b, ask);
+    struct task t = {.e = e,
+                     .self = self,
+                     .catalog = loom_build_catalog(b),
+                     .in = &v->in,
+                     .ask = ask,
+                     .folds = folds,
+                     .dims = classes,
+                     .classes = classes};
+    if (classes == 0)
+        return (struct loom_answer){NULL, NULL};
+    return answer_or_add(&t, b, NULL);
 }
 
 struct loom_node *loom_estimator_encode(const struct loom_estimator *e, const void *self, struct loom_build *b,
@@ -512,12 +551,12 @@ static int solve(const struct solving *s, struct loom_estimate *x)
     return rc;
 }
 
-/* All that a recording may have been asked for: its behaviours, and its counts. */
+/* All that may have been asked for: behaviours, labels, counts. */
 static int solve_asked(const struct solving *s, struct loom_estimate *x)
 {
     int more = 0;
-    for (int32_t k = 0; k <= x->of->series_count; k++) {
-        x->asked = k < x->of->series_count ? x->of->series[k].name : "spikes";
+    for (int k = 0; k < s->u->model->modalities; k++) {
+        x->asked = s->u->model->modality[k].name;
         int rc = solve(s, x);
         if (rc < 0)
             return rc;
@@ -536,7 +575,7 @@ int loom_estimator_update(const struct loom_estimator *e, const void *self, int3
     if (!u->fitting)
         return LOOM_OK;
     if (e->shared)
-        return solve(&s, &x);
+        return asked ? solve_asked(&s, &x) : solve(&s, &x);
     for (int i = 0; i < loom_catalog_count(u->model->catalog); i++) {
         x.of = loom_catalog_recording(u->model->catalog, i);
         x.recording = i;

@@ -19,6 +19,7 @@ static void release(struct loom_instance *at)
 }
 
 static int want_behavior(void *owner, const char *series, double lag_s, struct loom_error *e);
+static int show_signal(void *owner, const char *series, double lag_s, struct loom_error *e);
 
 /* Load `id` and create an instance with the options of `group` (NULL = defaults). */
 static int create(struct loom_model *m, struct loom_instance *at, uint32_t kind, const char *id,
@@ -39,8 +40,8 @@ static int create(struct loom_model *m, struct loom_instance *at, uint32_t kind,
     if (status != LOOM_OK)
         return status;
     struct loom_setup setup = {.options = at->options, .catalog = m->catalog, .seed = m->seed, .modality = modality};
-    if (kind == LOOM_OBJECTIVE || kind == LOOM_TOKENIZER) {
-        setup.behavior = want_behavior;
+    if (kind == LOOM_OBJECTIVE || kind == LOOM_TOKENIZER || kind == LOOM_BASELINE) {
+        setup.behavior = kind == LOOM_BASELINE ? show_signal : want_behavior;
         setup.owner = m;
     }
     status = at->part->create(&setup, &at->self, e);
@@ -81,6 +82,17 @@ static int add_modality(struct loom_model *m, const char *name, const char *plug
     return LOOM_OK;
 }
 
+/* Windows are to hold the series, or label, of this modality. */
+static void want(struct loom_model *m, int at, int label, double lag_s)
+{
+    m->modality[at].behavior = 1;
+    m->modality[at].lag_s = lag_s;
+    m->need[m->needs++] =
+        (struct loom_series_want){.name = m->modality[at].name,
+                                  .lag_s = lag_s,
+                                  .label = label ? 1 + loom_catalog_label(m->catalog, m->modality[at].name) : 0};
+}
+
 /* loom_setup_behavior, as asked of a model. */
 static int want_behavior(void *owner, const char *series, double lag_s, struct loom_error *e)
 {
@@ -109,12 +121,20 @@ static int want_behavior(void *owner, const char *series, double lag_s, struct l
             return status;
         at = m->modalities - 1;
     }
-    m->modality[at].behavior = 1;
-    m->modality[at].lag_s = lag_s;
-    m->need[m->needs].name = m->modality[at].name;
-    m->need[m->needs].label = label ? 1 + loom_catalog_label(m->catalog, series) : 0;
-    m->need[m->needs++].lag_s = lag_s;
+    want(m, at, label, lag_s);
     return LOOM_OK;
+}
+
+/* The same, as a baseline asks: it is what the baseline sees, by whichever tokenizer the model does. */
+static int show_signal(void *owner, const char *series, double lag_s, struct loom_error *e)
+{
+    struct loom_model *m = owner;
+    int status = loom_catalog_need_series(m->catalog, (struct loom_words){0, NULL}, series, NULL, e);
+    if (status == LOOM_OK)
+        status = add_modality(m, series, "series", NULL, 1, e);
+    if (status == LOOM_OK)
+        want(m, m->modalities - 1, 0, lag_s);
+    return status;
 }
 
 /* `tokenizer:` is short for the modality `spikes`; `modalities:` names them all. What the recordings hold as series
@@ -184,10 +204,13 @@ static int create_backbone(struct loom_model *m, const struct loom_model_spec *s
     return status;
 }
 
-/* A baseline sees binned counts and is asked what the stage's objectives ask of behaviour. */
+/* A baseline sees the signal that it asks for, else binned counts, and is asked what the stage's objectives ask of
+ * behaviours and labels. */
 static int baseline_parts(struct loom_model *m, const struct loom_model_spec *spec, struct loom_error *e)
 {
-    int status = add_modality(m, "spikes", "bins", NULL, 1, e);
+    int status = create_backbone(m, spec, e);
+    if (status == LOOM_OK && m->modalities == 0)
+        status = add_modality(m, "spikes", "bins", NULL, 1, e);
     if (status == LOOM_OK)
         status = create_objectives(m, spec->stage, e);
     for (int i = 0; i < m->objectives; i++)
@@ -219,13 +242,26 @@ static void match_axes(struct loom_model *m)
     }
 }
 
-/* A window of a recording that has units: where there are none, tokenizers have no row to name memory for. */
-static const struct loom_sample *telling(const struct loom_windows *w, const struct loom_catalog *c)
+static int labels_known(const struct loom_model *m, const struct loom_sample *s)
 {
-    for (int32_t i = 0; i < w->n; i++)
-        if (loom_catalog_recording(c, w->sample[i].recording)->units > 0)
-            return &w->sample[i];
-    return w->sample;
+    for (int i = 0; i < m->needs; i++)
+        if (m->need[i].label && loom_catalog_class(m->catalog, m->need[i].label - 1, s->span) < 0)
+            return 0;
+    return 1;
+}
+
+/* A window of a recording that has units, and of a trial whose class is known: where there are none, tokenizers have no
+ * row to name memory for. */
+static const struct loom_sample *telling(const struct loom_model *m, const struct loom_windows *w)
+{
+    const struct loom_sample *best = w->sample;
+    for (int32_t i = 0, most = -1; i < w->n && most < 2; i++) {
+        const int units = loom_catalog_recording(m->catalog, w->sample[i].recording)->units > 0;
+        const int tells = units + labels_known(m, &w->sample[i]);
+        best = tells > most ? &w->sample[i] : best;
+        most = tells > most ? tells : most;
+    }
+    return best;
 }
 
 /* Build once without running, so that every part names its memory. */
@@ -242,7 +278,7 @@ static int declare(struct loom_model *m, struct loom_error *e)
     if (status == LOOM_OK)
         status = loom_shard_new(&shard, m, (size_t)1 << 32, e);
     if (status == LOOM_OK)
-        status = loom_shard_plan(shard, telling(&windows, m->catalog), 1, LOOM_DECLARE, 0, e);
+        status = loom_shard_plan(shard, telling(m, &windows), 1, LOOM_DECLARE, 0, e);
     if (status == LOOM_OK)
         status = loom_shard_build(shard, loom_shard_masses(shard), NULL, 1, e);
     loom_shard_free(shard);
@@ -276,9 +312,9 @@ int loom_model_new(struct loom_model **out, const struct loom_model_spec *spec, 
         status = create_tokenizers(m, e);
         if (status == LOOM_OK)
             status = create_objectives(m, spec->stage, e);
+        if (status == LOOM_OK)
+            status = create_backbone(m, spec, e);
     }
-    if (status == LOOM_OK)
-        status = create_backbone(m, spec, e);
     if (status == LOOM_OK) {
         match_axes(m);
         status = loom_model_legal(m, e);

@@ -24,8 +24,9 @@ const char *loom_setup_modality(const struct loom_setup *s)
 int loom_setup_behavior(const struct loom_setup *s, const char *series, double lag_s, struct loom_error *e)
 {
     if (s->behavior == NULL)
-        return loom_fail(e, LOOM_EPLUGIN, NULL, 0,
-                         "behaviour \"%s\" is asked for by a part that asks nothing; objectives and tokenizers may",
-                         series);
+        return loom_fail(
+            e, LOOM_EPLUGIN, NULL, 0,
+            "behaviour \"%s\" is asked for by a part that asks nothing; objectives, tokenizers and baselines may",
+            series);
     return s->behavior(s->owner, series, lag_s, e);
 }

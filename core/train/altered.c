@@ -117,6 +117,14 @@ static int alter_counts(struct loom_altered *a, struct loom_recording *r, const 
     return LOOM_OK;
 }
 
+static int is_spared(const struct loom_alteration *how, const char *series)
+{
+    for (const char *const *name = how->spared; name && *name; name++)
+        if (strcmp(*name, series) == 0)
+            return 1;
+    return 0;
+}
+
 static int alter_series(struct loom_altered *a, struct loom_recording *r, const struct loom_recording *from, int number,
                         const struct loom_alteration *how)
 {
@@ -131,7 +139,7 @@ static int alter_series(struct loom_altered *a, struct loom_recording *r, const 
         if (!value)
             return LOOM_ENOMEM;
         memcpy(value, x->value, (size_t)x->samples * (size_t)x->dims * sizeof *value);
-        for (int64_t i = 0; i < x->samples; i++)
+        for (int64_t i = 0; i < x->samples && !is_spared(how, x->name); i++)
             if (here(how, number, -1, x->rate_hz > 0 ? x->start_s + (double)i / x->rate_hz : x->time_s[i]))
                 for (int64_t k = i * x->dims; k < (i + 1) * x->dims; k++)
                     value[k] = how->series == LOOM_SERIES_NAN ? NAN : (float)(10.0 * loom_rng_normal(&g));

@@ -13,6 +13,7 @@ struct loom_alteration {
     /* 1: what `unit` (-1 = series) did at this time of the recording's clock is replaced by noise. NULL: nothing is. */
     int (*here)(const void *payload, int32_t recording, int32_t unit, int64_t t_ns);
     const void *payload;
+    const char *const *spared;       /* series that are left as they are, NULL-ended; NULL: none */
     enum loom_altered_series series; /* what stands in the place of behaviours, and of the classes of trials */
     int silent;                      /* 1: no spikes in the place of spikes, instead of noise */
     int32_t units;                   /* > 0: that many units, the first, of each recording alone; -1: none */

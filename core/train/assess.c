@@ -47,7 +47,7 @@ int loom_assess_check(const struct loom_catalog *c, const struct loom_stage *s, 
 /* ---- baselines ---- */
 
 static int align_all(const struct loom_predictions *model, int modalities, const struct loom_predictions *baseline,
-                     int others, double **column, struct loom_error *e)
+                     int others, double **column, double **chance, struct loom_error *e)
 {
     for (int i = 0; i < modalities; i++) {
         const struct loom_predictions *p = &model[i], *q = NULL;
@@ -56,10 +56,13 @@ static int align_all(const struct loom_predictions *model, int modalities, const
                 q = &baseline[k];
         if (!q || q->n == 0 || p->n == 0)
             continue;
+        const int knows = chance && p->param && q->param && p->params == q->params;
         column[i] = calloc((size_t)p->n, sizeof *column[i]);
-        if (!column[i])
+        if (knows)
+            chance[i] = calloc((size_t)p->n * (size_t)p->params, sizeof *chance[i]);
+        if (!column[i] || (knows && !chance[i]))
             return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for predictions: evaluate fewer recordings");
-        loom_predictions_align(p, q, column[i]);
+        loom_predictions_align(p, q, column[i], knows ? chance[i] : NULL);
     }
     return LOOM_OK;
 }
@@ -68,9 +71,9 @@ static int align(const struct loom_examinee *model, const struct loom_examinee *
                  struct loom_error *e)
 {
     int n = loom_model_modalities(model->model), others = loom_model_modalities(baseline->model);
-    int code = align_all(model->predictions, n, baseline->predictions, others, set->column, e);
+    int code = align_all(model->predictions, n, baseline->predictions, others, set->column, set->chance, e);
     if (code == LOOM_OK && model->train && baseline->train)
-        code = align_all(model->train, n, baseline->train, others, set->train, e);
+        code = align_all(model->train, n, baseline->train, others, set->train, NULL, e);
     return code;
 }
 
@@ -187,6 +190,7 @@ static int assess_model(struct loom_assessment *a, const struct loom_stage *of, 
         for (int k = 0; k < LOOM_MODALITIES; k++) {
             free(set[i].column[k]);
             free(set[i].train[k]);
+            free(set[i].chance[k]);
         }
     loom_examinee_dismiss(&x);
     return code;

@@ -52,10 +52,11 @@ int loom_assessment_select(const struct loom_assessment *a, const struct loom_st
                            struct loom_selection *out, struct loom_error *e);
 
 /* ---- measure.c ---- */
-/* What baselines said to the questions that the model answered, by modality; NULL: nothing. */
+/* What baselines said to the questions that the model answered, by modality; NULL: nothing. chance [n, classes]: of
+ * classes, how likely each was said to be. */
 struct loom_column_set {
     const char *name;
-    double *column[LOOM_MODALITIES], *train[LOOM_MODALITIES];
+    double *column[LOOM_MODALITIES], *train[LOOM_MODALITIES], *chance[LOOM_MODALITIES];
 };
 /* The metrics that are left and that the model's answers suit, into the split's object. */
 int loom_measure_model(struct loom_assessment *a, const struct loom_examinee *x, const struct loom_stage *of,

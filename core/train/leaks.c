@@ -118,10 +118,21 @@ static int says_asked_otherwise(struct loom_leak *out, const char *what)
 
 static const char *const mode_name[] = {"", "", "training", "evaluation"};
 
+/* A model that sees signals alone has no units that could be hidden. */
 static int names_units(const struct loom_probe *p)
 {
     const struct loom_traits *t = loom_model_traits(p->model, LOOM_TOKENIZER);
-    return t && (t->offers & LOOM_UNITS);
+    return !t || (t->offers & LOOM_UNITS);
+}
+
+/* What is seen is no secret: signals that a view may show, NULL-ended. */
+static void find_visible(const struct loom_probe *p, const char *visible[LOOM_MODALITIES + 1])
+{
+    int n = 0;
+    for (int m = 0; m < loom_model_modalities(p->model); m++)
+        if (loom_model_visible(p->model, m))
+            visible[n++] = loom_model_modality(p->model, m);
+    visible[n] = NULL;
 }
 
 static int mask_view(struct loom_probe *p, enum loom_mode mode, int v, const struct loom_said *said, int *asked,
@@ -131,12 +142,14 @@ static int mask_view(struct loom_probe *p, enum loom_mode mode, int v, const str
     struct loom_probe other = {0};
     struct places h;
     char place[160];
+    const char *visible[LOOM_MODALITIES + 1];
     int code = LOOM_OK;
     int64_t hidden = find_places(p, said, v, &h), at = -1;
+    find_visible(p, visible);
     if (hidden < 0)
         code = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for masks: free some");
     const struct loom_alteration how = {
-        .here = is_hidden, .payload = &h, .series = LOOM_SERIES_NOISE, .seed = NOISE_SEED};
+        .here = is_hidden, .payload = &h, .spared = visible, .series = LOOM_SERIES_NOISE, .seed = NOISE_SEED};
     if (code == LOOM_OK && hidden > 0) {
         *asked = 1;
         code = loom_probe_like(&other, p, &how, 0, e);

@@ -3,6 +3,7 @@
 #include "train/assess.h"
 #include "train/velocity.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +37,7 @@ static int trust(const struct loom_assessment *a, const char *metric, const stru
 
 /* One metric of one modality. A metric that several modalities have is keyed METRIC.MODALITY from the second on. */
 static int measure(struct loom_assessment *a, const char *metric, const struct loom_predictions *p,
-                   const double *column, json_t *into, struct loom_error *e)
+                   const double *column, int own, json_t *into, struct loom_error *e)
 {
     char key[160];
     json_t *value = NULL;
@@ -49,7 +50,7 @@ static int measure(struct loom_assessment *a, const char *metric, const struct l
     }
     int code = loom_metric(metric, p, column, a->rates_known ? &a->rates : NULL, &value, e);
     if (code == LOOM_OK)
-        code = trust(a, metric, p, column, !column, value, e);
+        code = trust(a, metric, p, column, own, value, e);
     snprintf(key, sizeof key, taken ? "%s.%s" : "%s", metric, p->modality);
     if (code == LOOM_OK)
         json_object_set_new(into, key, value);
@@ -128,7 +129,7 @@ int loom_measure_model(struct loom_assessment *a, const struct loom_examinee *x,
             if (!loom_predictions_suit(x->predictions, loom_model_modalities(x->model), i, metric))
                 continue;
             code = loom_metric_of_decoder(metric) ? measure_decoder(a, metric, x, i, NULL, a->into, e)
-                                                  : measure(a, metric, p, NULL, a->into, e);
+                                                  : measure(a, metric, p, NULL, 1, a->into, e);
             if (code != LOOM_OK)
                 return code;
             found = 1;
@@ -140,6 +141,25 @@ int loom_measure_model(struct loom_assessment *a, const struct loom_examinee *x,
     return code;
 }
 
+/* Classes that a baseline names with probabilities are scored as a model's are. */
+static int measure_classes(struct loom_assessment *a, const char *metric, const struct loom_predictions *p,
+                           const struct loom_column_set *set, int i, json_t *into, struct loom_error *e)
+{
+    struct loom_predictions said = *p;
+    said.param = set->chance[i];
+    said.row = malloc(((size_t)p->n + 1) * sizeof *said.row);
+    if (!said.row)
+        return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for predictions: evaluate fewer recordings");
+    for (int64_t k = 0; k < p->n; k++) {
+        said.row[k] = p->row[k];
+        said.row[k].predicted = set->column[i][k];
+        said.row[k].weight = isnan(set->column[i][k]) ? 0 : p->row[k].weight;
+    }
+    int code = measure(a, metric, &said, NULL, 0, into, e);
+    free(said.row);
+    return code;
+}
+
 int loom_measure_columns(struct loom_assessment *a, const struct loom_examinee *x, const struct loom_column_set *set,
                          json_t *into, struct loom_error *e)
 {
@@ -148,9 +168,11 @@ int loom_measure_columns(struct loom_assessment *a, const struct loom_examinee *
         const char *metric = loom_opt_string_at(a->s->options, "metrics", k);
         for (int i = 0; i < loom_model_modalities(x->model) && code == LOOM_OK; i++)
             if (set->column[i] && loom_predictions_suit(x->predictions, loom_model_modalities(x->model), i, metric))
-                code = !loom_metric_of_decoder(metric) ? measure(a, metric, &x->predictions[i], set->column[i], into, e)
-                       : set->train[i]                 ? measure_decoder(a, metric, x, i, set, into, e)
-                                                       : LOOM_OK;
+                code = set->chance[i] ? measure_classes(a, metric, &x->predictions[i], set, i, into, e)
+                       : !loom_metric_of_decoder(metric)
+                           ? measure(a, metric, &x->predictions[i], set->column[i], 0, into, e)
+                       : set->train[i] ? measure_decoder(a, metric, x, i, set, into, e)
+                                       : LOOM_OK;
     }
     return code;
 }
