@@ -33,7 +33,7 @@ quiet() { # WHAT COMMAND...
 }
 
 fast="stages.pretrain.steps=1 stages.decode.steps=1"
-echo 1..55
+echo 1..57
 try 2 usage run
 try 2 "did you mean .--dry." run "$tiny" --dri
 try 2 "from 1 to 1024, not .many." run "$tiny" --threads many
@@ -85,6 +85,8 @@ number=$((number + 1))
     rm -r "$dir/seeds/seed-2" "$dir/seeds/metrics.json" && "$LOOM_PROGRAM" run --resume "$dir/seeds" --quiet &&
     cmp "$dir/seeds/metrics.json" "$dir/joined.json" && grep -q '"chance"' "$dir/joined.json" && grep -q '"resampled"' "$dir/joined.json"
 if test $? -eq 0; then echo "ok $number - a run over seeds is resumed"; else echo "not ok $number - a run over seeds is resumed"; fi
+try 2 "name one, .*seeds/seed-1" eval "$dir/seeds"
+try 2 "name one, .*seeds/seed-1" export "$dir/seeds"
 number=$((number + 1))
 if flock "$dir/run" "$LOOM_PROGRAM" run --resume "$dir/run" >"$dir/said" 2>&1 || ! grep -q "another process" "$dir/said"; then
     echo "not ok $number - one process runs in a folder"

@@ -7,6 +7,8 @@
 
 #include "fuzzing.h"
 
+#include <unistd.h>
+
 START_TEST(gaps_are_kept)
 {
     struct loom_recordings *set = sound("edf", "", golden("gaps.edf"));
@@ -181,6 +183,39 @@ START_TEST(brainvision_is_read_in_either_order)
 }
 END_TEST
 
+/* A recording of an amplifier: markers are where MNE 1.13 has them (tests/peers/eeg.py compares them all), which leaves
+ * out the nameless segment at the beginning. */
+START_TEST(markers_are_where_mne_has_them)
+{
+    static const struct {
+        double start_s;
+        const char *type, *label;
+    } mne[] = {{0.486, "Stimulus", "S253"}, {0.496, "Stimulus", "S255"}, {1.769, "Event", "254"},
+               {1.779, "Stimulus", "S255"}, {3.252, "Event", "254"},     {3.262, "Stimulus", "S255"},
+               {4.935, "Stimulus", "S253"}, {4.945, "Stimulus", "S255"}, {5.999, "Response", "R255"},
+               {6.619, "Event", "254"},     {6.629, "Stimulus", "S255"}, {7.629, "SyncStatus", "Sync On"},
+               {7.699, "Optic", "O  1"}};
+    const int markers = (int)(sizeof mne / sizeof *mne);
+    const char *data = getenv("LOOM_DATA");
+    char path[512];
+    snprintf(path, sizeof path, "%s/eeg-formats/test.vhdr", data != NULL ? data : "");
+    if (data == NULL || access(path, R_OK) != 0) {
+        fprintf(stderr, "# skipped: no $LOOM_DATA/eeg-formats/test.vhdr\n");
+        return;
+    }
+    struct loom_recordings *set = sound("brainvision", "", path);
+    const struct loom_intervals *a = loom_recording_intervals(loom_recordings_at(set, 0), "annotations");
+    ck_assert(a != NULL && a->rows == markers + 1);
+    for (int i = 0; i < markers; i++) {
+        ck_near(a->start_s[i + 1], mne[i].start_s, 1e-9);
+        ck_near(a->stop_s[i + 1], a->start_s[i + 1], 0); /* of one sample: a moment */
+        ck_assert_str_eq(loom_intervals_column(a, "type")->text[i + 1], mne[i].type);
+        ck_assert_str_eq(loom_intervals_column(a, "label")->text[i + 1], mne[i].label);
+    }
+    loom_recordings_free(set);
+}
+END_TEST
+
 /* Headers of before Unicode are in Latin-1; markers that are not there are no reason to read nothing. */
 START_TEST(brainvision_of_before_unicode)
 {
@@ -256,6 +291,7 @@ int main(void)
                                   headers_of_other_programs,
                                   what_cannot_be_read_is_told,
                                   brainvision_is_read_in_either_order,
+                                  markers_are_where_mne_has_them,
                                   brainvision_of_before_unicode,
                                   brainvision_names_files_beside_it,
                                   damaged_files_are_refused};

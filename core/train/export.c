@@ -51,6 +51,8 @@ static int open_run(struct export *x, int rates, struct loom_error *e)
         override[run.overrides++] = all;
     if (code == LOOM_OK)
         code = loom_running_open(&x->running, &run, e);
+    if (code == LOOM_OK)
+        code = loom_running_one(&x->running, e);
     if (code == LOOM_OK) {
         x->running.runner.dir = &x->running.dir;
         x->stage = &x->running.pipeline.stage[loom_pipeline_stage(&x->running.pipeline, stage)];

@@ -385,6 +385,16 @@ int loom_run_evaluation(const char *run, const char *stage, char out[LOOM_EVALUA
     return code;
 }
 
+int loom_running_one(const struct loom_running *x, struct loom_error *e)
+{
+    const struct loom_options *o = x->pipeline.options;
+    if (loom_opt_count(o, "seeds") == 0)
+        return LOOM_OK;
+    return loom_fail(e, LOOM_ECONFIG, x->dir.path, 0,
+                     "is a run over seeds, whose models are in the folders of its seeds: name one, %s/seed-%lld",
+                     x->dir.path, (long long)loom_opt_real_at(o, "seeds", 0));
+}
+
 int loom_run_evaluate(const struct loom_run_spec *spec, const char *stage, const char *split, char **json,
                       struct loom_error *e)
 {
@@ -399,6 +409,8 @@ int loom_run_evaluate(const struct loom_run_spec *spec, const char *stage, const
                          "this build has no HDF5 to write predictions: build with it, or do without them");
     int code = loom_running_open(&x, spec, e);
     x.runner.dir = spec->resume ? &x.dir : NULL;
+    if (code == LOOM_OK && spec->resume && !spec->weights)
+        code = loom_running_one(&x, e);
     if (code == LOOM_OK && spec->weights)
         code = loom_weights_open(&x.runner.weights, spec->weights, spec->partial, e);
     if (code == LOOM_OK && !(metrics = json_object()))
