@@ -61,13 +61,13 @@ enum loom_power {
     LOOM_TRIALS = 1u << 2,     /* an interval table named "trials" */
     LOOM_BEHAVIOR = 1u << 3,   /* the series that the objective names exists in every recording */
     LOOM_LABELS = 1u << 4,     /* a column of the trials is asked for: the class of a trial */
-    /* offered by the tokenizer of spikes */
+    /* offered by the tokenizer of spikes, or in a model of signals alone by that of the first */
     LOOM_STEPS = 1u << 8,      /* one row a bin, no gaps */
     LOOM_ELEMENTS = 1u << 9,   /* elements of a row may be hidden one by one */
     LOOM_CONTENT = 1u << 10,   /* rows have a likelihood and can be asked */
     LOOM_UNITS = 1u << 11,     /* elements are units: a layout's index is the unit's number in its recording */
     LOOM_UNORDERED = 1u << 12, /* what belongs to a unit hangs on its name: the order of units changes nothing */
-    LOOM_CODES = 1u << 13,     /* rows have codes (loom/codes.h) */
+    LOOM_CODES = 1u << 13,     /* rows have codes (loom/codes.h); of any modality */
     /* offered by the backbone */
     LOOM_HOLES = 1u << 16,        /* rows may be missing */
     LOOM_BLANKS = 1u << 17,       /* rows may be hidden in place */

@@ -54,24 +54,23 @@ static const struct power powers[] = {
 
 enum { POWERS = sizeof(powers) / sizeof(powers[0]) };
 
-static const struct loom_modality *spikes_of(const struct loom_model *m)
+/* Whose tokenizer "the tokenizer of spikes" is: of signals alone the first in the pipeline stands for them. */
+static const struct loom_modality *lead_of(const struct loom_model *m)
 {
     int at = loom_model_modality_number(m, "spikes");
-    return at < 0 ? NULL : &m->modality[at];
+    return m->modalities == 0 ? NULL : &m->modality[at < 0 ? 0 : at];
 }
 
 static uint64_t offers_of(const struct loom_model *m)
 {
-    const struct loom_modality *spikes = spikes_of(m);
+    const struct loom_modality *lead = lead_of(m);
     uint64_t offers = loom_catalog_offers(m->catalog) | m->backbone_at.traits.offers;
     for (int i = 0; i < m->needs; i++) /* loom_setup_behavior has refused what no recording has */
         offers |= m->need[i].label ? LOOM_BEHAVIOR | LOOM_LABELS : LOOM_BEHAVIOR;
-    if (spikes)
-        offers |= spikes->at.traits.offers;
+    if (lead)
+        offers |= lead->at.traits.offers;
     for (int i = 0; i < m->modalities; i++) /* an objective says whose: a modality without them is refused by name */
         offers |= m->modality[i].at.traits.offers & LOOM_CODES;
-    if (!spikes && m->modalities > 0) /* signals alone: what is first in the pipeline stands for spikes */
-        offers |= m->modality[0].at.traits.offers;
     /* A promise of objectives holds when every one of them gives it. */
     uint64_t promise = LOOM_KEEPS_ROWS | LOOM_FITS_SHARD;
     for (int i = 0; i < m->objectives; i++)

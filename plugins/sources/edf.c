@@ -100,6 +100,10 @@ static int find_groups(struct job *j)
         }
         if (s->group >= 0)
             j->group[s->group].dims++;
+        else
+            loom_sink_warn(j->f.sink,
+                           "channel \"%s\" is left out: there are more than %d rates and units; name fewer in channels",
+                           s->label, MOST_GROUPS);
     }
     if (found == 0 && loom_opt_given(j->o, "channels"))
         return loom_fail(j->f.e, LOOM_EDATA, j->f.file, 0,
