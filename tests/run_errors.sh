@@ -33,7 +33,7 @@ quiet() { # WHAT COMMAND...
 }
 
 fast="stages.pretrain.steps=1 stages.decode.steps=1"
-echo 1..57
+echo 1..58
 try 2 usage run
 try 2 "did you mean .--dry." run "$tiny" --dri
 try 2 "from 1 to 1024, not .many." run "$tiny" --threads many
@@ -73,6 +73,7 @@ try 2 "no split" eval "$dir/run" --split tests
 try 0 "poisson_nll" eval "$dir/run" --metrics poisson_nll --metrics r2
 try 2 "there is no metric" eval "$dir/run" --metrics r3
 try 2 "no evaluation stage" eval "$dir/run" --metrics r2 --stage nothing
+try 0 "r2" eval "$tiny" --weights "$dir/run/checkpoints/decode/last.safetensors" --metrics r2
 try 3 "nothing-there" eval "$dir/run" --on nothing-there
 try 2 "name two files" eval --nlb "$dir/run"
 try 2 "no folder of a run" export "$dir"

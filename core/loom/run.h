@@ -80,7 +80,8 @@ LOOM_API int loom_run_parameters(const struct loom_run_spec *spec, int json, cha
  * the caller frees it. What plugins take beside these: loom plugins describe. LOOM_ENOMEM. */
 LOOM_API int loom_run_keys(char **out, struct loom_error *e);
 
-/* The name of a run's evaluation stage: `stage` if it is one, or (NULL) the first. LOOM_ECONFIG where there is none. */
+/* The name of an evaluation stage of a run (its folder) or of a pipeline (its file): `stage` if it is one, or (NULL)
+ * the first. LOOM_ECONFIG where there is none. */
 enum { LOOM_EVALUATION_NAME = 64 };
 LOOM_API int loom_run_evaluation(const char *run, const char *stage, char out[LOOM_EVALUATION_NAME],
                                  struct loom_error *e);

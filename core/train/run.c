@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const size_t LIMIT_TEXT = 64u << 20;
 
@@ -357,17 +358,15 @@ static int evaluate_stages(struct loom_running *x, const char *stage, const char
 
 int loom_run_evaluation(const char *run, const char *stage, char out[LOOM_EVALUATION_NAME], struct loom_error *e)
 {
-    char path[LOOM_PATH], *text = NULL;
+    char path[LOOM_PATH];
     struct loom_config *config = NULL;
-    size_t size;
-    int found = 0;
-    if ((size_t)snprintf(path, sizeof path, "%s/pipeline.cfg", run) >= sizeof path)
+    struct stat is;
+    int found = 0, file = stat(run, &is) == 0 && S_ISREG(is.st_mode);
+    if ((size_t)snprintf(path, sizeof path, "%s%s", run, file ? "" : "/pipeline.cfg") >= sizeof path)
         return loom_fail(e, LOOM_ECONFIG, run, 0, "the path is too long: shorten it");
     if (!loom_file_exists(path))
         return loom_fail(e, LOOM_ECONFIG, run, 0, "is no folder of a run: it has no pipeline.cfg");
-    int code = loom_file_read(&text, &size, path, LIMIT_TEXT, e);
-    if (code == LOOM_OK)
-        code = loom_config_parse(&config, text, path, 0, NULL, e);
+    int code = loom_config_open(&config, path, 0, NULL, e);
     for (size_t i = 0; code == LOOM_OK && i < loom_group_list_count(loom_config_root(config), "stages") && !found;
          i++) {
         const struct loom_group *g = loom_group_list(loom_config_root(config), "stages", i);
@@ -381,7 +380,6 @@ int loom_run_evaluation(const char *run, const char *stage, char out[LOOM_EVALUA
         code = loom_fail(e, LOOM_ECONFIG, path, 0, "it has no evaluation stage%s%s: name one that has metrics",
                          stage ? " called " : "", stage ? stage : "");
     loom_config_free(config);
-    free(text);
     return code;
 }
 
