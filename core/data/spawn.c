@@ -187,7 +187,7 @@ static int take_frames(struct child *c, const struct loom_ingest *how, struct lo
         status = loom_recorder_take(r, &f, c->buffer + at + sizeof f, e);
         at += sizeof f + f.bytes;
         c->heard = now();
-        if (status == LOOM_OK && c->heard - c->began >= how->wall_s)
+        if (status == LOOM_OK && loom_recorder_state(r) == LOOM_RECORDER_RUNNING && c->heard - c->began >= how->wall_s)
             status = too_long(how, r, "in all", how->wall_s, e);
     }
     memmove(c->buffer, c->buffer + at, c->used - at);

@@ -63,8 +63,18 @@ static int begin(struct brainset *w, const char *name, const struct h5_data *d, 
     return number;
 }
 
-/* In pieces, so that hours of it need no memory. Booleans are enumerations, which read as 0 and 1. */
-static int send(struct brainset *w, const char *name, const struct h5_data *d, const struct clock *c)
+static int send_piece(struct brainset *w, const struct h5_data *d, int number, hsize_t from, hsize_t n,
+                      const double *time, float *x, double *wide)
+{
+    int status = wide != NULL ? h5_read(&w->h, d, from, n, wide) : h5_read_floats(&w->h, d, from, n, x);
+    for (hsize_t i = 0; wide != NULL && i < n * d->row; i++)
+        x[i] = (float)wide[i];
+    return status == LOOM_OK ? loom_sink_samples(w->h.sink, number, (int64_t)n, time, x) : status;
+}
+
+/* In pieces, so that hours of it need no memory, and unread where the file holds it as it is due. Booleans are
+ * enumerations, which read as 0 and 1. */
+static int send(struct brainset *w, const char *name, struct h5_data *d, const struct clock *c)
 {
     hsize_t most = ((hsize_t)1 << 18) / d->row + 1;
     float *x = malloc((size_t)(most * d->row) * sizeof *x);
@@ -72,13 +82,17 @@ static int send(struct brainset *w, const char *name, const struct h5_data *d, c
     int number = begin(w, name, d, c), status = number < 0 ? number : LOOM_OK;
     if (status == LOOM_OK && (x == NULL || (d->content == H5_BOOL && wide == NULL)))
         status = h5_starved(&w->h);
-    for (hsize_t done = 0; done < d->rows && status == LOOM_OK; done += most) {
-        hsize_t n = d->rows - done < most ? d->rows - done : most;
-        status = wide != NULL ? h5_read(&w->h, d, done, n, wide) : h5_read_floats(&w->h, d, done, n, x);
-        for (hsize_t i = 0; wide != NULL && i < n * d->row; i++)
-            x[i] = (float)wide[i];
-        if (status == LOOM_OK)
-            status = loom_sink_samples(w->h.sink, number, (int64_t)n, c->time != NULL ? c->time + done : NULL, x);
+    for (hsize_t done = 0; done < d->rows && status == LOOM_OK;) {
+        const double *time = c->time != NULL ? c->time + done : NULL;
+        uint64_t at;
+        hsize_t n;
+        if (h5_place(&w->h, d, 1, done, &at, &n)) {
+            status = loom_sink_samples_at(w->h.sink, number, (int64_t)n, time, at);
+        } else {
+            n = n < most ? n : most;
+            status = send_piece(w, d, number, done, n, time, x, wide);
+        }
+        done += n;
     }
     free(x);
     free(wide);
