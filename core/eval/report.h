@@ -53,6 +53,9 @@ int loom_report_ablation(const char *folder, const json_t *results, struct loom_
  * the results, where it is given, is behind the figures. */
 void loom_report_results(struct loom_str *s, const json_t *results, int *tables);
 void loom_report_compute(struct loom_str *s, const json_t *results, int *tables);
+/* What a run's pipeline.cfg says, path → value as text, but for its name; stages and objectives under their names. *out
+ * is the caller's, on failure too (json_decref). LOOM_EIO, LOOM_ECONFIG. */
+int loom_report_keys(json_t **out, const char *pipeline, struct loom_error *e);
 /* The body of a page that compares runs. */
 int loom_report_compare(struct loom_page *page, const char *const *run, int runs, struct loom_error *e);
 struct loom_report_log;

@@ -2,13 +2,10 @@
 /* A page that compares runs: whether they can be compared, one table of metrics, curves over each other, what differs
  * in their pipelines, what they took. It is told as an ablation's results are (report_ablation.c), one cell a run. */
 #include "base/io.h"
-#include "config/walk.h"
 #include "eval/metrics.h"
 #include "eval/report.h"
 #include "eval/report_log.h"
 #include "eval/stats.h"
-
-#include <loom/config.h>
 
 #include <math.h>
 #include <stdlib.h>
@@ -28,73 +25,6 @@ struct contender {
 
 /* ---- reading ---- */
 
-static void take(void *into, const char *path, const char *value)
-{
-    json_object_set_new(into, path, json_string(value));
-}
-
-/* Stages and objectives are lists, one value each to a walk: their elements are walked under their names. */
-struct prefixed {
-    json_t *into;
-    const char *prefix;
-};
-
-static void take_prefixed(void *payload, const char *path, const char *value)
-{
-    static const char *const lists[] = {"objectives", "lr_scale"};
-    const struct prefixed *p = payload;
-    const char *key = strrchr(path, '.');
-    char name[512];
-    key = key != NULL ? key + 1 : path;
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
-        if (strcmp(key, lists[i]) == 0 && strchr(value, '{') != NULL)
-            return;
-    /* groups in the element keep the part of the path that is their own */
-    const char *own = strstr(path, ".optimizer."), *lora = strstr(path, ".lora."), *base = strstr(path, ".baselines.");
-    own = own != NULL ? own : lora != NULL ? lora : base;
-    snprintf(name, sizeof name, "%s%s%s", p->prefix, own != NULL ? "" : ".", own != NULL ? own : key);
-    json_object_set_new(p->into, name, json_string(value));
-}
-
-static int take_elements(json_t *into, const struct loom_group *of, const char *list, const char *prefix,
-                         const char *named, struct loom_error *e)
-{
-    int code = LOOM_OK;
-    for (size_t i = 0; i < loom_group_list_count(of, list) && code == LOOM_OK; i++) {
-        const struct loom_group *g = loom_group_list(of, list, i);
-        const char *name = g != NULL ? loom_group_text(g, named) : NULL;
-        char path[256];
-        struct prefixed p = {into, path};
-        snprintf(path, sizeof path, "%.120s.%.100s", prefix, name != NULL ? name : "?");
-        code = loom_group_values(g, take_prefixed, &p, e);
-        if (code == LOOM_OK && strcmp(list, "stages") == 0 && g != NULL)
-            code = take_elements(into, g, "objectives", path, "plugin", e);
-    }
-    return code;
-}
-
-static int read_keys(struct contender *c, const char *path, struct loom_error *e)
-{
-    struct loom_config *config;
-    char *text;
-    size_t size;
-    int code = loom_file_read(&text, &size, path, (size_t)1 << 26, e);
-    if (code != LOOM_OK)
-        return code;
-    code = loom_config_parse(&config, text, path, 0, NULL, e);
-    free(text);
-    if (code != LOOM_OK)
-        return code;
-    c->keys = json_object();
-    code = loom_group_values(loom_config_root(config), take, c->keys, e);
-    json_object_del(c->keys, "stages");
-    json_object_del(c->keys, "name");
-    if (code == LOOM_OK)
-        code = take_elements(c->keys, loom_config_root(config), "stages", "stages", "name", e);
-    loom_config_free(config);
-    return code;
-}
-
 static int read_contender(struct contender *c, struct loom_page *page, const char *folder, struct loom_error *e)
 {
     char path[LOOM_REPORT_PATH];
@@ -106,7 +36,7 @@ static int read_contender(struct contender *c, struct loom_page *page, const cha
         code = loom_report_log_read(&c->log, page->seeds > 0 ? page->seed[k] : folder, k, e);
     loom_report_close(page);
     if (code == LOOM_OK && loom_report_path(path, folder, "pipeline.cfg"))
-        code = read_keys(c, path, e);
+        code = loom_report_keys(&c->keys, path, e);
     if (code == LOOM_OK && loom_report_path(path, folder, "identity.json") && loom_file_exists(path)) {
         c->identity = loom_json_load(path, (size_t)1 << 26, e);
         code = c->identity == NULL ? LOOM_EDATA : loom_json_sum(c->identity, c->sha256, e);
