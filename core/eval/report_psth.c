@@ -3,6 +3,8 @@
  * condition by time in the trial. */
 #include "eval/report_groups.h"
 
+#include "base/order.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,12 +76,6 @@ static int choose_units(struct psth *h, const struct loom_predictions *p)
     return made;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 /* From the median trial's first bin to its last: beyond there are ever fewer, and other, trials. 0: no memory. */
 static int choose_columns(struct psth *h, const struct loom_predictions *p)
 {
@@ -107,8 +103,8 @@ static int choose_columns(struct psth *h, const struct loom_predictions *p)
             last[n++] = last[k];
         }
     if (n > 0) {
-        qsort(first, (size_t)n, sizeof *first, by_value);
-        qsort(last, (size_t)n, sizeof *last, by_value);
+        qsort(first, (size_t)n, sizeof *first, loom_ascending);
+        qsort(last, (size_t)n, sizeof *last, loom_ascending);
         double length = last[n / 2] - first[n / 2] + p->bin_s;
         double join = fmax(ceil(least_step_s / p->bin_s - 1e-9), ceil(length / p->bin_s / MOST_COLUMNS - 1e-9));
         h->step_s = join * p->bin_s;

@@ -2,6 +2,8 @@
 /* Counts and rates of all units over time, recorded above modelled. */
 #include "eval/report_groups.h"
 
+#include "base/order.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,12 +90,6 @@ static void csv_of(struct loom_str *s, const struct raster *r, const struct loom
         }
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Nearly all cells are below; NaN: no memory. */
 static double lightest(const double *value, size_t n)
 {
@@ -104,7 +100,7 @@ static double lightest(const double *value, size_t n)
     for (size_t i = 0; i < n; i++)
         if (isfinite(value[i]))
             sorted[m++] = value[i];
-    qsort(sorted, m, sizeof *sorted, ascending);
+    qsort(sorted, m, sizeof *sorted, loom_ascending);
     out = m > 0 ? sorted[(size_t)(bright * (double)(m - 1))] : 0.0;
     free(sorted);
     return out;

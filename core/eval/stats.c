@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "eval/stats.h"
 
+#include "base/order.h"
+
 #include <loom/rng.h>
 
 #include <math.h>
@@ -14,12 +16,6 @@ double loom_sign_test(int64_t wins, int64_t losses)
         tail += exp(lgamma((double)n + 1.0) - lgamma((double)k + 1.0) - lgamma((double)(n - k) + 1.0) -
                     (double)n * log(2.0));
     return fmin(1.0, 2.0 * tail);
-}
-
-static int ascending(const void *x, const void *y)
-{
-    double a = *(const double *)x, b = *(const double *)y;
-    return (a > b) - (a < b);
 }
 
 /* Linear between order statistics (Hyndman & Fan 1996, type 7). */
@@ -37,7 +33,7 @@ void loom_percentiles(double *x, int64_t n, double confidence, double *low, doub
     for (int64_t i = 0; i < n; i++)
         if (!isnan(x[i]))
             x[known++] = x[i];
-    qsort(x, (size_t)known, sizeof *x, ascending);
+    qsort(x, (size_t)known, sizeof *x, loom_ascending);
     *low = known > 1 ? quantile(x, known, (1.0 - confidence) / 2.0) : NAN;
     *high = known > 1 ? quantile(x, known, (1.0 + confidence) / 2.0) : NAN;
 }

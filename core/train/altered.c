@@ -3,6 +3,8 @@
  * a function of (seed, recording, unit), on a grid of half bins, so that every bin is met with a chance of 3 in 4. */
 #include "train/altered.h"
 
+#include "base/order.h"
+
 #include <loom/rng.h>
 
 #include <math.h>
@@ -39,12 +41,6 @@ static int here(const struct loom_alteration *how, int recording, int32_t unit, 
     return how->here && how->here(how->payload, recording, unit, (int64_t)floor(t * 1e9 + 0.5));
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The spikes of `unit` of `from`, as they are after the alteration, to out; out NULL: how many there are. */
 static int64_t alter_unit(const struct loom_recording *from, int recording, int32_t unit, double bin_s,
                           const struct loom_alteration *how, double *out)
@@ -65,7 +61,7 @@ static int64_t alter_unit(const struct loom_recording *from, int recording, int3
             n++;
         }
     if (out && n > 1)
-        qsort(out, (size_t)n, sizeof *out, ascending);
+        qsort(out, (size_t)n, sizeof *out, loom_ascending);
     return n;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "train/bench.h"
 
+#include "base/order.h"
 #include "base/threads.h"
 
 #include <math.h>
@@ -35,15 +36,9 @@ double loom_bench_thread(void)
     return clock_s(CLOCK_THREAD_CPUTIME_ID);
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 double loom_bench_median(int n, double *x)
 {
-    qsort(x, (size_t)n, sizeof *x, ascending);
+    qsort(x, (size_t)n, sizeof *x, loom_ascending);
     return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
 }
 

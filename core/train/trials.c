@@ -2,6 +2,8 @@
 /* Trials, their conditions and the recordings' dates beside predictions: what figures sort by. */
 #include "train/runner.h"
 
+#include "base/order.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,12 +119,6 @@ static int keep_asked(struct loom_predictions *p, struct loom_error *e)
 
 /* ---- conditions ---- */
 
-static int number_order(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 static const struct loom_column *column_of(const struct loom_catalog *c, int recording, const char *name)
 {
     return loom_intervals_column(table_of(c, recording), name);
@@ -152,7 +148,7 @@ static int by_number(struct loom_predictions *p, const struct loom_catalog *c, c
             sorted[n++] = x[k];
     }
     if (ok)
-        qsort(sorted, (size_t)n, sizeof *sorted, number_order);
+        qsort(sorted, (size_t)n, sizeof *sorted, loom_ascending);
     for (int32_t k = 0; ok && k < n; k++)
         if (k == 0 || sorted[k] != sorted[distinct - 1])
             sorted[distinct++] = sorted[k];
@@ -166,7 +162,7 @@ static int by_number(struct loom_predictions *p, const struct loom_catalog *c, c
         ok = add_label(p, label);
     }
     for (int32_t k = 0; ok && k < p->trials; k++) {
-        const double *at = bsearch(&x[k], sorted, (size_t)distinct, sizeof *sorted, number_order);
+        const double *at = bsearch(&x[k], sorted, (size_t)distinct, sizeof *sorted, loom_ascending);
         int range = step > 0 && isfinite(x[k]) ? (int)((x[k] - low) / step) : 0;
         p->trial[k].condition = !isfinite(x[k]) || !at ? -1
                                 : !ranges              ? (int32_t)(at - sorted)
