@@ -2,6 +2,9 @@
 /* Layers: names and numbers of parameters, and what they compute against plain loops that share no code with them. */
 #include "layers.h"
 
+#include <loom/config.h>
+#include <loom/encoder.h>
+
 /* ---- plain loops ---- */
 
 static void plain_linear(const char *name, int with_bias, const double *x, int64_t rows, int64_t in, int64_t out,
@@ -444,6 +447,27 @@ START_TEST(paths_drop_by_segment)
 }
 END_TEST
 
+/* From nothing at the first block to the whole at the last, as stochastic depth was published (Huang et al. 2016). */
+START_TEST(paths_drop_more_with_depth)
+{
+    static const struct loom_option table[] = {LOOM_ENCODER_OPTIONS("16", "2", "0.0", "0.3"), {0}};
+    struct loom_encoder n = {.block = {.heads = 2}};
+    struct loom_config *config;
+    struct loom_options *options;
+    struct loom_error e = {0};
+    ck_ok(loom_config_parse(&config, "dropout = 0.125;", "test.cfg", 0, NULL, &e), &e);
+    ck_ok(loom_options_parse(&options, table, loom_config_root(config), "part", NULL, &e), &e);
+    n.options = options;
+    for (int i = 0; i < 4; i++)
+        ck_near(loom_encoder_block(&n, i, 4).drop_path, 0.1 * i, 1e-12);
+    ck_near(loom_encoder_block(&n, 0, 1).drop_path, 0, 0);
+    ck_near(loom_encoder_block(&n, 1, 4).dropout, 0.125, 0);
+    ck_assert_int_eq(loom_encoder_block(&n, 1, 4).heads, 2);
+    loom_options_free(options);
+    loom_config_free(config);
+}
+END_TEST
+
 static struct loom_node *begun_layer(struct loom_build *b, const void *payload)
 {
     return loom_nn_linear_from(b, "map", input(b, 2, 16, 0), 400, LOOM_ACT_NONE, payload);
@@ -466,6 +490,8 @@ START_TEST(linear_layers_start_as_told)
     stop();
     start(begun_layer, NULL);
     ck_assert(param("map.bias")[7] == 0);
+    ck_assert(loom_store_find(bench.model.store, LOOM_LIFE_PARAM, "map.bias")->flags & LOOM_NO_DECAY);
+    ck_assert(!(loom_store_find(bench.model.store, LOOM_LIFE_PARAM, "map.weight")->flags & LOOM_NO_DECAY));
     stop();
 }
 END_TEST
@@ -483,6 +509,7 @@ int main(void)
         recurrence_checks_its_groups,
         small_layers,
         paths_drop_by_segment,
+        paths_drop_more_with_depth,
         linear_layers_start_as_told,
     };
     Suite *s = suite_create("nn");
