@@ -7,6 +7,7 @@
 
 #include "fuzzing.h"
 
+#include "data/spans.h"
 #include "eval/arrays.h"
 
 #include <loom/npz.h>
@@ -73,6 +74,74 @@ static void write_out(const struct loom_recordings *set, const char *path)
     ck_fails(source->write(loom_recordings_at(set, 0), "/nowhere/x.h5", &e), LOOM_EIO, &e, "does its folder exist");
     loom_registry_free(registry);
 }
+
+/* Spans of the golden file split by what it says itself, as text: "train 0 1, …" in tenths of a second. */
+static void spans_by_file(const struct loom_recordings *set, const char *name, int trials, char out[1100])
+{
+    static const char *const words[LOOM_SPLITS][2] = {{"train"}, {"valid", "val"}, {"test"}};
+    const struct loom_recording *r = loom_recordings_at(set, 0);
+    struct loom_data_spec spec = LOOM_DATA_SPEC;
+    struct loom_catalog *c;
+    struct loom_error e = {0};
+    size_t n = 0;
+    spec.split.by = LOOM_BY_FILE;
+    spec.split.name = name;
+    spec.bin_s = 0.05;
+    spec.window_s = 0.25;
+    for (int k = 0; k < LOOM_SPLITS; k++)
+        spec.split.value[k] = (struct loom_words){k == LOOM_VALID ? 2 : 1, words[k]};
+    if (trials) {
+        spec.window = LOOM_WINDOW_TRIAL;
+        spec.post_s = 0.4;
+    }
+    snprintf(out, 1100, "none");
+    if (loom_catalog_new(&c, &r, 1, &spec, &e) != LOOM_OK) {
+        snprintf(out, 1100, "%s", e.message);
+        loom_error_clear(&e);
+        return;
+    }
+    ck_ok(loom_catalog_check_leaks(c, &e), &e);
+    for (int32_t i = 0; i < c->spans; i++)
+        n += (size_t)snprintf(out + n, 1100 - n, "%s%s %g %g", i > 0 ? ", " : "", words[c->span[i].split][0],
+                              1e-8 * (double)c->span[i].window_ns, 1e-8 * (double)c->span[i].stop_ns);
+    loom_catalog_free(c);
+}
+
+START_TEST(its_own_splits_are_taken)
+{
+    static const char domains[] = "train 0 10, train 20 30, valid 10 15, test 15 20";
+    struct loom_recordings *set = sound("brainset", "", golden("brainset.h5"));
+    for (int again = 0; again < 2; again++) {
+        char said[1100];
+        spans_by_file(set, "", 0, said);
+        ck_assert_str_eq(said, domains);
+        spans_by_file(set, "splits.fold_0", 0, said);
+        ck_assert_str_eq(said, domains);
+        spans_by_file(set, "splits.lite$fold1", 0, said);
+        ck_assert_str_eq(said, "train 10 30, valid 5 10, test 0 5");
+        spans_by_file(set, "", 1, said); /* trials begin at 0, 1 and 2 s */
+        ck_assert_str_eq(said, "train 0 4, train 20 24, valid 10 14");
+        spans_by_file(set, "splits.shared", 0, said);
+        ck_assert_msg(strstr(said, "share the time from 1.75 s to 2 s") != NULL, "%s", said);
+        spans_by_file(set, "splits.fold_1", 0, said);
+        ck_assert_msg(strstr(said, "has no split \"splits.fold_1\" of its own") != NULL, "%s", said);
+        ck_assert_msg(strstr(said, "\"splits.fold_0\"") != NULL && strstr(said, "\"splits.lite$fold1\"") != NULL, "%s",
+                      said);
+        if (again == 0) { /* and from what is written of it */
+            const char *path = scratch_path("own.h5");
+            write_out(set, path);
+            loom_recordings_free(set);
+            set = sound("brainset", "", path);
+        }
+    }
+    loom_recordings_free(set);
+    char said[1100];
+    set = sound("sim", "sessions = 1; subjects = 1; trials = 5; units = 20;", NULL);
+    spans_by_file(set, "", 0, said);
+    ck_assert_msg(strstr(said, "split by time or trial") != NULL, "%s", said);
+    loom_recordings_free(set);
+}
+END_TEST
 
 START_TEST(what_is_written_is_read_again)
 {
@@ -184,9 +253,10 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {what_temporaldata_wrote_is_read,   what_is_written_is_read_again,
-                                  made_recordings_go_there_and_back, spikes_stand_in_order_of_time,
-                                  what_cannot_be_read_is_told,       damaged_files_are_survived};
+    const TTest *const tests[] = {what_temporaldata_wrote_is_read, its_own_splits_are_taken,
+                                  what_is_written_is_read_again,   made_recordings_go_there_and_back,
+                                  spikes_stand_in_order_of_time,   what_cannot_be_read_is_told,
+                                  damaged_files_are_survived};
     loom_log_set(keep_warning, NULL);
     scratch_make();
     int code = run_suite("brainset", (int)(sizeof tests / sizeof *tests), tests, 60);

@@ -269,8 +269,9 @@ static int copy_spec(struct loom_catalog *c, const struct loom_data_spec *spec)
     s->invalid = loom_arena_strdup(&c->memory, spec->invalid);
     s->split.table = loom_arena_strdup(&c->memory, spec->split.table);
     s->split.column = loom_arena_strdup(&c->memory, spec->split.column);
+    s->split.name = loom_arena_strdup(&c->memory, spec->split.name);
     if (s->align == NULL || s->jitter_column == NULL || s->invalid == NULL || s->split.table == NULL ||
-        s->split.column == NULL)
+        s->split.column == NULL || s->split.name == NULL)
         return LOOM_ENOMEM;
     struct loom_select *select = loom_arena_alloc(&c->memory, ((size_t)s->selects + 1) * sizeof *select);
     int rc = select != NULL ? copy_words(&c->memory, &s->held_out_names) : LOOM_ENOMEM;

@@ -28,7 +28,7 @@ struct loom_registry;
 /* ---- what the `data:` group says ---- */
 
 enum loom_window_kind { LOOM_WINDOW_FIXED, LOOM_WINDOW_TRIAL };
-enum loom_split_by { LOOM_BY_TIME, LOOM_BY_TRIAL, LOOM_BY_COLUMN, LOOM_BY_RECORDING };
+enum loom_split_by { LOOM_BY_TIME, LOOM_BY_TRIAL, LOOM_BY_COLUMN, LOOM_BY_RECORDING, LOOM_BY_FILE };
 enum loom_split_order { LOOM_ORDER_SHUFFLED, LOOM_ORDER_INTERLEAVED, LOOM_ORDER_CONTIGUOUS };
 enum loom_balance { LOOM_BALANCE_WINDOWS, LOOM_BALANCE_RECORDINGS };
 enum loom_batch_by { LOOM_BATCH_MIXED, LOOM_BATCH_RECORDING };
@@ -47,6 +47,7 @@ struct loom_split_spec {
     int64_t blocks, seed;
     double gap_s;
     const char *table, *column; /* interval table; its column for LOOM_BY_COLUMN */
+    const char *name; /* for LOOM_BY_FILE: what its tables are called before train, valid and test; "" = domains */
     struct loom_words value[LOOM_SPLITS];
     double limit;
     struct loom_words limit_recordings;
@@ -88,6 +89,7 @@ struct loom_data_spec {
             .blocks = 1,                                                                                               \
             .table = "trials",                                                                                         \
             .column = "split",                                                                                         \
+            .name = "",                                                                                                \
             .limit = 1.0                                                                                               \
         }                                                                                                              \
     }

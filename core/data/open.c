@@ -80,9 +80,12 @@ const struct loom_option loom_data_options[] = {
 };
 
 const struct loom_option loom_split_options[] = {
-    {"by", LOOM_OPT_STRING, 0, "time", "time|trial|column|recording", NULL,
+    {"by", LOOM_OPT_STRING, 0, "time", "time|trial|column|recording|file", NULL,
      "What is dealt to train, valid and test: stretches of time, trials, trials by a column's value, whole "
-     "recordings."},
+     "recordings; file: nothing, the recording's own intervals say what belongs to which."},
+    {"name", LOOM_OPT_STRING, 0, "", NULL, NULL,
+     "By file: which of the file's own splits, as its interval tables NAME.train, NAME.valid and NAME.test are called; "
+     "empty = train_domain, valid_domain and test_domain, or splits.train and so on."},
     {"train", LOOM_OPT_REAL, 0, "0.7", "[0,1]", NULL, "Share for training (by time or trial)."},
     {"valid", LOOM_OPT_REAL, 0, "0.1", "[0,1]", NULL, "Share for validation."},
     {"test", LOOM_OPT_REAL, 0, "0.2", "[0,1]", NULL, "Share for the test; what is left of 1 is not used."},
@@ -95,7 +98,8 @@ const struct loom_option loom_split_options[] = {
     {"table", LOOM_OPT_STRING, 0, "trials", NULL, NULL, "Interval table whose rows are the trials."},
     {"column", LOOM_OPT_STRING, 0, "split", NULL, NULL, "By column: the column whose value decides."},
     {"train_values", LOOM_OPT_STRINGS, 0, "train", NULL, NULL,
-     "By column: values of train trials; by recording: names or patterns of recordings."},
+     "By column: values of train trials; by recording: names or patterns of recordings; by file: what its "
+     "tables for it are called."},
     {"valid_values", LOOM_OPT_STRINGS, 0, "valid, val", NULL, NULL, "The same for validation."},
     {"test_values", LOOM_OPT_STRINGS, 0, "test", NULL, NULL, "The same for the test."},
     {"limit", LOOM_OPT_REAL, 0, "1.0", "(0,1]", NULL,
@@ -132,7 +136,7 @@ static int word_number(const struct loom_options *o, const char *name, const cha
 
 static int read_split(struct loom_split_spec *s, const struct loom_options *o, struct loom_arena *words)
 {
-    static const char *const by[] = {"time", "trial", "column", "recording", NULL};
+    static const char *const by[] = {"time", "trial", "column", "recording", "file", NULL};
     static const char *const order[] = {"shuffled", "interleaved", "contiguous", NULL};
     s->by = (enum loom_split_by)word_number(o, "by", by);
     s->order = (enum loom_split_order)word_number(o, "order", order);
@@ -144,6 +148,7 @@ static int read_split(struct loom_split_spec *s, const struct loom_options *o, s
     s->gap_s = loom_opt_real(o, "gap_ms") * 1e-3;
     s->table = loom_opt_string(o, "table");
     s->column = loom_opt_string(o, "column");
+    s->name = loom_opt_string(o, "name");
     s->limit = loom_opt_real(o, "limit");
     int rc = read_words(&s->value[LOOM_TRAIN], o, "train_values", words);
     if (rc == LOOM_OK)

@@ -3,6 +3,7 @@
  * boundaries) or trials (rows of an interval table dealt to splits) → spans, disjoint between splits. */
 #include "data/split.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,6 +133,108 @@ static void pieces_by_time(struct loom_splitter *m)
     }
 }
 
+/* ---- pieces: intervals of the file ---- */
+
+/* Between what a split is called and which part of it a table is: "splits.fold_0.train", "a$train", "train_domain". */
+static const char between[] = ".$_/";
+
+/* The table of one part: NAME.train by any of its words, or without a name train_domain or splits.train; NULL: none. */
+static const struct loom_intervals *own_table(const struct loom_splitter *m, int split)
+{
+    const struct loom_split_spec *s = &m->c->spec.split;
+    const struct loom_intervals *t = NULL;
+    char name[512];
+    for (int32_t i = 0; i < s->value[split].n; i++) {
+        const char *word = s->value[split].word[i];
+        for (size_t k = 0; k + 1 < sizeof between && t == NULL; k++) {
+            snprintf(name, sizeof name, "%s%c%s", s->name[0] != '\0' ? s->name : "splits", between[k], word);
+            t = loom_recording_intervals(m->r, name);
+        }
+        snprintf(name, sizeof name, "%s_domain", word);
+        if (t == NULL && s->name[0] == '\0')
+            t = loom_recording_intervals(m->r, name);
+        if (t != NULL)
+            return t;
+    }
+    return NULL;
+}
+
+/* What the recording has, by its tables of train times. */
+static int fail_own(struct loom_splitter *m)
+{
+    const struct loom_split_spec *s = &m->c->spec.split;
+    char have[512] = "";
+    size_t used = 0;
+    for (int32_t i = 0; i < m->r->intervals_count; i++) {
+        const char *table = m->r->intervals[i].name;
+        size_t n = strlen(table);
+        for (int32_t k = 0; k < s->value[LOOM_TRAIN].n && used + 80 < sizeof have; k++) {
+            size_t w = strlen(s->value[LOOM_TRAIN].word[k]);
+            if (n > w + 1 && strcmp(table + n - w, s->value[LOOM_TRAIN].word[k]) == 0 &&
+                strchr(between, table[n - w - 1]) != NULL)
+                used += (size_t)snprintf(have + used, sizeof have - used, "%s\"%.*s\"", used > 0 ? ", " : "",
+                                         (int)(n - w - 1 < 60 ? n - w - 1 : 60), table);
+        }
+    }
+    return loom_fail(m->e, LOOM_EDATA, m->r->file, 0,
+                     "recording %s has no split%s%s%s of its own, which split.by = \"file\" takes; %s%s%s", m->r->id,
+                     s->name[0] != '\0' ? " \"" : "", s->name, s->name[0] != '\0' ? "\"" : "",
+                     used > 0 ? "it has "
+                              : "no intervals of it say what train, valid and test are: split by time or trial",
+                     have, used > 0 ? ": name one with split.name" : "");
+}
+
+static int by_from(const void *a, const void *b)
+{
+    const struct loom_piece *x = a, *y = b;
+    return (x->begin > y->begin) - (x->begin < y->begin);
+}
+
+static int64_t edge_after(const struct loom_recording *r, int64_t t)
+{
+    int64_t edge = loom_stored_edge(r, t);
+    return edge >= t ? edge : loom_stored_edge(r, t + loom_ns(r->counts->bin_s));
+}
+
+/* Intervals of the file as they stand, in the order of time. Those of one split that overlap are one; those of two may
+ * not, for then no split would be worth anything. */
+static int pieces_by_file(struct loom_splitter *m)
+{
+    struct loom_list own = {.size = sizeof(struct loom_piece)};
+    int found = 0, rc = LOOM_OK;
+    for (int k = 0; k < LOOM_SPLITS; k++) {
+        const struct loom_intervals *t = own_table(m, k);
+        found |= t != NULL;
+        for (int32_t i = 0; t != NULL && i < t->rows; i++)
+            if (isfinite(t->start_s[i]) && isfinite(t->stop_s[i]) && t->stop_s[i] > t->start_s[i])
+                loom_list_push(&own, &(struct loom_piece){edge_after(m->r, loom_ns(t->start_s[i])),
+                                                          loom_stored_edge(m->r, loom_ns(t->stop_s[i])), k, 0, 0});
+    }
+    struct loom_piece *p = own.at;
+    if (!found)
+        rc = fail_own(m);
+    if (own.n > 0)
+        qsort(p, own.n, own.size, by_from);
+    int64_t done = INT64_MIN;
+    for (size_t i = 0, last = 0; i < own.n && rc == LOOM_OK; i++) {
+        if (p[i].begin < done && p[i].split != p[last].split) {
+            rc = loom_fail(m->e, LOOM_EDATA, m->r->file, 0,
+                           "recording %s: parts of its own split share the time from %.9g s to %.9g s, and what is "
+                           "tested would be trained on; name another with split.name",
+                           m->r->id, 1e-9 * (double)p[i].begin, 1e-9 * (double)(done < p[i].end ? done : p[i].end));
+            break;
+        }
+        cut_pieces(m, p[i].begin > done ? p[i].begin : done, p[i].end, p[i].split, 0);
+        if (p[i].end > done) {
+            done = p[i].end;
+            last = i;
+        }
+    }
+    m->pieces.failed |= own.failed;
+    free(own.at);
+    return rc;
+}
+
 static int split_of_recording(const struct loom_splitter *m)
 {
     for (int k = 0; k < LOOM_SPLITS; k++)
@@ -246,12 +349,6 @@ static void widen_trials(struct loom_trial *t, size_t n)
     }
 }
 
-static int64_t edge_after(const struct loom_recording *r, int64_t t)
-{
-    int64_t edge = loom_stored_edge(r, t);
-    return edge >= t ? edge : loom_stored_edge(r, t + loom_ns(r->counts->bin_s));
-}
-
 static void emit_trial(struct loom_splitter *m, struct loom_trial t)
 {
     const struct loom_stretch *o = m->observed.at;
@@ -297,17 +394,22 @@ static void emit_trials(struct loom_splitter *m)
 static int split_pieces(struct loom_splitter *m)
 {
     const struct loom_data_spec *s = &m->c->spec;
+    int rc = LOOM_OK;
     m->pieces.n = 0;
     if (s->split.by == LOOM_BY_TIME)
         pieces_by_time(m);
+    else if (s->split.by == LOOM_BY_FILE)
+        rc = pieces_by_file(m);
     else
         cut_pieces(m, INT64_MIN, INT64_MAX, split_of_recording(m), 1);
+    if (rc != LOOM_OK)
+        return rc;
     if (m->pieces.failed)
         return loom_fail(m->e, LOOM_ENOMEM, m->r->file, 0, "no memory to split %s", m->r->id);
     if (loom_split_limited(m))
         limit_pieces(m);
     if (s->window == LOOM_WINDOW_TRIAL) {
-        int rc = loom_trials_find(m);
+        rc = loom_trials_find(m);
         emit_trials_of_pieces(m);
         return rc;
     }
@@ -322,7 +424,7 @@ static int split_recording(struct loom_splitter *m)
 {
     const struct loom_split_spec *s = &m->c->spec.split;
     int rc = find_observed(m);
-    if (rc == LOOM_OK && (s->by == LOOM_BY_TIME || s->by == LOOM_BY_RECORDING))
+    if (rc == LOOM_OK && (s->by == LOOM_BY_TIME || s->by == LOOM_BY_RECORDING || s->by == LOOM_BY_FILE))
         return split_pieces(m);
     if (rc == LOOM_OK)
         rc = loom_trials_find(m);

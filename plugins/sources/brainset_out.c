@@ -47,8 +47,11 @@ void out_group(struct out *o, const char *path, const char *object)
     for (size_t i = 1; i < n && !o->failed; i++)
         if (path[i] == '/') {
             snprintf(part, sizeof part, "%.*s", (int)i, path);
-            if (!out_exists(o, part))
-                make_group(o, part, "Data");
+            if (out_exists(o, part))
+                continue;
+            make_group(o, part, "Data");
+            snprintf(part, sizeof part, "%.*s/domain", (int)(i < PATH - 8 ? i : PATH - 8), path);
+            out_interval(o, part, o->observed, o->observed_s);
         }
     make_group(o, path, object);
 }

@@ -11,9 +11,12 @@ struct out {
     hid_t file;
     const char *name;
     int failed;
+    hsize_t observed; /* domain of the recording, which every "Data" on the way to a group gets as its own */
+    const double *observed_s;
 };
 
-/* A group, with those above it, and its attribute `object`; a nested "Data" gets its absolute_start. */
+/* A group, with those above it, and its attribute `object`; a nested "Data" gets its absolute_start. What holds things
+ * of time has a domain, or temporaldata does not open the file. */
 void out_group(struct out *o, const char *path, const char *object);
 int out_exists(struct out *o, const char *path);
 void out_attr_text(struct out *o, const char *path, const char *key, const char *text);

@@ -497,7 +497,8 @@ static void write_all(struct book *b)
 int brainset_write(const struct loom_recording *r, const char *file, struct loom_error *e)
 {
     char temp[4096];
-    struct book b = {.o = {.file = -1, .name = file}, .r = r};
+    struct book b = {
+        .o = {.file = -1, .name = file, .observed = (hsize_t)r->observed_count, .observed_s = r->observed_s}, .r = r};
     if (snprintf(temp, sizeof temp, "%s.partial", file) >= (int)sizeof temp)
         return loom_fail(e, LOOM_EIO, file, 0, "its name is too long; choose a shorter one");
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);

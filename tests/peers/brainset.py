@@ -22,6 +22,15 @@ except ImportError as missing:
     sys.exit(77)
 
 
+def folds():
+    """Splits by name, as newer brainsets have them: groups of three, and one name a part."""
+    end = td.Interval(0.0, 3.0)
+    first = td.Data(train=td.Interval(np.array([0.0, 2.0]), np.array([1.0, 3.0])), valid=td.Interval(1.0, 1.5), test=td.Interval(1.5, 2.0), domain=end)
+    shared = td.Data(train=td.Interval(0.0, 2.0), test=td.Interval(1.75, 3.0), domain=end)
+    parts = {"lite$fold1$train": td.Interval(1.0, 3.0), "lite$fold1$val": td.Interval(0.5, 1.0), "lite$fold1$test": td.Interval(0.0, 0.5)}
+    return td.Data(fold_0=first, shared=shared, domain=end, **parts)
+
+
 def golden(path):
     spikes = td.IrregularTimeSeries(
         timestamps=np.array([0.1, 0.25, 0.5, 1.5, 1.75, 2.5]), unit_index=np.array([1, 0, 2, 1, 1, 0]), domain="auto"
@@ -62,6 +71,7 @@ def golden(path):
         train_domain=td.Interval(np.array([0.0, 2.0]), np.array([1.0, 3.0])),
         valid_domain=td.Interval(1.0, 1.5),
         test_domain=td.Interval(1.5, 2.0),
+        splits=folds(),
         domain=td.Interval(0.0, 3.0),
     )
     with h5py.File(path, "w") as f:
@@ -95,6 +105,20 @@ def check_slices(path, data):
                 assert len(part.trials) == ((data.trials.end > a) & (data.trials.start < b)).sum()
 
 
+def intervals(file):
+    found = {}
+    file.visititems(lambda name, x: found.update({name: (x["start"][:], x["end"][:])}) if x.attrs.get("object") == "Interval" else None)
+    return {n: x for n, x in found.items() if not n.endswith("domain") or "_" in n.rsplit("/")[-1]}
+
+
+def check_intervals(path, original):
+    """A brainset comes back with its intervals, splits among them, where they were."""
+    with h5py.File(path, "r") as f, h5py.File(original, "r") as g:
+        ours, theirs = intervals(f), intervals(g)
+    assert set(theirs) <= set(ours), set(theirs) - set(ours)
+    assert all(np.array_equal(ours[n][k], theirs[n][k]) for n in theirs for k in range(2))
+
+
 def check(loom, recording):
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/out.h5"
@@ -110,6 +134,8 @@ def check(loom, recording):
             names = [i.decode() if isinstance(i, bytes) else i for i in whole.units.id[:]]
             assert isinstance(whole.session.id, str) and names == list(other.get("units.name", []))
         check_slices(path, whole)
+        if words[0].endswith(".h5"):
+            check_intervals(path, words[0])
         try:
             from torch_brain.data import Data
         except ImportError:
