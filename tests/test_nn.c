@@ -447,6 +447,21 @@ START_TEST(paths_drop_by_segment)
 }
 END_TEST
 
+/* A block's two branches are left out apart: both at once in a quarter of the steps, not in half of them. */
+START_TEST(branches_drop_apart)
+{
+    struct block_case c = block_case(1);
+    int both = 0;
+    c.spec.drop_path = 0.5;
+    start(block_layer, &c);
+    stir();
+    for (uint64_t step = 0; step < 300; step++)
+        both += fabs((double)run(LOOM_STEP, step)[0] - value(0)) < 1e-6;
+    ck_assert_msg(both > 45 && both < 110, "%d of 300", both);
+    stop();
+}
+END_TEST
+
 /* From nothing at the first block to the whole at the last, as stochastic depth was published (Huang et al. 2016). */
 START_TEST(paths_drop_more_with_depth)
 {
@@ -509,6 +524,7 @@ int main(void)
         recurrence_checks_its_groups,
         small_layers,
         paths_drop_by_segment,
+        branches_drop_apart,
         paths_drop_more_with_depth,
         linear_layers_start_as_told,
     };
