@@ -131,6 +131,8 @@ START_TEST(rewinds_with_the_log)
         ck_assert_int_eq(said("first/loss", i, &x), 1);
         ck_assert_int_eq(said("second/loss", i, &x), 1);
     }
+    ck_ok(loom_events_rewind(&dir, "sec", 0, &error), &error); /* another stage, whose name only begins alike */
+    ck_assert_int_eq(said("second/loss", 4, &x), 1);
 }
 END_TEST
 
