@@ -69,7 +69,8 @@ static int said(const char *tag, int64_t at_step, float *value)
     return n;
 }
 
-/* The first record of every such file: 24 bytes, whose length has a known checksum. */
+/* The first record of every such file: 24 bytes, whose length has a known checksum. In the next one a summary (field 5
+ * of Event) with a value (1 of Summary) that has a tag and a simple value (1, 2 of Value). */
 START_TEST(begins_like_all_such_files)
 {
     static const unsigned char head[12] = {0x18, 0, 0, 0, 0, 0, 0, 0, 0xa3, 0x7f, 0x4b, 0x22};
@@ -79,6 +80,7 @@ START_TEST(begins_like_all_such_files)
     ck_assert_uint_gt(size, 40);
     ck_assert_mem_eq(bytes, head, sizeof head);
     ck_assert_mem_eq(bytes + 12 + 9 + 2, "brain.Event:2", 13);
+    ck_assert_ptr_nonnull(memmem(bytes, size, "\x2a\x16\x0a\x14\x0a\x0dpretrain/loss\x15\x00\x00\x20\x41", 24));
     free(bytes);
 }
 END_TEST
