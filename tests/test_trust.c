@@ -374,11 +374,11 @@ static void put_recording(const json_t *of, int r)
 }
 
 /* Of the same arrays NumPy has the same value, and with its own draws the same percentiles (tests/peers/psth.py):
- * trials within conditions, both sides alike, shifted back; conditions dealt anew. A condition of one trial has no
- * interval. */
+ * trials within conditions, both sides alike, shifted back, a condition of one trial with the spread of others;
+ * conditions dealt anew. Where all conditions of a recording have one trial there is no interval. */
 START_TEST(mean_responses_beside_numpy)
 {
-    static char name[] = "c", *condition[] = {name, name, name};
+    static char name[] = "c", *condition[] = {name, name, name, name};
     static struct loom_predicted_trial trial[64];
     json_t *golden = json_load_file(in_sources("tests/golden/psth.json"), 0, NULL);
     const json_t *recordings = json_object_get(golden, "recordings"), *due = json_object_get(golden, "shuffle");
@@ -386,7 +386,7 @@ START_TEST(mean_responses_beside_numpy)
     p.bin_s = in(golden, "bin_s", 0);
     p.trial = trial;
     p.condition = condition;
-    p.conditions = 3;
+    p.conditions = 4;
     ck_assert_int_eq((int)json_array_size(recordings), 2);
     for (int r = 0; r < 2; r++)
         put_recording(json_array_get(recordings, (size_t)r), r);
@@ -407,9 +407,8 @@ START_TEST(mean_responses_beside_numpy)
         ck_near(in(shuffle, "interval", k), in(due, "interval", k), 0.05 * across);
     }
     json_decref(a);
-    for (int k = 0; k < 12; k++)
-        if (trial[k].condition == 2)
-            trial[k].condition = -1;
+    for (int k = 3; k < 15; k++)
+        trial[k].condition = -1;
     a = measured("psth_r2", &t);
     ck_assert_ptr_null(json_object_get(a, "interval"));
     ck_assert_ptr_nonnull(json_object_get(a, "shuffle"));

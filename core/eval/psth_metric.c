@@ -19,18 +19,21 @@ struct responses {
     int64_t *first; /* [conditions+1] into trial */
     int64_t *span;  /* [conditions] bins of its mean response */
     int32_t *trial; /* by condition, those that are averaged */
+    int64_t donors; /* of them, those that are not the only one of their condition */
+    int32_t *donor; /* [donors] */
 };
 
 struct loom_psth {
     int64_t recordings, conditions;
     struct responses *of;  /* [recordings] */
     double *y, *predicted; /* [conditions, bins, units] of the largest */
+    double *spare;         /* [bins, units] of the largest */
     int32_t *pick, *other; /* [trials] of the largest */
 };
 
 static void release(struct responses *x)
 {
-    void *all[] = {x->number, x->condition, x->length, x->target, x->predicted, x->first, x->span, x->trial};
+    void *all[] = {x->number, x->condition, x->length, x->target, x->predicted, x->first, x->span, x->trial, x->donor};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
 }
@@ -141,7 +144,8 @@ static int select_trials(struct responses *x, int64_t conditions, struct loom_er
     x->first = calloc((size_t)conditions + 2, sizeof *x->first);
     x->span = calloc((size_t)conditions + 1, sizeof *x->span);
     x->trial = calloc((size_t)x->trials + 1, sizeof *x->trial);
-    int code = psth && kept && x->first && x->span && x->trial
+    x->donor = calloc((size_t)x->trials + 1, sizeof *x->donor);
+    int code = psth && kept && x->first && x->span && x->trial && x->donor
                    ? loom_nlb_psth(&t, psth, kept, e)
                    : loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for mean responses; free some");
     for (int64_t c = 0; c < conditions && code == LOOM_OK; c++) {
@@ -151,6 +155,8 @@ static int select_trials(struct responses *x, int64_t conditions, struct loom_er
         for (int32_t i = 0; i < x->trials; i++)
             if (kept[i] && x->condition[i] == c)
                 x->trial[x->first[c + 1]++] = i;
+        for (int64_t i = x->first[c]; i < x->first[c + 1] && x->first[c + 1] - x->first[c] > 1; i++)
+            x->donor[x->donors++] = x->trial[i];
     }
     free(psth);
     free(kept);
@@ -186,9 +192,10 @@ int loom_psth_new(struct loom_psth **out, const struct loom_scored *s, struct lo
     if (code == LOOM_OK) {
         x->y = calloc((size_t)(x->conditions * cells) + 1, sizeof *x->y);
         x->predicted = calloc((size_t)(x->conditions * cells) + 1, sizeof *x->predicted);
+        x->spare = calloc((size_t)cells + 1, sizeof *x->spare);
         x->pick = calloc((size_t)trials + 1, sizeof *x->pick);
         x->other = calloc((size_t)trials + 1, sizeof *x->other);
-        if (!x->of || !x->y || !x->predicted || !x->pick || !x->other)
+        if (!x->of || !x->y || !x->predicted || !x->spare || !x->pick || !x->other)
             code = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for mean responses; free some");
     }
     if (code != LOOM_OK) {
@@ -203,7 +210,7 @@ void loom_psth_free(struct loom_psth *x)
     for (int64_t k = 0; x && x->of && k < x->recordings; k++)
         release(&x->of[k]);
     if (x) {
-        void *all[] = {x->of, x->y, x->predicted, x->pick, x->other};
+        void *all[] = {x->of, x->y, x->predicted, x->spare, x->pick, x->other};
         for (size_t i = 0; i < sizeof all / sizeof *all; i++)
             free(all[i]);
     }
@@ -249,6 +256,23 @@ static int64_t average(const struct responses *x, const double *from, const int3
     return reach;
 }
 
+/* A condition of one trial has none to draw from. It borrows how far a trial of another lies from that one's mean
+ * response, widened, for the trial is a part of that mean. */
+static void borrow(struct loom_psth *x, const struct responses *r, int64_t condition, struct loom_rng *rng, double *y,
+                   double *predicted)
+{
+    int32_t trial = r->donor[loom_rng_below(rng, (uint32_t)r->donors)];
+    int64_t of = r->condition[trial], n = r->first[of + 1] - r->first[of],
+            span = r->span[of] < r->span[condition] ? r->span[of] : r->span[condition];
+    const double *from[2] = {r->target, r->predicted}, widen = sqrt((double)n / (double)(n - 1));
+    double *to[2] = {y, predicted};
+    for (int k = 0; k < 2; k++) {
+        average(r, from[k], r->trial + r->first[of], n, span, x->spare);
+        for (int64_t i = 0; i < span * r->units; i++)
+            to[k][i] += widen * (from[k][trial * r->bins * r->units + i] - x->spare[i]);
+    }
+}
+
 static double score(struct loom_psth *x, const struct responses *r, enum loom_psth_draw draw, struct loom_rng *rng)
 {
     int64_t rows = 0;
@@ -259,8 +283,11 @@ static double score(struct loom_psth *x, const struct responses *r, enum loom_ps
         int64_t n = r->first[c + 1] - r->first[c], from = r->first[c];
         if (n == 0)
             continue;
-        average(r, r->target, x->pick + from, n, r->span[c], x->y + rows * r->units);
-        rows += average(r, r->predicted, x->other + from, n, r->span[c], x->predicted + rows * r->units);
+        double *y = x->y + rows * r->units, *predicted = x->predicted + rows * r->units;
+        average(r, r->target, x->pick + from, n, r->span[c], y);
+        rows += average(r, r->predicted, x->other + from, n, r->span[c], predicted);
+        if (draw == LOOM_PSTH_RESAMPLED && n == 1 && r->donors > 0)
+            borrow(x, r, c, rng, y, predicted);
     }
     return loom_nlb_r2(x->y, x->predicted, rows, r->units);
 }
@@ -277,10 +304,10 @@ double loom_psth_score(struct loom_psth *x, enum loom_psth_draw draw, struct loo
     return n > 0 ? sum / (double)n : NAN;
 }
 
-void loom_psth_size(const struct loom_psth *x, int64_t *trials, int64_t *least, double *work)
+void loom_psth_size(const struct loom_psth *x, int64_t *trials, int *drawn, double *work)
 {
     *trials = 0;
-    *least = INT64_MAX;
+    *drawn = 1;
     *work = 0.0;
     for (int64_t k = 0; k < x->recordings; k++) {
         const struct responses *r = &x->of[k];
@@ -288,23 +315,21 @@ void loom_psth_size(const struct loom_psth *x, int64_t *trials, int64_t *least, 
             continue;
         *trials += r->first[x->conditions];
         *work += 2.0 * (double)(r->first[x->conditions] * r->bins * r->units);
-        for (int64_t c = 0; c < x->conditions; c++) {
-            int64_t n = r->first[c + 1] - r->first[c];
-            *least = n > 0 && n < *least ? n : *least;
-        }
+        *drawn &= r->donors > 0;
     }
 }
 
 int loom_psth_metric(const struct loom_scored *s, json_t *out, struct loom_error *e)
 {
     struct loom_psth *x;
-    int64_t trials, least;
+    int64_t trials;
+    int drawn;
     double work;
     int code = loom_psth_new(&x, s, e);
     if (code != LOOM_OK)
         return code;
     double r2 = loom_psth_score(x, LOOM_PSTH_AS_IT_IS, NULL);
-    loom_psth_size(x, &trials, &least, &work);
+    loom_psth_size(x, &trials, &drawn, &work);
     json_object_set_new(out, "mean", isnan(r2) ? json_null() : json_real(r2));
     json_object_set_new(out, "chance", json_real(0.0));
     json_object_set_new(out, "n", json_integer(trials));

@@ -18,7 +18,8 @@ int loom_psth_metric(const struct loom_scored *s, json_t *out, struct loom_error
 struct loom_psth;
 enum loom_psth_draw {
     LOOM_PSTH_AS_IT_IS,
-    LOOM_PSTH_RESAMPLED, /* each condition's trials drawn from among them with replacement, for both sides alike */
+    LOOM_PSTH_RESAMPLED, /* each condition's trials drawn from among them with replacement, for both sides alike; a
+                          * condition of one trial has the spread of others */
     LOOM_PSTH_SHUFFLED,  /* the model's trials dealt to the conditions anew: its mean responses are of others */
 };
 /* LOOM_ENOMEM. The caller calls loom_psth_free. */
@@ -26,7 +27,7 @@ int loom_psth_new(struct loom_psth **out, const struct loom_scored *s, struct lo
 void loom_psth_free(struct loom_psth *x);
 /* "mean" of a draw, which takes from `rng` (NULL as it is). NaN where there is none. */
 double loom_psth_score(struct loom_psth *x, enum loom_psth_draw draw, struct loom_rng *rng);
-/* Trials that are averaged; those of the condition that has fewest; numbers that one score adds up. */
-void loom_psth_size(const struct loom_psth *x, int64_t *trials, int64_t *least, double *work);
+/* Trials that are averaged; 1 if every recording has a condition of two or more; numbers that one score adds up. */
+void loom_psth_size(const struct loom_psth *x, int64_t *trials, int *drawn, double *work);
 
 #endif

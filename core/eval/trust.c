@@ -388,13 +388,14 @@ static int trust_responses(const char *metric, const struct loom_scored *s, cons
                            json_t *out, struct loom_error *e)
 {
     struct loom_psth *x;
-    int64_t trials, least;
+    int64_t trials;
+    int drawn;
     double work;
     int code = loom_psth_new(&x, s, e);
     if (code != LOOM_OK)
         return code;
-    loom_psth_size(x, &trials, &least, &work);
-    int32_t draws = least > 1 ? bounded(how->bootstrap, work / IN_A_SUM, MOST_SUMS) : 0,
+    loom_psth_size(x, &trials, &drawn, &work);
+    int32_t draws = drawn ? bounded(how->bootstrap, work / IN_A_SUM, MOST_SUMS) : 0,
             shuffles = bounded(how->shuffles, work / IN_A_SUM, MOST_SUMS);
     double *value = calloc((size_t)(draws > shuffles ? draws : shuffles) + 1, sizeof *value);
     if (value == NULL)

@@ -33,6 +33,8 @@ def r2(y, guess):
 
 def mean_response(trials, span):
     """Of each bin, over the trials that have it; as far as any has."""
+    if min(len(x) for x in trials) >= span:
+        return np.mean([x[:span] for x in trials], 0)
     stack = np.full((len(trials), span, trials[0].shape[1]), np.nan)
     for i, x in enumerate(trials):
         stack[i, :len(x)] = x[:span]
@@ -51,16 +53,26 @@ class Recording:
         self.span = [length[g].min() for g in self.group]
         self.y, self.rates = y, rates
 
-    def score(self, groups, others):
+    def score(self, groups, others, rng=None):
         pairs = []
         for own, other, span in zip(groups, others, self.span):
             y, guess = mean_response([self.y[i] for i in own], span), mean_response([self.rates[i] for i in other], span)
+            if rng is not None and len(own) == 1:
+                self.borrow(rng, y, guess)
             pairs.append((y[:len(guess)], guess))
         return r2(np.concatenate([y for y, _ in pairs]), np.concatenate([guess for _, guess in pairs]))
 
+    def borrow(self, rng, y, guess):
+        """A condition of one trial: how far a trial of another is from that one's mean response."""
+        donors = [(g, i, span) for g, span in zip(self.group, self.span) if len(g) > 1 for i in g]
+        group, trial, span = donors[rng.integers(len(donors))]
+        widen, span = np.sqrt(len(group) / (len(group) - 1)), min(span, len(y))
+        for side, trials in ((y, self.y), (guess, self.rates)):
+            side[:span] += widen * (trials[trial][:span] - np.mean([trials[i][:span] for i in group], 0))
+
     def resampled(self, rng):
         groups = [rng.choice(g, len(g)) for g in self.group]
-        return self.score(groups, groups)
+        return self.score(groups, groups, rng)
 
     def shuffled(self, rng):
         dealt = rng.permutation(np.concatenate(self.group))
@@ -74,8 +86,9 @@ def of_all(recordings, draw):
 def case(rng):
     conditions, units = 3, 3
     made = []
-    for _ in range(2):
-        phase, condition = rng.uniform(0, 6, (conditions, units)), np.arange(15) % conditions
+    for lone in range(2):
+        condition = np.append(np.arange(15) % conditions, [conditions] * lone).astype(int)
+        phase = rng.uniform(0, 6, (conditions + 1, units))
         bins = rng.integers(8, 11, len(condition))
         bins[4] = 5
         rates, counts = [], []
@@ -103,32 +116,28 @@ def coverage():
     percentiles, and in the percentiles shifted back?"""
     rng = np.random.default_rng(0)
     conditions, bins, units, sets = 8, 30, 20, 80
-    smooth = smoothed(np.eye(bins))
     rate = 0.15 * np.exp(rng.normal(0, 0.5, (conditions, 1, units)) + 0.8 * rng.normal(0, 1, (conditions, 1, units)) *
                          np.sin(6 * np.linspace(0, 1, bins))[None, :, None])
     wrong = np.exp(rng.normal(0, 1, (conditions, 1, units)) * np.cos(4 * np.linspace(0, 1, bins))[None, :, None])
 
-    def data(n, error):
-        gain = np.exp(rng.normal(0, 0.3, (conditions, n, 1, 1)))
+    def data(trials, error):
+        condition = np.repeat(np.arange(conditions), trials)
+        gain = np.exp(rng.normal(0, 0.3, (len(condition), 1, 1)))
         known = gain ** 0.7 * np.exp(rng.normal(0, 0.15, gain.shape))
-        y = np.einsum("kb,cnbu->cnku", smooth, rng.poisson(rate[:, None] * gain).astype(float))
-        return y, (rate * wrong ** error)[:, None] * known
-
-    def score(y, guess, weight):
-        return r2(*(np.einsum("cn,cnbu->cbu", weight, x).reshape(-1, units) for x in (y, guess)))
+        return Recording(rng.poisson(rate[condition] * gain).astype(float),
+                         (rate * wrong ** error)[condition] * known, condition)
 
     for error in (0.1, 0.5):
-        for n in (2, 3, 5, 10):
-            alike = np.full((conditions, n), 1 / n)
-            expected = np.mean([score(*data(n, error), alike) for _ in range(1000)])
+        for trials in ([2] * 8, [3] * 8, [5] * 8, [10] * 8, [1, 3, 4, 5, 6, 6, 7, 8]):
+            expected = np.mean([x.score(x.group, x.group) for x in (data(trials, error) for _ in range(400))])
             hits = np.zeros(2)
             for _ in range(sets):
-                y, guess = data(n, error)
-                draws = [score(y, guess, rng.multinomial(n, alike[0], conditions) / n) for _ in range(300)]
+                x = data(trials, error)
+                draws = [x.resampled(rng) for _ in range(200)]
                 low, high = np.percentile(draws, [2.5, 97.5])
-                shift = score(y, guess, alike) - np.mean(draws)
+                shift = x.score(x.group, x.group) - np.mean(draws)
                 hits += [low <= expected <= high, low + shift <= expected <= high + shift]
-            print(f"error {error}, {n:2d} trials a condition, R² {expected:.2f}: percentiles hold it in "
+            print(f"error {error}, trials of conditions {trials}, R² {expected:.2f}: percentiles hold it in "
                   f"{100 * hits[0] / sets:.0f} %, shifted in {100 * hits[1] / sets:.0f} %", flush=True)
 
 
