@@ -301,9 +301,9 @@ static const struct loom_option top[] = {
 
 static void read_pipeline(struct loom_config *c, struct loom_error *e)
 {
-    static const char *const blocks[] = {"b", "list", NULL}, *const other[] = {"plugin", "target", NULL};
-    static const struct loom_option *const tables[] = {vit, NULL};
-    const char **vit_keys = loom_options_keys(tables, (const char *const[]){"plugin", NULL});
+    static const char *const blocks[] = {"b", "list", NULL}, *const other[] = {"plugin", "target", NULL},
+                             *const of_vit[] = {"plugin", "width", "depth",   "dropout", "act",   "causal",
+                                                "note",   "betas", "metrics", "limit",   "steps", NULL};
     const struct {
         const struct loom_option *table;
         const struct loom_group *group;
@@ -313,14 +313,13 @@ static void read_pipeline(struct loom_config *c, struct loom_error *e)
         {vit, loom_group_ensure(loom_config_root(c), "b"), other},
         {needy, loom_group_list(loom_config_root(c), "list", 0), NULL},
         {vit, loom_group_list(loom_config_root(c), "list", 1), other},
-        {needy, loom_group_list(loom_config_root(c), "list", 1), vit_keys},
+        {needy, loom_group_list(loom_config_root(c), "list", 1), of_vit},
     };
     for (size_t i = 0; i < sizeof reads / sizeof *reads; i++) {
         struct loom_options *o;
         ck_ok(loom_options_parse(&o, reads[i].table, reads[i].group, NULL, reads[i].reserved, e), e);
         loom_options_free(o);
     }
-    free(vit_keys);
 }
 
 /* The text without comments: what must not change when it is read back. */

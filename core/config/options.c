@@ -97,11 +97,6 @@ int loom_opt_given(const struct loom_options *o, const char *name)
     return find(o, name, 0)->given;
 }
 
-const struct loom_option *loom_options_table(const struct loom_options *o)
-{
-    return o->table;
-}
-
 static const char *separator(const char *path)
 {
     return *path != '\0' ? "." : "";
@@ -304,24 +299,4 @@ int loom_options_parse(struct loom_options **out, const struct loom_option *tabl
     else
         loom_options_free(o);
     return status;
-}
-
-const char **loom_options_keys(const struct loom_option *const *tables, const char *const *more)
-{
-    size_t count = 0;
-    for (size_t t = 0; tables[t] != NULL; t++)
-        for (size_t i = 0; tables[t][i].name != NULL; i++)
-            count++;
-    for (size_t i = 0; more != NULL && more[i] != NULL; i++)
-        count++;
-    const char **keys = calloc(count + 1, sizeof(char *));
-    if (keys == NULL)
-        return NULL;
-    count = 0;
-    for (size_t t = 0; tables[t] != NULL; t++)
-        for (size_t i = 0; tables[t][i].name != NULL; i++)
-            keys[count++] = tables[t][i].name;
-    for (size_t i = 0; more != NULL && more[i] != NULL; i++)
-        keys[count++] = more[i];
-    return keys;
 }

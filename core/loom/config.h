@@ -75,13 +75,9 @@ LOOM_API int loom_options_parse(struct loom_options **out, const struct loom_opt
                                 const struct loom_group *group, const char *where, const char *const *reserved,
                                 struct loom_error *e);
 LOOM_API void loom_options_free(struct loom_options *o);
-/* The keys of `tables` (ends with NULL) and the names `more` (may be NULL) as one list for `reserved`, when several
- * tables read one group. NULL if out of memory; the caller frees the list alone. */
-LOOM_API const char **loom_options_keys(const struct loom_option *const *tables, const char *const *more);
 /* Write a LIVE scalar (INT takes the nearest integer, BOOL value != 0). LOOM_EINVAL if it is not LIVE, LOOM_ECONFIG if
  * out of range; the old value stays then. */
 LOOM_API int loom_options_set(struct loom_options *o, const char *name, double value, struct loom_error *e);
-LOOM_API const struct loom_option *loom_options_table(const struct loom_options *o);
 /* Is the table itself sound: names are identifiers and unique, types known, defaults parse and keep their own range,
  * every option has its sentence? LOOM_EPLUGIN with the option at fault. */
 LOOM_API int loom_options_check(const struct loom_option *table, struct loom_error *e);
