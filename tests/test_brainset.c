@@ -195,16 +195,16 @@ END_TEST
  * numpy.searchsorted(timestamps, numpy.arange(-2, 3 + 1)) has them. */
 START_TEST(spikes_stand_in_order_of_time)
 {
-    static const double time[] = {0.25, 2, -1.5, 0.25}, observed[] = {-2, 3}, due[] = {-1.5, 0.25, 0.25, 2};
-    static const int64_t unit[] = {0, 0, 1, 1}, whose[] = {1, 0, 1, 0}, second[] = {0, 1, 1, 3, 3, 4};
+    static const double time[] = {0.25, 2, -1, -1.5, 0.25}, observed[] = {-2, 3}, due[] = {-1.5, -1, 0.25, 0.25, 2};
+    static const int64_t unit[] = {0, 0, 0, 1, 1}, whose[] = {1, 0, 0, 1, 0}, second[] = {0, 1, 2, 4, 4, 5};
     static const uint8_t held[] = {0, 1};
     struct loom_npz *z;
     struct loom_arrays a = {0};
     struct loom_error e = {0};
     ck_ok(loom_npz_open(&z, scratch_path("spikes.npz"), &e), &e);
-    loom_npz_begin(z, "spike_times", "<f8", 1, (const int64_t[]){4});
+    loom_npz_begin(z, "spike_times", "<f8", 1, (const int64_t[]){5});
     loom_npz_put(z, time, sizeof time);
-    loom_npz_begin(z, "spike_units", "<i8", 1, (const int64_t[]){4});
+    loom_npz_begin(z, "spike_units", "<i8", 1, (const int64_t[]){5});
     loom_npz_put(z, unit, sizeof unit);
     loom_npz_begin(z, "units.held_out", "|b1", 1, (const int64_t[]){2});
     loom_npz_put(z, held, sizeof held);
@@ -222,7 +222,7 @@ START_TEST(spikes_stand_in_order_of_time)
     const struct loom_array *t = loom_arrays_find(&a, "spikes/timestamps"),
                             *u = loom_arrays_find(&a, "spikes/unit_index"),
                             *s = loom_arrays_find(&a, "spikes/timestamp_indices_1s");
-    ck_assert(t != NULL && u != NULL && s != NULL && t->dim[0] == 4 && u->dim[0] == 4 && s->dim[0] == 6);
+    ck_assert(t != NULL && u != NULL && s != NULL && t->dim[0] == 5 && u->dim[0] == 5 && s->dim[0] == 6);
     ck_assert_mem_eq(t->data, due, sizeof due);
     ck_assert_mem_eq(u->data, whose, sizeof whose);
     ck_assert_mem_eq(s->data, second, sizeof second);

@@ -205,9 +205,40 @@ START_TEST(nothing_to_export)
 }
 END_TEST
 
+/* Bins to come that one trial lacks are left out for all. */
+START_TEST(bins_to_come_of_another_split)
+{
+    for (int lacks = 0; lacks < 2; lacks++) {
+        struct loom_predictions p;
+        struct loom_grid g;
+        struct loom_arrays a = {0};
+        loom_predictions_init(&p);
+        for (int i = 0; i < 12 - 2 * lacks; i++) {
+            const int bin = i / 2 % 3;
+            const struct loom_predicted row = {.trial = i / 6,
+                                               .time_ns = (i / 6 * 10 + bin) * 1000000000LL,
+                                               .element = i % 2,
+                                               .held = (uint8_t)(bin == 2 ? LOOM_HELD_FORWARD : i % 2),
+                                               .predicted = i};
+            ck_ok(loom_predictions_add(&p, &row, NULL, &error), &error);
+        }
+        ck_ok(loom_predictions_settle(&p, &error), &error);
+        ck_ok(loom_grid_init(&g, &p, 0, &error), &error);
+        ck_ok(loom_export_submission(&a, &g, 1, "mc_maze", "eval", &error), &error);
+        need(&a, "mc_maze/eval_rates_heldin", 2, 2, 1);
+        need(&a, "mc_maze/eval_rates_heldout", 2, 2, 1);
+        ck_assert((loom_arrays_find(&a, "mc_maze/eval_rates_heldin_forward") == NULL) == lacks);
+        loom_grid_release(&g);
+        loom_arrays_release(&a);
+        loom_predictions_release(&p);
+    }
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {arrays_and_submission, safetensors, grid_of_overlapping_trials, nothing_to_export};
+    const TTest *const tests[] = {arrays_and_submission, safetensors, grid_of_overlapping_trials,
+                                  bins_to_come_of_another_split, nothing_to_export};
     snprintf(folder, sizeof folder, "/tmp/loom-export-XXXXXX");
     if (mkdtemp(folder) == NULL)
         return 99;
