@@ -327,6 +327,37 @@ START_TEST(time_is_told_from_the_event)
 }
 END_TEST
 
+/* Counts are smoothed by a Gaussian of 50 ms, here of one bin, whose weights sum to 1 at the edges too; rates are not.
+ */
+START_TEST(counts_are_smoothed_and_rates_are_not)
+{
+    struct loom_predictions p;
+    double v[64], weights[2] = {0, 0};
+    if (!loom_predictions_supported())
+        return;
+    make_spikes(&p);
+    for (int64_t i = 0; i < p.n; i++) {
+        p.row[i].target = i / UNITS % BINS == 2;
+        p.row[i].predicted = i / UNITS % BINS == 2;
+    }
+    ck_ok(loom_predictions_write(&p, in_folder("predictions.h5"), "evaluate", "test", NULL, 0, &error), &error);
+    loom_predictions_release(&p);
+    free(page());
+    for (int b = 0; b < BINS; b++) {
+        weights[0] += exp(-0.5 * b * b);
+        weights[1] += exp(-0.5 * (b - 2) * (b - 2));
+    }
+    char *csv = get("report/psth-evaluate-test-spikes-unit0.csv");
+    ck_assert_int_eq(numbers(csv, "\"way right, recorded\"", 4, v, 64), BINS);
+    ck_near(v[0], exp(-2.0) / weights[0] / bin_s, 1e-6);
+    ck_near(v[2], 1 / weights[1] / bin_s, 1e-6);
+    ck_assert_int_eq(numbers(csv, "\"way right, modelled\"", 4, v, 64), BINS);
+    ck_near(v[2], 1 / bin_s, 1e-6);
+    ck_near(v[3], 0, 0);
+    free(csv);
+}
+END_TEST
+
 /* The recorded mean's band is its standard error over trials. */
 START_TEST(bands_are_standard_errors)
 {
@@ -482,7 +513,10 @@ START_TEST(reliability_of_classes)
     if (!loom_predictions_supported())
         return;
     name_all(&p, "choice", "categorical", "");
-    p.params = 2;
+    p.params = p.class_names = 2;
+    p.class_name = calloc(2, sizeof *p.class_name);
+    p.class_name[0] = strdup("stay");
+    p.class_name[1] = strdup("<go>");
     for (int i = 0; i < 100; i++) {
         const double param[2] = {0.75, 0.25};
         const struct loom_predicted row = {
@@ -498,6 +532,14 @@ START_TEST(reliability_of_classes)
     ck_near(x[0], 0.75, 1e-9);
     ck_near(y[0], 74.0 / 99.0, 1e-8);
     free(csv);
+    csv = get("report/confusion-evaluate-test-choice.csv");
+    ck_assert_str_eq(csv, "recorded,named,count,share\n\"stay\",\"stay\",74,1\n\"stay\",\"<go>\",0,0\n"
+                          "\"<go>\",\"stay\",25,1\n\"<go>\",\"<go>\",0,0\n");
+    free(csv);
+    char *html = get("report.html");
+    page_sound(html);
+    ck_assert_ptr_nonnull(strstr(html, "<th>&lt;go&gt;</th>"));
+    free(html);
 }
 END_TEST
 
@@ -505,8 +547,8 @@ int main(void)
 {
     const TTest *const tests[] = {
         what_stands_beside_comes_back, latents_are_bounded,         components_are_those_that_were_put_in,
-        histograms_show_the_means,     time_is_told_from_the_event, bands_are_standard_errors,
-        every_seed_is_shown,           paths_add_velocity_up,       days_are_the_metric,
-        calibration_keeps_the_means,   reliability_of_classes};
+        histograms_show_the_means,     time_is_told_from_the_event, counts_are_smoothed_and_rates_are_not,
+        bands_are_standard_errors,     every_seed_is_shown,         paths_add_velocity_up,
+        days_are_the_metric,           calibration_keeps_the_means, reliability_of_classes};
     return run_between("figures", (int)(sizeof tests / sizeof *tests), tests, 60, setup, folder_remove);
 }

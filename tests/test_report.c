@@ -24,6 +24,9 @@ static const char metrics[] =
 static void logs(const char *name, double shift)
 {
     struct loom_str s = LOOM_STR_INIT;
+    if (shift > 0)
+        loom_str_add(&s, "{\"event\":\"done\",\"stage\":\"pretrain\",\"step\":900,\"seconds\":150,\"flops\":1,"
+                         "\"parameters\":4321}\n");
     for (int i = 1; i <= 900; i++) {
         double loss = 0.4 + 2.0 * exp(-i / 80.0) + 0.05 * sin(i * 1.7) + shift;
         loom_str_printf(&s,
@@ -118,6 +121,7 @@ START_TEST(whole_run)
     ck_assert_int_eq(page_count(html, "<figure>"), loom_predictions_supported() ? 7 : 2);
     ck_assert_ptr_nonnull(strstr(html, "0.812"));
     ck_assert_ptr_nonnull(strstr(html, "0.783"));
+    ck_assert_ptr_null(strstr(html, "steps of training")); /* of a stage that is not done nothing is known */
     ck_assert_ptr_nonnull(strstr(html, "&lt;smooth&gt;"));
     ck_assert_ptr_nonnull(strstr(html, "a &lt;b&gt; &amp; c"));
     free(html);
@@ -144,13 +148,14 @@ START_TEST(seeds_and_comparisons)
         " \"metric\": \"r2\", \"split\": \"test\"}]}");
     mkdir(in_folder("seed-1"), 0700);
     mkdir(in_folder("seed-2"), 0700);
-    logs("seed-1/log.jsonl", 0);
+    logs("seed-1/log.jsonl", 0.01);
     logs("seed-2/log.jsonl", 0.05);
     ck_ok(report(), &error);
     char *html = get("report.html");
     page_sound(html);
     ck_assert_ptr_nonnull(strstr(html, "seed-2"));
     ck_assert_ptr_nonnull(strstr(html, "evaluate − wiener"));
+    ck_assert_ptr_nonnull(strstr(html, "4321 parameters, 900 steps of training in 2.5 min each"));
     ck_assert_ptr_nonnull(strstr(html, "[0.011, 0.031]"));
     free(html);
 }

@@ -2,6 +2,7 @@
 #include "eval/report.h"
 
 #include "base/io.h"
+#include "eval/report_log.h"
 
 #include <loom/report.h>
 
@@ -180,7 +181,25 @@ static void status_line(struct loom_page *p)
     }
     if (p->seeds > 0)
         loom_str_printf(&p->html, ", %d seeds", p->seeds);
-    loom_str_printf(&p->html, ", neuroloom %s</p>\n", loom_version());
+    loom_str_printf(&p->html, ", neuroloom %s", loom_version());
+}
+
+/* What it took: of a run over seeds, each of them. */
+static int effort(struct loom_page *p, struct loom_error *e)
+{
+    struct loom_report_log log = {.n = 0};
+    int rc = LOOM_OK;
+    for (int k = 0; k < (p->seeds > 0 ? p->seeds : 1) && rc == LOOM_OK; k++)
+        rc = loom_report_log_read(&log, p->seeds > 0 ? p->seed[k] : p->run, k, e);
+    if (rc == LOOM_OK && log.steps > 0.0 && isfinite(log.parameters)) {
+        loom_str_printf(&p->html, "<br>%.0f parameters, %.0f steps of training in ", log.parameters, log.steps);
+        loom_str_printf(&p->html, log.seconds < 120.0 ? "%.0f s" : "%.1f min",
+                        log.seconds < 120.0 ? log.seconds : log.seconds / 60.0);
+        loom_str_add(&p->html, p->seeds > 1 ? " each (mean)" : "");
+    }
+    loom_str_add(&p->html, "</p>\n");
+    loom_report_log_release(&log);
+    return rc;
 }
 
 static int run_sections(struct loom_page *p, struct loom_error *e)
@@ -190,10 +209,12 @@ static int run_sections(struct loom_page *p, struct loom_error *e)
     loom_str_html(&p->html, loom_report_name(p->run, name));
     loom_str_add(&p->html, "</h1>\n");
     status_line(p);
+    int rc = effort(p, e);
     loom_report_tiles(p);
     loom_report_metrics(p);
     loom_report_seeds(p);
-    int rc = loom_report_predictions(p, e);
+    if (rc == LOOM_OK)
+        rc = loom_report_predictions(p, e);
     if (rc == LOOM_OK)
         rc = loom_report_curves(p, e);
     if (rc == LOOM_OK)

@@ -72,6 +72,8 @@ int loom_report_psth(struct loom_page *page, const struct loom_report_group *g, 
 int loom_report_paths(struct loom_page *page, const struct loom_report_group *g, struct loom_error *e); /* behaviour */
 int loom_report_latents(struct loom_page *page, const struct loom_report_group *g, struct loom_error *e);
 int loom_report_days(struct loom_page *page, const struct loom_report_group *g, struct loom_error *e); /* behaviour */
+int loom_report_confusion(struct loom_page *page, const struct loom_report_group *g,
+                          struct loom_error *e); /* classes */
 int loom_report_calibration(struct loom_page *page, const struct loom_report_group *g, struct loom_error *e);
 /* First two principal components of x [n, width], centred: score [n, 2], and their shares of the variance. 1, or 0 when
  * memory runs out. */

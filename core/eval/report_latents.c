@@ -207,7 +207,7 @@ static int figure(struct loom_page *page, const struct loom_report_group *g, str
     struct loom_line line[2 * LOOM_WHEEL_COLOURS];
     struct loom_str csv = LOOM_STR_INIT, note = LOOM_STR_INIT;
     char title[160], file[320], href[256], x[64], y[64];
-    int n = 0;
+    int n = 0, means = 0;
     for (int k = 0; k < c->n; k++)
         if (c->at[k].n > 0)
             line[n++] = (struct loom_line){.name = c->name[k],
@@ -218,6 +218,7 @@ static int figure(struct loom_page *page, const struct loom_report_group *g, str
                                            .stroke = LOOM_STROKE_POINTS};
     for (int k = 0; k < c->n; k++) {
         end_means(&c->at[k]);
+        means += c->even && c->at[k].steps > 1;
         if (c->even && c->at[k].steps > 1)
             line[n++] = (struct loom_line){.name = c->mean_name[k],
                                            .x = c->at[k].mean_x,
@@ -233,9 +234,9 @@ static int figure(struct loom_page *page, const struct loom_report_group *g, str
     loom_report_origin(&note, page, g);
     loom_str_printf(&note, ", %lld points in time of windows drawn at random, %d recording%s%s",
                     (long long)g->p->latents.n, g->p->recordings, g->p->recordings == 1 ? "" : "s",
-                    !c->even              ? "; other rows were hidden and asked at every time"
-                    : c->conditions.n > 0 ? "; lines: means over trials, from the trial's begin (dot)"
-                                          : "");
+                    !c->even                           ? "; other rows were hidden and asked at every time"
+                    : c->conditions.n > 0 && means > 0 ? "; lines: means over trials, from the trial's begin (dot)"
+                                                       : "");
     if (c->conditions.of > c->conditions.n)
         loom_str_printf(&note, "; %d of %d conditions", c->conditions.n, c->conditions.of);
     int rc = loom_report_csv(page, file, &csv, href, e);

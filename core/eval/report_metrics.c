@@ -348,7 +348,7 @@ static void seed_row(struct loom_str *s, const char *who, const char *split, con
     loom_str_add(s, "</td>");
     for (int i = 0; i < seeds; i++) {
         loom_str_add(s, "<td>");
-        number(s, json_array_get(each, (size_t)i));
+        number_like(s, json_array_get(each, (size_t)i), json_object_get(metric, "mean"));
         loom_str_add(s, "</td>");
     }
     loom_str_add(s, "</tr>\n");

@@ -53,6 +53,8 @@ static int figures(struct loom_page *page, const struct loom_report_group *g, st
         rc = loom_report_paths(page, g, e);
     if (rc == LOOM_OK && moves)
         rc = loom_report_days(page, g, e);
+    if (rc == LOOM_OK && strcmp(g->p->likelihood, "categorical") == 0)
+        rc = loom_report_confusion(page, g, e);
     if (rc == LOOM_OK && !moves)
         rc = loom_report_calibration(page, g, e);
     return rc == LOOM_OK ? loom_report_latents(page, g, e) : rc;

@@ -10,7 +10,8 @@
 #include <string.h>
 
 enum { UNITS = 6, HELD_UNITS = 3, MOST_COLUMNS = 60, FEW = 3 };
-static const double least_step_s = 0.04; /* shorter bins are joined */
+static const double least_step_s = 0.02; /* shorter bins are joined */
+static const double kernel_s = 0.05;     /* what is recorded is smoothed as psth_r2 smooths it */
 static const double between = 0.06;      /* room between the panels, as a share of one */
 
 struct psth {
@@ -124,6 +125,24 @@ struct response {
     int n;
 };
 
+/* Recorded counts of one trial, smoothed by a Gaussian whose weights sum to 1 over what was asked: without it the
+ * means of a few trials are noise beside rates. */
+static void smooth(struct response *of, int columns, double step_s)
+{
+    double rate[MOST_COLUMNS];
+    for (int c = 0; c < columns; c++)
+        rate[c] = of[c].n > 0 ? of[c].sum[0] / of[c].n : 0.0;
+    for (int c = 0; c < columns; c++) {
+        double sum = 0.0, weights = 0.0;
+        for (int d = 0; d < columns; d++) {
+            double away = (d - c) * step_s / kernel_s, w = of[d].n > 0 ? exp(-0.5 * away * away) : 0.0;
+            sum += w * rate[d];
+            weights += w;
+        }
+        of[c].sum[0] = weights > 0.0 ? of[c].n * sum / weights : 0.0;
+    }
+}
+
 static void average(struct psth *h, const struct loom_predictions *p, int u, const struct response *response)
 {
     double sum[LOOM_WHEEL_COLOURS][2], squares[LOOM_WHEEL_COLOURS];
@@ -170,6 +189,8 @@ static int fill(struct psth *h, const struct loom_predictions *p)
             r->sum[1] += row->predicted;
             r->n++;
         }
+        for (int32_t k = 0; k < p->trials; k++)
+            smooth(&response[(int64_t)k * h->columns], h->columns, h->step_s);
         average(h, p, u, response);
     }
     free(response);
@@ -263,8 +284,11 @@ static void heading(struct loom_page *page, const struct loom_report_group *g, c
         loom_str_printf(s, ": %d held-out units and %d others with most spikes", held, h->units - held);
     else
         loom_str_printf(s, ": the %d units with most spikes", h->units);
-    loom_str_printf(s, ", means in steps of %g ms, without smoothing; bands: standard error over trials. ",
-                    1e3 * h->step_s);
+    loom_str_printf(
+        s,
+        ", means in steps of %g ms; counts smoothed by a Gaussian of %g ms, rates not; bands: standard error over "
+        "trials. ",
+        1e3 * h->step_s, 1e3 * kernel_s);
     if (isfinite(h->unseen_s))
         loom_str_add(s, "From the solid line on: bins to come. ");
     if (h->conditions.of > drawn)
