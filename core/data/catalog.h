@@ -238,8 +238,8 @@ void loom_sampler_draw(const struct loom_sampler *s, uint64_t step, int32_t tupl
 struct loom_series_want {
     const char *name; /* in data units, at its own sample times */
     double lag_s;     /* the value asked for at window time t is the one recorded at t + lag_s */
-    int32_t label; /* 0: a series; else 1 + the number of a label: one sample, the class of the window's trial, in the
-                    * middle of the last bin that is seen; none where the trial's class is unknown */
+    int32_t label;    /* 0: a series; else 1 + the number of a label: one sample, the class of the window's trial, just
+                       * before the end of the last bin that is seen; none where the trial's class is unknown */
 };
 struct loom_window_ask {
     const struct loom_series_want *series;

@@ -324,7 +324,8 @@ static int64_t first_sample(const struct loom_series *s, int64_t t)
     return i;
 }
 
-/* The class of the window's trial, where all that is seen of the trial has been seen. */
+/* The class of the window's trial, when all that is seen of the trial has been seen: in its last bin, just before the
+ * end. */
 static int fill_label(const struct filler *f, const struct loom_series_want *want, struct loom_window_series *out)
 {
     const int32_t class = loom_catalog_class(f->c, want->label - 1, (int32_t)(f->span - f->c->span));
@@ -332,7 +333,7 @@ static int fill_label(const struct filler *f, const struct loom_series_want *wan
     loom_real *value = loom_arena_alloc(f->arena, sizeof *value);
     if (time == NULL || value == NULL)
         return LOOM_ENOMEM;
-    *time = (f->seen - 0.5) * f->c->spec.bin_s;
+    *time = (f->seen - 1e-3) * f->c->spec.bin_s;
     *value = (loom_real) class;
     *out = (struct loom_window_series){want->name, 1, class >= 0, time, value};
     return LOOM_OK;

@@ -118,7 +118,7 @@ static int lda_describe(const void *self, struct loom_traits *t, struct loom_err
 {
     (void)self, (void)e;
     t->needs = LOOM_LABELS | LOOM_STEPS | LOOM_UNITS | LOOM_KEEPS_ROWS;
-    t->offers = LOOM_TARGET_SPACE | LOOM_IN_PLACE | LOOM_ANYWHERE;
+    t->offers = LOOM_TARGET_SPACE | LOOM_IN_PLACE | LOOM_ANYWHERE | LOOM_CAUSAL; /* it is asked at the window's end */
     t->width = 1;
     return LOOM_OK;
 }
