@@ -216,7 +216,8 @@ START_TEST(markers_are_where_mne_has_them)
 }
 END_TEST
 
-/* Headers of before Unicode are in Latin-1; markers that are not there are no reason to read nothing. */
+/* Headers of before Unicode are in Latin-1, samples may have 32 bits; markers that are not there are no reason to read
+ * nothing. */
 START_TEST(brainvision_of_before_unicode)
 {
     struct loom_error e = {0};
@@ -225,6 +226,7 @@ START_TEST(brainvision_of_before_unicode)
     ck_ok(loom_file_read(&text, &n, golden("short.vhdr"), 1 << 20, &e), &e);
     ck_ok(loom_file_read(&data, &size, golden("short.eeg"), 1 << 20, &e), &e);
     memcpy(strstr(text, "UTF-8"), "Latin", 5);
+    memcpy(strstr(text, "INT_16"), "INT_32", 6); /* -5 and -4 become one sample */
     to = text;
     for (const char *c = text; *c != '\0'; c++)
         if (*c != '\xc2')
@@ -236,6 +238,8 @@ START_TEST(brainvision_of_before_unicode)
     free(data);
     struct loom_recordings *set = sound("brainvision", "", scratch_path("latin.vhdr"));
     ck_assert_str_eq(loom_recording_series(loom_recordings_at(set, 0), "eeg")->unit, "µV");
+    ck_assert_int_eq(loom_recording_series(loom_recordings_at(set, 0), "eeg")->samples, 3);
+    ck_near(loom_recording_series(loom_recordings_at(set, 0), "eeg")->value[0], 0.5 * (65536 - 5 - 4 * 65536), 0);
     ck_assert_ptr_nonnull(strstr(warned, "no markers that can be read"));
     loom_recordings_free(set);
 }
