@@ -327,6 +327,25 @@ START_TEST(time_is_told_from_the_event)
 }
 END_TEST
 
+/* Under a mask means would be of other trials from bin to bin: there are none, and no heading above nothing. */
+START_TEST(masked_units_have_no_histogram)
+{
+    struct loom_predictions p;
+    if (!loom_predictions_supported())
+        return;
+    make_spikes(&p);
+    for (int64_t i = 0; i < p.n; i++) /* of each condition's four trials one is asked in each bin */
+        p.row[i].weight = (i / UNITS / BINS + i / UNITS % BINS) % 4 == 0;
+    ck_ok(loom_predictions_write(&p, in_folder("predictions.h5"), "evaluate", "test", NULL, 0, &error), &error);
+    loom_predictions_release(&p);
+    char *html = page();
+    page_sound(html);
+    ck_assert_ptr_null(strstr(html, "Mean responses"));
+    ck_assert_ptr_nonnull(strstr(html, "Calibration"));
+    free(html);
+}
+END_TEST
+
 /* Counts are smoothed by a Gaussian of 50 ms, here of one bin, whose weights sum to 1 at the edges too; rates are not.
  */
 START_TEST(counts_are_smoothed_and_rates_are_not)
@@ -379,6 +398,34 @@ START_TEST(bands_are_standard_errors)
     ck_assert_int_eq(numbers(csv, "\"way right, recorded\"", 5, v, 64), BINS);
     ck_near(v[5], sqrt(5.0 / 3.0 / 4.0) / bin_s, 1e-6); /* squares around 1.5: 5 in all, of 4 trials */
     free(csv);
+}
+END_TEST
+
+/* Samples that have times of their own, two of them close together, are one stretch; a pause parts it. */
+START_TEST(pauses_part_what_is_shown)
+{
+    struct loom_report_spans s;
+    struct loom_predictions p;
+    loom_predictions_init(&p);
+    snprintf(p.likelihood, sizeof p.likelihood, "gaussian");
+    p.bin_s = 0.05;
+    for (int i = 0; i < 100; i++)
+        add(&p, 0, i == 51 ? 2501000000 : 50000000ll * i + (i >= 80 ? 3000000000ll : 0), 0, 1, 1);
+    loom_report_spans(&s, &p, 10);
+    ck_assert_int_eq(s.n, 2);
+    ck_near(s.step_s, 0.05, 1e-9);
+    ck_near(s.at[0].from_s, 2.475, 1e-9); /* the middle */
+    ck_near(s.at[0].to_s, 3.975, 1e-9);
+    ck_near(s.at[1].from_s, 6.975, 1e-9);
+    ck_near(s.panel[1].reads, 6.975, 1e-9);
+    ck_assert(s.panel[1].from > s.panel[0].to && s.panel[1].from < s.panel[0].to + 0.5);
+    ck_assert_int_eq(loom_report_span_of(&s, &p, 49), -1);
+    ck_assert_int_eq(loom_report_span_of(&s, &p, 51), 0);
+    ck_assert_int_eq(loom_report_span_of(&s, &p, 99), 1);
+    loom_report_spans(&s, &p, 1);
+    ck_assert_int_eq(s.n, 1);
+    ck_near(s.at[0].to_s - s.at[0].from_s, 1, 0.051);
+    loom_predictions_release(&p);
 }
 END_TEST
 
@@ -545,10 +592,19 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        what_stands_beside_comes_back, latents_are_bounded,         components_are_those_that_were_put_in,
-        histograms_show_the_means,     time_is_told_from_the_event, counts_are_smoothed_and_rates_are_not,
-        bands_are_standard_errors,     every_seed_is_shown,         paths_add_velocity_up,
-        days_are_the_metric,           calibration_keeps_the_means, reliability_of_classes};
+    const TTest *const tests[] = {what_stands_beside_comes_back,
+                                  latents_are_bounded,
+                                  components_are_those_that_were_put_in,
+                                  histograms_show_the_means,
+                                  time_is_told_from_the_event,
+                                  pauses_part_what_is_shown,
+                                  counts_are_smoothed_and_rates_are_not,
+                                  masked_units_have_no_histogram,
+                                  bands_are_standard_errors,
+                                  every_seed_is_shown,
+                                  paths_add_velocity_up,
+                                  days_are_the_metric,
+                                  calibration_keeps_the_means,
+                                  reliability_of_classes};
     return run_between("figures", (int)(sizeof tests / sizeof *tests), tests, 60, setup, folder_remove);
 }

@@ -72,11 +72,12 @@ static double tick_width(const struct scale *x, double step)
 }
 
 /* As many as have room, five at most; none behind `last`. */
-static void x_ticks(struct loom_str *s, const struct scale *x, double last, int height)
+static void x_ticks(struct loom_str *s, const struct scale *x, double last, int whole, int height)
 {
     double span = x->to - x->from, step = tick_step(span, 5);
     for (int ticks = 4; ticks > 0 && tick_width(x, step) * span / step > x->length; ticks--)
         step = tick_step(span, ticks);
+    step = whole ? fmax(step, 1.0) : step;
     for (double v = ceil(x->from / step - 1e-9) * step; v <= x->to + step * 1e-9; v += step) {
         double at = place(x, v);
         int edge = at > WIDTH - 14;
@@ -98,7 +99,7 @@ static void x_label(struct loom_str *s, const char *label, int height)
 
 static void x_axis(struct loom_str *s, const struct scale *x, const char *label, int height)
 {
-    x_ticks(s, x, INFINITY, height);
+    x_ticks(s, x, INFINITY, 0, height);
     x_label(s, label, height);
 }
 
@@ -121,7 +122,7 @@ static void panel_axis(struct loom_str *s, const struct loom_panel *b, const str
 {
     double left = place(x, b->from), right = place(x, b->to);
     const struct scale own = {b->reads, b->reads + (b->to - b->from), left, right - left};
-    x_ticks(s, &own, last ? INFINITY : right - LETTER, height);
+    x_ticks(s, &own, last ? INFINITY : right - LETTER, 0, height);
     if (own.from < 0.0 && own.to > 0.0)
         upright(s, "z", place(&own, 0.0), top, height - BOTTOM);
     if (isfinite(b->unseen) && b->unseen > own.from && b->unseen < own.to)
@@ -137,7 +138,7 @@ static void panel_axis(struct loom_str *s, const struct loom_panel *b, const str
 static void x_axes(struct loom_str *s, const struct loom_figure *f, const struct scale *x, int height)
 {
     if (f->panels == 0)
-        x_ticks(s, x, INFINITY, height);
+        x_ticks(s, x, INFINITY, f->whole, height);
     for (int i = 0; i < f->panels; i++)
         panel_axis(s, &f->panel[i], x, top_of(f), height, i + 1 == f->panels);
     x_label(s, f->x_label, height);

@@ -19,6 +19,7 @@ struct loom_figure {
     const char *x_label, *y_label; /* with units */
     const char *csv;               /* relative path of the figure's data, or NULL */
     double run_in;                 /* share of the x axis, from its beginning, that the y axis need not hold */
+    int whole;                     /* 1: x are whole numbers */
     const struct loom_panel *panel;
     int panels; /* 0: one axis. Where a panel's axis has 0 within, a dotted line stands there */
 };

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MOST_DIMS = 64, LINES = LOOM_REPORT_BASELINES + 1 };
+enum { MOST_DIMS = 64, NAMED = 12, LINES = LOOM_REPORT_BASELINES + 1 };
 
 struct day {
     int32_t recording;
@@ -104,12 +104,15 @@ static int figure(struct loom_page *page, const struct loom_report_group *g, con
     loom_str_printf(&note, "%s, ", g->stage);
     loom_report_origin(&note, page, g);
     loom_str_add(&note, ", mean over dimensions");
+    for (int i = 0; i < n && !by_date && n <= NAMED; i++)
+        loom_str_printf(&note, "; %d: %s", i + 1, g->p->recording[day[i].recording]);
     int rc = loom_report_csv(page, file, &csv, href, e);
     if (rc == LOOM_OK)
         loom_figure_lines(
             &page->html,
-            &(struct loom_figure){.title = title, .note = note.text, .x_label = x, .y_label = "R²", .csv = href}, line,
-            g->baselines + 1);
+            &(struct loom_figure){
+                .title = title, .note = note.text, .x_label = x, .y_label = "R²", .csv = href, .whole = !by_date},
+            line, g->baselines + 1);
     loom_str_release(&csv);
     loom_str_release(&note);
     return rc;

@@ -142,8 +142,9 @@ static int figure(struct loom_page *page, const struct loom_report_group *g, con
         line[i].name = seen[a->path[i].condition]++ > 0 ? NULL : line[i].name;
     snprintf(title, sizeof title, "%s, %s", g->modality, what);
     snprintf(file, sizeof file, "paths-%s-%s-%s-%s", g->stage, g->split, g->modality, what);
-    snprintf(x, sizeof x, "%s, %s", dimension(g->p, 0), a->unit);
-    snprintf(y, sizeof y, "%s, %s", dimension(g->p, 1), a->unit);
+    const char *unit = a->unit[0] != '\0' ? a->unit : "unit of the data";
+    snprintf(x, sizeof x, "%s, %s", dimension(g->p, 0), unit);
+    snprintf(y, sizeof y, "%s, %s", dimension(g->p, 1), unit);
     loom_report_origin(&note, page, g);
     loom_str_printf(&note, ", %d trials of %s%s", a->n, g->p->recording[g->p->trial[a->path[0].trial].recording],
                     a->velocity ? "; velocity added up from each trial's begin (dot)" : "");

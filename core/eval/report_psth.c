@@ -143,6 +143,8 @@ static void smooth(struct response *of, int columns, double step_s)
     }
 }
 
+/* Where fewer than half of a condition's trials were asked, as under masks that evaluation draws, there is no mean: it
+ * would be of other trials from bin to bin. */
 static void average(struct psth *h, const struct loom_predictions *p, int u, const struct response *response)
 {
     double sum[LOOM_WHEEL_COLOURS][2], squares[LOOM_WHEEL_COLOURS];
@@ -163,11 +165,34 @@ static void average(struct psth *h, const struct loom_predictions *p, int u, con
             squares[at] += n[at] > 1 ? before * (recorded - sum[at][0] / n[at]) : 0.0;
         }
         for (int at = 0; at < h->conditions.n; at++) {
+            int enough = n[at] > 0 && 2 * n[at] >= h->trials[at];
             for (int k = 0; k < 2; k++)
-                h->mean[u][at][k][c] = n[at] > 0 ? sum[at][k] / n[at] : NAN;
-            h->error[u][at][c] = n[at] > 1 ? sqrt(squares[at] / (n[at] - 1.0) / n[at]) : NAN;
+                h->mean[u][at][k][c] = enough ? sum[at][k] / n[at] : NAN;
+            h->error[u][at][c] = enough && n[at] > 1 ? sqrt(squares[at] / (n[at] - 1.0) / n[at]) : NAN;
         }
     }
+}
+
+/* Units without any mean are forgotten. */
+static void keep_shown(struct psth *h)
+{
+    int kept = 0;
+    for (int u = 0; u < h->units; u++) {
+        int any = 0;
+        for (int at = 0; at < h->conditions.n; at++)
+            for (int c = 0; c < h->columns; c++)
+                any |= h->drawn[at] && isfinite(h->mean[u][at][0][c]);
+        if (!any)
+            continue;
+        if (kept != u) {
+            h->unit[kept] = h->unit[u];
+            h->held[kept] = h->held[u];
+            memcpy(h->mean[kept], h->mean[u], sizeof h->mean[u]);
+            memcpy(h->error[kept], h->error[u], sizeof h->error[u]);
+        }
+        kept++;
+    }
+    h->units = kept;
 }
 
 static int fill(struct psth *h, const struct loom_predictions *p)
@@ -313,6 +338,7 @@ int loom_report_psth(struct loom_page *page, const struct loom_report_group *g, 
         rc = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for mean responses; free some");
         goto out;
     }
+    keep_shown(h);
     if (h->columns < 2 || h->units == 0)
         goto out;
     heading(page, g, h);

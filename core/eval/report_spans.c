@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which part of a recording figures over time show. */
+#include "base/order.h"
 #include "eval/report_groups.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Steps without a row that are a gap; room between spans, as a share of what is shown. */
-enum { GAP = 5 };
+enum { GAP = 5, STEPS = 512 };
 static const double room = 0.03;
 
 static double time_of(const struct loom_predictions *p, int64_t row)
@@ -14,18 +16,26 @@ static double time_of(const struct loom_predictions *p, int64_t row)
     return 1e-9 * (double)p->row[row].time_ns;
 }
 
-/* Rows of the recording in the middle, and the step from one of its times to the next. */
-static void middle(const struct loom_predictions *p, int64_t *begin, int64_t *end, double *step_s)
+/* The usual step from one time to the next: the median of some, for samples may have times of their own. */
+static double usual_step(const struct loom_predictions *p, int64_t begin, int64_t end)
+{
+    double step[STEPS];
+    size_t n = 0;
+    for (int64_t i = begin + 1; i < end && n < STEPS; i++)
+        if (p->row[i].time_ns > p->row[i - 1].time_ns)
+            step[n++] = time_of(p, i) - time_of(p, i - 1);
+    qsort(step, n, sizeof *step, loom_ascending);
+    return n > 0 ? step[n / 2] : p->bin_s > 0.0 ? p->bin_s : 1.0;
+}
+
+/* Rows of the recording in the middle. */
+static void middle(const struct loom_predictions *p, int64_t *begin, int64_t *end)
 {
     *begin = *end = p->n / 2;
     while (*begin > 0 && p->row[*begin - 1].recording == p->row[*begin].recording)
         --*begin;
     while (*end < p->n && p->row[*end].recording == p->row[*begin].recording)
         ++*end;
-    *step_s = 0.0;
-    for (int64_t i = *begin + 1; i < *end && !(*step_s > 0.0); i++)
-        *step_s = time_of(p, i) - time_of(p, i - 1);
-    *step_s = *step_s > 0.0 ? *step_s : p->bin_s > 0.0 ? p->bin_s : 1.0;
 }
 
 /* A trial's own rows: where they begin and end. 0: it has none. */
@@ -102,7 +112,8 @@ void loom_report_spans(struct loom_report_spans *s, const struct loom_prediction
     int64_t begin, end;
     double sum = 0.0, at = 0.0;
     *s = (struct loom_report_spans){.n = 0};
-    middle(p, &begin, &end, &s->step_s);
+    middle(p, &begin, &end);
+    s->step_s = strcmp(p->likelihood, "poisson") == 0 && p->bin_s > 0.0 ? p->bin_s : usual_step(p, begin, end);
     s->recording = p->row[begin].recording;
     take_trials(s, p, most_s);
     if (s->n == 0)
