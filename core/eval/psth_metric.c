@@ -16,11 +16,12 @@ struct responses {
     int64_t *condition; /* [trials] */
     int64_t *length;    /* [trials] bins */
     double *target, *predicted;
-    int64_t *first; /* [conditions+1] into trial */
-    int64_t *span;  /* [conditions] bins of its mean response */
-    int32_t *trial; /* by condition, those that are averaged */
-    int64_t donors; /* of them, those that are not the only one of their condition */
-    int32_t *donor; /* [donors] */
+    int64_t *first;  /* [conditions+1] into trial */
+    int64_t *span;   /* [conditions] bins of its mean response */
+    int32_t *trial;  /* by condition, those that are averaged */
+    int64_t donors;  /* of them, those that are not the only one of their condition */
+    int32_t *donor;  /* [donors] */
+    double *mean[2]; /* [conditions, bins, units] mean responses, recorded and predicted */
 };
 
 struct loom_psth {
@@ -33,7 +34,8 @@ struct loom_psth {
 
 static void release(struct responses *x)
 {
-    void *all[] = {x->number, x->condition, x->length, x->target, x->predicted, x->first, x->span, x->trial, x->donor};
+    void *all[] = {x->number, x->condition, x->length, x->target,  x->predicted, x->first,
+                   x->span,   x->trial,     x->donor,  x->mean[0], x->mean[1]};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
 }
@@ -132,10 +134,33 @@ static int smooth(struct responses *x, double bin_s, struct loom_error *e)
     return code;
 }
 
-/* Which trials each condition's mean response is of, and how far it reaches. */
+/* Mean over n trials of each of the first `span` bins, of the trials that have it. Returns how many bins one has. */
+static int64_t average(const struct responses *x, const double *from, const int32_t *trial, int64_t n, int64_t span,
+                       double *out)
+{
+    int64_t reach = 0;
+    memset(out, 0, (size_t)(span * x->units) * sizeof *out);
+    for (int64_t i = 0; i < n; i++) {
+        const double *at = from + trial[i] * x->bins * x->units;
+        int64_t length = x->length[trial[i]] < span ? x->length[trial[i]] : span;
+        for (int64_t k = 0; k < length * x->units; k++)
+            out[k] += at[k];
+        reach = length > reach ? length : reach;
+    }
+    for (int64_t k = 0; k < reach; k++) {
+        int64_t has = 0;
+        for (int64_t i = 0; i < n; i++)
+            has += x->length[trial[i]] > k;
+        for (int64_t u = 0; u < x->units; u++)
+            out[k * x->units + u] /= (double)has;
+    }
+    return reach;
+}
+
+/* Which trials each condition's mean response is of, how far it reaches, and what it is. */
 static int select_trials(struct responses *x, int64_t conditions, struct loom_error *e)
 {
-    double *psth = calloc((size_t)(conditions * x->bins * x->units) + 1, sizeof *psth);
+    const size_t cells = (size_t)(x->bins * x->units);
     uint8_t *kept = calloc((size_t)x->trials + 1, 1);
     const struct loom_nlb_trials t = {.smoothed = {x->target, x->trials, x->bins, x->units},
                                       .length = x->length,
@@ -145,11 +170,13 @@ static int select_trials(struct responses *x, int64_t conditions, struct loom_er
     x->span = calloc((size_t)conditions + 1, sizeof *x->span);
     x->trial = calloc((size_t)x->trials + 1, sizeof *x->trial);
     x->donor = calloc((size_t)x->trials + 1, sizeof *x->donor);
-    int code = psth && kept && x->first && x->span && x->trial && x->donor
-                   ? loom_nlb_psth(&t, psth, kept, e)
+    for (int k = 0; k < 2; k++)
+        x->mean[k] = calloc((size_t)conditions * cells + 1, sizeof *x->mean[k]);
+    int code = kept && x->mean[0] && x->mean[1] && x->first && x->span && x->trial && x->donor
+                   ? loom_nlb_psth(&t, x->mean[0], kept, e)
                    : loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for mean responses; free some");
     for (int64_t c = 0; c < conditions && code == LOOM_OK; c++) {
-        while (x->span[c] < x->bins && !isnan(psth[(c * x->bins + x->span[c]) * x->units]))
+        while (x->span[c] < x->bins && !isnan(x->mean[0][(c * x->bins + x->span[c]) * x->units]))
             x->span[c]++;
         x->first[c + 1] = x->first[c];
         for (int32_t i = 0; i < x->trials; i++)
@@ -157,8 +184,9 @@ static int select_trials(struct responses *x, int64_t conditions, struct loom_er
                 x->trial[x->first[c + 1]++] = i;
         for (int64_t i = x->first[c]; i < x->first[c + 1] && x->first[c + 1] - x->first[c] > 1; i++)
             x->donor[x->donors++] = x->trial[i];
+        average(x, x->predicted, x->trial + x->first[c], x->first[c + 1] - x->first[c], x->span[c],
+                x->mean[1] + (size_t)c * cells);
     }
-    free(psth);
     free(kept);
     return code;
 }
@@ -220,57 +248,37 @@ void loom_psth_free(struct loom_psth *x)
 /* ---- scores ---- */
 
 /* Trials of both sides, by condition. Resampled, both are the same trials, so that what a model knows of a trial stays
- * with its counts; shuffled, the model's are of any condition. */
+ * with its counts; a condition of one trial has none to draw from and borrows one of another. Shuffled, the model's are
+ * of any condition. */
 static void draw_trials(struct loom_psth *x, const struct responses *r, enum loom_psth_draw draw, struct loom_rng *rng)
 {
     size_t n = (size_t)r->first[x->conditions];
     memcpy(x->pick, r->trial, n * sizeof *x->pick);
-    for (int64_t c = 0; draw == LOOM_PSTH_RESAMPLED && c < x->conditions; c++)
-        for (int64_t i = r->first[c]; i < r->first[c + 1]; i++)
-            x->pick[i] = r->trial[r->first[c] + loom_rng_below(rng, (uint32_t)(r->first[c + 1] - r->first[c]))];
+    for (int64_t c = 0; draw == LOOM_PSTH_RESAMPLED && c < x->conditions; c++) {
+        const int64_t from = r->first[c], own = r->first[c + 1] - from;
+        const int lone = own == 1 && r->donors > 0;
+        for (int64_t i = from; i < from + own; i++)
+            x->pick[i] = lone ? r->donor[loom_rng_below(rng, (uint32_t)r->donors)]
+                              : r->trial[from + loom_rng_below(rng, (uint32_t)own)];
+    }
     memcpy(x->other, x->pick, n * sizeof *x->other);
     if (draw == LOOM_PSTH_SHUFFLED)
         loom_rng_shuffle(rng, x->other, n);
 }
 
-/* Mean over n trials of each of the first `span` bins, of the trials that have it. Returns how many bins one has. */
-static int64_t average(const struct responses *x, const double *from, const int32_t *trial, int64_t n, int64_t span,
-                       double *out)
+/* The mean response of a condition (k 0: recorded, 1: predicted) and how far the drawn trials' mean lies from that of
+ * all. Widened (Rao & Wu 1988), for n trials about their own mean spread by (n - 1)/n too little. */
+static void deviate(struct loom_psth *x, const struct responses *r, int64_t condition, int k, double *out)
 {
-    int64_t reach = 0;
-    memset(out, 0, (size_t)(span * x->units) * sizeof *out);
-    for (int64_t i = 0; i < n; i++) {
-        const double *at = from + trial[i] * x->bins * x->units;
-        int64_t length = x->length[trial[i]] < span ? x->length[trial[i]] : span;
-        for (int64_t k = 0; k < length * x->units; k++)
-            out[k] += at[k];
-        reach = length > reach ? length : reach;
-    }
-    for (int64_t k = 0; k < reach; k++) {
-        int64_t has = 0;
-        for (int64_t i = 0; i < n; i++)
-            has += x->length[trial[i]] > k;
-        for (int64_t u = 0; u < x->units; u++)
-            out[k * x->units + u] /= (double)has;
-    }
-    return reach;
-}
-
-/* A condition of one trial has none to draw from. It borrows how far a trial of another lies from that one's mean
- * response, widened, for the trial is a part of that mean. */
-static void borrow(struct loom_psth *x, const struct responses *r, int64_t condition, struct loom_rng *rng, double *y,
-                   double *predicted)
-{
-    int32_t trial = r->donor[loom_rng_below(rng, (uint32_t)r->donors)];
-    int64_t of = r->condition[trial], n = r->first[of + 1] - r->first[of],
+    const int32_t *pick = x->pick + r->first[condition];
+    int64_t of = r->condition[pick[0]], n = r->first[of + 1] - r->first[of], cells = r->bins * r->units,
             span = r->span[of] < r->span[condition] ? r->span[of] : r->span[condition];
-    const double *from[2] = {r->target, r->predicted}, widen = sqrt((double)n / (double)(n - 1));
-    double *to[2] = {y, predicted};
-    for (int k = 0; k < 2; k++) {
-        average(r, from[k], r->trial + r->first[of], n, span, x->spare);
-        for (int64_t i = 0; i < span * r->units; i++)
-            to[k][i] += widen * (from[k][trial * r->bins * r->units + i] - x->spare[i]);
-    }
+    const double *mean = r->mean[k] + of * cells;
+    double widen = n > 1 ? sqrt((double)n / (double)(n - 1)) : 0.0;
+    memcpy(out, r->mean[k] + condition * cells, (size_t)(r->span[condition] * r->units) * sizeof *out);
+    average(r, k ? r->predicted : r->target, pick, r->first[condition + 1] - r->first[condition], span, x->spare);
+    for (int64_t i = 0; i < span * r->units; i++)
+        out[i] += widen * (x->spare[i] - mean[i]);
 }
 
 static double score(struct loom_psth *x, const struct responses *r, enum loom_psth_draw draw, struct loom_rng *rng)
@@ -284,10 +292,14 @@ static double score(struct loom_psth *x, const struct responses *r, enum loom_ps
         if (n == 0)
             continue;
         double *y = x->y + rows * r->units, *predicted = x->predicted + rows * r->units;
-        average(r, r->target, x->pick + from, n, r->span[c], y);
-        rows += average(r, r->predicted, x->other + from, n, r->span[c], predicted);
-        if (draw == LOOM_PSTH_RESAMPLED && n == 1 && r->donors > 0)
-            borrow(x, r, c, rng, y, predicted);
+        if (draw == LOOM_PSTH_RESAMPLED) {
+            deviate(x, r, c, 0, y);
+            deviate(x, r, c, 1, predicted);
+            rows += r->span[c];
+        } else {
+            average(r, r->target, x->pick + from, n, r->span[c], y);
+            rows += average(r, r->predicted, x->other + from, n, r->span[c], predicted);
+        }
     }
     return loom_nlb_r2(x->y, x->predicted, rows, r->units);
 }

@@ -18,8 +18,8 @@ int loom_psth_metric(const struct loom_scored *s, json_t *out, struct loom_error
 struct loom_psth;
 enum loom_psth_draw {
     LOOM_PSTH_AS_IT_IS,
-    LOOM_PSTH_RESAMPLED, /* each condition's trials drawn from among them with replacement, for both sides alike; a
-                          * condition of one trial has the spread of others */
+    LOOM_PSTH_RESAMPLED, /* each condition's trials drawn from among them with replacement, for both sides alike, their
+                          * deviation widened by √(n/(n - 1)); a condition of one trial has that of another */
     LOOM_PSTH_SHUFFLED,  /* the model's trials dealt to the conditions anew: its mean responses are of others */
 };
 /* LOOM_ENOMEM. The caller calls loom_psth_free. */

@@ -27,10 +27,10 @@ int loom_trust_groups(const struct loom_predictions *p, const struct loom_record
  * are none, shifted around in time by 10 to 90 % of the recording; p is the chance of a shuffle as good as the model,
  * (1 + as good) / (1 + n)
  *
- * psth_r2 is of conditions: trials are drawn within each, for both sides alike, and percentiles are shifted by
- * "resampled".shift, own value - mean of the draws, for drawing adds noise to mean responses; absent where a recording
- * has no condition of two trials. Its shuffles deal the trials of the model's side to conditions anew. It reads no
- * group.
+ * psth_r2 is of conditions: trials are drawn within each, for both sides alike (eval/psth_metric.h), and percentiles
+ * are shifted by "resampled".shift, own value - mean of the draws, for drawing adds noise to mean responses; absent
+ * where a recording has no condition of two trials. Its shuffles deal the trials of the model's side to conditions
+ * anew. It reads no group.
  *
  * Nothing is fitted again. Work is bounded: draws beyond 2e8 sums, and shuffles beyond 5e7 rows (of psth_r2 2e8 sums),
  * are left out, which "draws" and "n" tell; 20 are always made. Functions of the seed alone. LOOM_ENOMEM. */

@@ -53,26 +53,30 @@ class Recording:
         self.span = [length[g].min() for g in self.group]
         self.y, self.rates = y, rates
 
-    def score(self, groups, others, rng=None):
+    def score(self, groups, others):
         pairs = []
         for own, other, span in zip(groups, others, self.span):
             y, guess = mean_response([self.y[i] for i in own], span), mean_response([self.rates[i] for i in other], span)
-            if rng is not None and len(own) == 1:
-                self.borrow(rng, y, guess)
             pairs.append((y[:len(guess)], guess))
         return r2(np.concatenate([y for y, _ in pairs]), np.concatenate([guess for _, guess in pairs]))
 
-    def borrow(self, rng, y, guess):
-        """A condition of one trial: how far a trial of another is from that one's mean response."""
-        donors = [(g, i, span) for g, span in zip(self.group, self.span) if len(g) > 1 for i in g]
-        group, trial, span = donors[rng.integers(len(donors))]
-        widen, span = np.sqrt(len(group) / (len(group) - 1)), min(span, len(y))
-        for side, trials in ((y, self.y), (guess, self.rates)):
-            side[:span] += widen * (trials[trial][:span] - np.mean([trials[i][:span] for i in group], 0))
-
     def resampled(self, rng):
-        groups = [rng.choice(g, len(g)) for g in self.group]
-        return self.score(groups, groups, rng)
+        """Each condition's mean response, off by what the mean of n drawn trials is off, times sqrt(n / (n - 1)); a
+        condition of one trial is off by what a trial of another is."""
+        sides = [], []
+        donors = [(k, i) for k, g in enumerate(self.group) if len(g) > 1 for i in g]
+        for k, g in enumerate(self.group):
+            of, drawn = k, rng.choice(g, len(g))
+            if len(g) == 1:
+                of, trial = donors[rng.integers(len(donors))]
+                drawn = [trial]
+            n, span = len(self.group[of]), min(self.span[of], self.span[k])
+            for side, trials in zip(sides, (self.y, self.rates)):
+                x = mean_response([trials[i] for i in g], self.span[k])
+                x[:span] += np.sqrt(n / (n - 1)) * (mean_response([trials[i] for i in drawn], span) -
+                                                    mean_response([trials[i] for i in self.group[of]], span))
+                side.append(x)
+        return r2(*map(np.concatenate, sides))
 
     def shuffled(self, rng):
         dealt = rng.permutation(np.concatenate(self.group))
