@@ -346,9 +346,11 @@ enum { STEPS = 6 };
 /* Is this entry the tested plugin's own, by its place? */
 static int is_own(const struct loom_trial *t, const struct loom_entry *n)
 {
-    const char *scope = t->plugin->kind == LOOM_TOKENIZER  ? t->behavior ? "tokenizer.handVel" : "tokenizer.spikes"
-                        : t->plugin->kind == LOOM_BACKBONE ? "backbone"
-                                                           : "objective";
+    char scope[64] = "objective";
+    if (t->plugin->kind == LOOM_TOKENIZER)
+        snprintf(scope, sizeof scope, "tokenizer.%s", t->serves ? t->serves : "spikes");
+    else if (t->plugin->kind == LOOM_BACKBONE)
+        strcpy(scope, "backbone");
     return strncmp(n->name, scope, strlen(scope)) == 0;
 }
 

@@ -243,7 +243,7 @@ static int permutation(struct loom_trial *t)
             return loom_trial_fail_error(t, "a small experiment");
     }
     int outcome;
-    if (t->behavior || !(loom_model_traits(p.model, LOOM_TOKENIZER)->offers & LOOM_UNORDERED))
+    if (t->serves || !(loom_model_traits(p.model, LOOM_TOKENIZER)->offers & LOOM_UNORDERED))
         outcome = loom_trial_skip(t, "it does not offer LOOM_UNORDERED");
     else if (loom_probe_like(&q, &p, &reverse, 0, &t->e) != LOOM_OK)
         outcome = loom_trial_fail_error(t, "units in the opposite order");

@@ -16,15 +16,20 @@ static int grant(void *owner, const char *series, double lag_s, struct loom_erro
     return loom_catalog_need_series(l->setup.catalog, (struct loom_words){0, NULL}, series, NULL, e);
 }
 
-/* A tokenizer may be for behaviours alone, and says so by refusing spikes. */
+/* A tokenizer may be for behaviours or classes alone, and says so by refusing spikes. */
 static void choose_modality(struct loom_lone *l, const struct loom_trial *t)
 {
     const struct loom_part *p = t->plugin->table;
     void *self = NULL;
-    l->setup.modality = "spikes";
-    if (loom_lone_create(l, p, &self, NULL, NULL) == LOOM_EDATA)
-        l->setup.modality = "handVel";
-    loom_lone_destroy(p, self);
+    static const char *const names[] = {"spikes", "handVel", "target"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        l->setup.modality = names[i];
+        int code = loom_lone_create(l, p, &self, NULL, NULL);
+        loom_lone_destroy(p, self);
+        self = NULL;
+        if (code != LOOM_EDATA)
+            break;
+    }
 }
 
 int loom_lone_open(struct loom_lone *l, struct loom_trial *t)
@@ -41,7 +46,7 @@ int loom_lone_open(struct loom_lone *l, struct loom_trial *t)
         l->neutral.plugin = NULL;
         code = loom_trial_load(&l->neutral);
         if (code == LOOM_OK)
-            code = loom_world_open(&l->world, &l->neutral, NULL, 0);
+            code = loom_world_open(&l->world, &l->neutral, (const char *const[]){"data.window=trial"}, 1);
         if (code != LOOM_OK)
             t->e = l->neutral.e;
         else

@@ -133,7 +133,7 @@ static int reject(struct loom_trial *t)
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
         struct loom_world w;
         struct loom_probe p;
-        if (t->behavior && odd[i][1] && strncmp(odd[i][1], "tokenizer", 9) == 0)
+        if (t->serves && odd[i][1] && strncmp(odd[i][1], "tokenizer", 9) == 0)
             continue; /* spikes have the tokenizer of a partner there */
         int code = loom_world_probe(t, &w, &p, odd[i], odd[i][1] ? 2 : 1);
         int outcome = LOOM_PASSED;

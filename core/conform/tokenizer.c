@@ -145,10 +145,10 @@ static int over_windows(struct loom_trial *t, const char *extra,
     int outcome = LOOM_PASSED;
     if (loom_world_probe(t, &w, &p, &extra, extra != NULL) != LOOM_OK)
         return loom_trial_fail_error(t, "a small experiment");
-    if (t->behavior) {
+    if (t->serves) {
         loom_probe_release(&p);
         loom_world_release(&w);
-        return loom_trial_skip(t, "it serves behaviours, not spikes");
+        return loom_trial_skip(t, "it serves %s, not spikes", t->serves);
     }
     int code = loom_arena_init(&a, (size_t)64 << 20, &t->e);
     for (int s = 0; s < p.n; s++) {

@@ -21,7 +21,9 @@ struct loom_trial {
     int partners;                   /* 0: worlds try all; else 1 + the number of those in loom_world.partners */
     int quiet;                      /* 1: partners in worlds draw no random numbers: no masks, no dropout */
     int whole;                      /* 1: the plugin at its usual size, where worlds make it small otherwise */
-    int behavior;                   /* of a tokenizer: it serves a behaviour, not spikes; known once a world is open */
+    const char *serves;             /* of a tokenizer: the behaviour or column of trials that it serves, NULL = spikes;
+                                     * known once a world is open */
+    char serves_prefix[64];         /* "modalities.NAME" of it */
     const char *place;              /* the folder in which `folder` is made; NULL: $TMPDIR or /tmp */
     char folder[256];               /* of its own, empty at the start, removed at the end */
     struct loom_registry *registry; /* after loom_trial_load */

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Partners, tried in this order. A plugin under test takes the place of the one of its kind. In the last
- * but one a tokenizer takes that of the behaviour's, which may be what it is for, and an objective has the decoding
- * beside it. The last is for baselines that name the classes of trials. */
+/* Partners, tried in this order. A plugin under test takes the place of the one of its kind. In the last two a
+ * tokenizer takes that of what is decoded, which may be what it is for: a behaviour, beside which an objective has the
+ * decoding too; and the class of a trial, which some baselines name. */
 static const struct {
     const char *tokenizer, *backbone, *objective;
     int draws; /* 1: the objective draws what is hidden */
@@ -32,7 +32,7 @@ const char *loom_world_prefix(const struct loom_trial *t)
 {
     switch (t->plugin->kind) {
     case LOOM_TOKENIZER:
-        return t->behavior ? "modalities.handVel" : "tokenizer";
+        return t->serves ? t->serves_prefix : "tokenizer";
     case LOOM_BACKBONE:
         return "backbone";
     case LOOM_OBJECTIVE:
@@ -94,11 +94,11 @@ static void write_backbone(FILE *f, const struct loom_trial *t, int small)
 static void write_tokenizers(FILE *f, const struct loom_trial *t, int k)
 {
     const int tested = t->plugin->kind == LOOM_TOKENIZER;
-    fputs(t->behavior ? "modalities: { spikes: { " : "tokenizer: { ", f);
-    tested && !t->behavior ? write_tested(f, t) : (void)fputs(partners[k].tokenizer, f);
+    fputs(t->serves ? "modalities: { spikes: { " : "tokenizer: { ", f);
+    tested && !t->serves ? write_tested(f, t) : (void)fputs(partners[k].tokenizer, f);
     fputs(t->quiet && !tested && strstr(partners[k].tokenizer, "ndt2") ? " dropout = 0.0; };\n" : " };\n", f);
-    if (t->behavior) {
-        fputs("handVel: { ", f);
+    if (t->serves) {
+        fprintf(f, "%s: { ", t->serves);
         write_tested(f, t);
         fputs(" }; };\n", f);
     }
@@ -190,6 +190,14 @@ static int list_lines(const struct loom_trial *t, char line[][256], const char *
     return count;
 }
 
+static void serve(struct loom_trial *t, int k)
+{
+    static const char *const names[] = {"handVel", "target"};
+    t->serves = t->plugin->kind == LOOM_TOKENIZER && k >= BEHAVIOR ? names[k - BEHAVIOR] : NULL;
+    if (t->serves)
+        snprintf(t->serves_prefix, sizeof t->serves_prefix, "modalities.%s", t->serves);
+}
+
 /* Partner after partner, until the model comes about. The next one is for parts that do not go together; a part that
  * broke its contract with this one is not given another in whose company that does not show. */
 static int open_any(struct loom_world *w, struct loom_trial *t, int small, const char *const *extra, int n)
@@ -204,11 +212,11 @@ static int open_any(struct loom_world *w, struct loom_trial *t, int small, const
         struct loom_error e = {0};
         if (t->partners && k + 1 != t->partners)
             continue;
-        if (t->plugin->kind == LOOM_BASELINE ? k != 0 && k != LABEL : k == LABEL)
+        if (t->plugin->kind == LOOM_BASELINE ? k != 0 && k != LABEL : k == LABEL && t->plugin->kind != LOOM_TOKENIZER)
             continue; /* a baseline sees what it sees, whatever the model does */
         if (t->quiet && partners[k].draws && t->plugin->kind != LOOM_OBJECTIVE)
             continue;
-        t->behavior = k == BEHAVIOR && t->plugin->kind == LOOM_TOKENIZER;
+        serve(t, k);
         memset(w, 0, sizeof *w);
         snprintf(w->pipeline, sizeof w->pipeline, "%s/world.cfg", t->folder);
         if (silent)
