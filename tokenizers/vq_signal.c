@@ -60,8 +60,15 @@ static int name_channels(struct signal *t, const struct loom_catalog *c, struct 
 {
     size_t dims = 0;
     t->recordings = loom_catalog_count(c);
-    for (int32_t i = 0; i < t->recordings; i++)
-        dims += (size_t)loom_recording_series(loom_catalog_recording(c, i), t->series)->dims;
+    for (int32_t i = 0; i < t->recordings; i++) {
+        const struct loom_series *s = loom_recording_series(loom_catalog_recording(c, i), t->series);
+        if (!s)
+            return loom_fail(e, LOOM_EDATA, NULL, 0,
+                             "'%s' is no series but a column of the trials, and vq-signal finds codes for series: let "
+                             "tokenizer 'label' serve it",
+                             t->series);
+        dims += (size_t)s->dims;
+    }
     t->name = calloc(dims + 1, sizeof(*t->name));
     t->channel = calloc((size_t)t->recordings + 1, sizeof(*t->channel));
     for (int32_t i = 0; t->name && t->channel && i < t->recordings; i++) {
