@@ -271,12 +271,34 @@ static int make_folders(struct loom_page *p, const char *out, struct loom_error 
     return loom_mkdirs(path, e);
 }
 
+/* The folder of an ablation has results and no pipeline of its own. */
+static int is_ablation(const char *folder, char results[LOOM_REPORT_PATH])
+{
+    char pipeline[LOOM_REPORT_PATH];
+    return loom_report_path(pipeline, folder, "pipeline.cfg") && !loom_file_exists(pipeline) &&
+           loom_report_path(results, folder, "results.json") && loom_file_exists(results);
+}
+
+/* Its page anew, out of its results. */
+static int write_ablation(const struct loom_report_spec *spec, const char *path, struct loom_error *e)
+{
+    if (spec->out != NULL)
+        return loom_fail(e, LOOM_EINVAL, spec->run[0], 0,
+                         "is an ablation, whose report links to its cells: it is written into its folder alone");
+    json_t *results = loom_json_load(path, (size_t)1 << 28, e);
+    int rc = results == NULL ? LOOM_EDATA : loom_report_ablation(spec->run[0], results, e);
+    json_decref(results);
+    return rc;
+}
+
 int loom_report_write(const struct loom_report_spec *spec, struct loom_error *e)
 {
     struct loom_page p = {.html = LOOM_STR_INIT};
     char out[LOOM_REPORT_PATH];
     if (spec->runs < 1)
         return loom_fail(e, LOOM_EINVAL, NULL, 0, "a report needs a run; name its folder");
+    if (spec->runs == 1 && is_ablation(spec->run[0], out))
+        return write_ablation(spec, out, e);
     snprintf(out, sizeof out, "%s%s", spec->out != NULL ? spec->out : spec->run[0],
              spec->out != NULL ? ""
              : spec->runs == 1 ? "/report.html"

@@ -7,7 +7,7 @@
 
 struct loom_report_spec {
     uint32_t size;          /* sizeof(struct loom_report_spec) */
-    int runs;               /* 1 = report on one run; more = they are compared */
+    int runs;               /* 1 = report on one run, or ablation; more = runs are compared */
     const char *const *run; /* [runs] folders of runs */
     const char *out; /* the page; NULL = report.html in the run's folder, of several comparison.html in the first's */
 };
