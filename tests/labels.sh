@@ -7,15 +7,15 @@ dir=$(mktemp -d) || exit 99
 trap 'rm -rf "$dir"' EXIT
 LOOM_CACHE=$dir/cache
 export LOOM_CACHE
-echo 1..4
+echo 1..7
 cat >"$dir/p.cfg" <<'END'
 name = "labels"; shards = 2;
-data: { source = "sim"; kind = "reach"; sessions = 1; units = 60; trials = 200; noise = 0.1; bin_ms = 50.0;
-        window = "trial"; align = "go"; post_ms = 600.0; select: { column = "target"; values = ( "0", "4" ); };
+data: { source = "sim"; kind = "reach"; sessions = 1; units = 60; trials = 240; noise = 0.1; bin_ms = 50.0;
+        window = "trial"; align = "go"; post_ms = 600.0; select: { column = "target"; values = ( "0", "2", "4" ); };
         split: { by = "trial"; train = 0.5; valid = 0.1; test = 0.4; }; };
 tokenizer: { plugin = "bins"; };
 backbone: { plugin = "vit"; width = 16; depth = 1; heads = 2; dropout = 0.0; };
-stages: ( { name = "learn"; objectives: ( { plugin = "decode"; target = "target"; } ); steps = 120; batch = 16;
+stages: ( { name = "learn"; objectives: ( { plugin = "decode"; target = "target"; } ); steps = 150; batch = 16;
             monitor = "balanced_accuracy"; optimizer: { lr = 5e-3; }; },
           { name = "evaluate"; from = "learn"; metrics = ( "balanced_accuracy", "auroc" ); bootstrap = 50; shuffles = 20; } );
 END
@@ -36,3 +36,24 @@ tell 2 "and is not seen" $?
 tell 3 "a value that no trial has is refused" $?
 ! "$LOOM_PROGRAM" check "$dir/p.cfg" data.select.valeus=3 >"$dir/said" 2>&1 && grep -q 'valeus' "$dir/said"
 tell 4 "a key that is none is refused" $?
+"$LOOM_PROGRAM" export "$dir/run" --predictions --out "$dir/said.safetensors" >"$dir/said" 2>&1 &&
+    grep -aq 'target/probability' "$dir/said.safetensors" && grep -aq 'classes.*"0[^0-9]*2[^0-9]*4' "$dir/said.safetensors"
+tell 5 "probabilities and names of classes are exported" $?
+"$LOOM_PROGRAM" eval "$dir/run" 'data.select.values=("2", "4")' >"$dir/said" 2>&1
+# shellcheck disable=SC2046
+set -- $(sed -n 's/^ *"mean": \([0-9.]*\),*$/\1/p' "$dir/said")
+awk -v a="$1" -v r="$3" 'BEGIN { exit !(a > 0.8 && r > 0.95) }'
+tell 6 "a run knows its classes by name" $?
+
+# Real EEG, without training: what common spatial patterns say of two later runs.
+if [ ! -e "$LOOM_DATA/motor-imagery-eeg/S001R03.edf" ] || ! "$LOOM_PROGRAM" plugins describe source/edf >/dev/null 2>&1; then
+    echo "ok 7 - left and right fist are told apart # SKIP no \$LOOM_DATA/motor-imagery-eeg, or built without source/edf"
+    exit 0
+fi
+"$LOOM_PROGRAM" run "${top_srcdir:-.}/pipelines/eeg-motor-imagery.cfg" --quiet --threads 1 --out "$dir/eeg" 'seeds=()' \
+    stages.decode.steps=0 'stages.evaluate.metrics=("balanced_accuracy", "auroc")' stages.evaluate.shuffles=0 >"$dir/said" 2>&1
+# The model's two, which is not trained, and the baseline's.
+# shellcheck disable=SC2046
+set -- $(sed -n 's/^ *"mean": \([0-9.]*\),*$/\1/p' "$dir/eeg/metrics.json" | tee -a "$dir/said")
+awk -v n="$#" -v a="$3" -v r="$4" 'BEGIN { exit !(n == 4 && a > 0.65 && a < 0.75 && r > 0.85 && r < 0.95) }'
+tell 7 "left and right fist are told apart" $?

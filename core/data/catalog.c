@@ -451,6 +451,8 @@ const char *const *loom_catalog_names(const struct loom_catalog *c, const char *
             *n = c->names_n[v];
             return c->names[v];
         }
+    if (strncmp(vocabulary, "class:", 6) == 0)
+        return loom_catalog_classes(c, vocabulary + 6, n);
     *n = 0;
     return NULL;
 }

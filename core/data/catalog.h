@@ -152,7 +152,8 @@ int32_t loom_catalog_class(const struct loom_catalog *c, int32_t label, int32_t 
 
 /* Vocabularies: "session", "subject", "task", "unit" ("recording/unit"). Names in byte order without repeats, except
  * units: recording by recording, in the recording's order. A recording without session bears its id there, without
- * subject or task "unknown". NULL and n = 0 for another word. */
+ * subject or task "unknown". "class:COLUMN" is the classes of a label
+ * (loom_catalog_classes). NULL and n = 0 for another word. */
 const char *const *loom_catalog_names(const struct loom_catalog *c, const char *vocabulary, int32_t *n);
 /* Row of a recording (and its unit, for "unit") in that vocabulary; -1 for another word. */
 int32_t loom_catalog_row(const struct loom_catalog *c, const char *vocabulary, int32_t recording, int32_t unit);

@@ -39,7 +39,8 @@ LOOM_API struct loom_node *loom_param(struct loom_build *b, const char *name, in
 LOOM_API struct loom_node *loom_weight(struct loom_build *b, const char *name, int64_t out, int64_t in,
                                        const char *init, unsigned flags);
 /* PARAM [names, width]: one row for each name of a vocabulary, kept by name in checkpoints, so that transfer matches by
- * name. vocabulary: "session", "subject", "task", "unit" (recording/unit). Flags and init as above. */
+ * name. vocabulary: "session", "subject", "task", "unit" (recording/unit), or "class:COLUMN", the classes of a label
+ * (loom_catalog_classes). Flags and init as above. */
 LOOM_API struct loom_node *loom_table(struct loom_build *b, const char *vocabulary, const char *name, int width,
                                       const char *init, unsigned flags);
 /* I32 [n] rows of that table for segments or units. Index of recording r in "session" etc.; of a recording's unit in

@@ -167,8 +167,8 @@ struct loom_node *loom_table(struct loom_build *b, const char *vocabulary, const
     const char *const *row = loom_catalog_names(b->model->catalog, vocabulary, &names);
     if (!row) {
         loom_graph_fail(b->graph, LOOM_EPLUGIN,
-                        "table '%s' hangs on the unknown vocabulary '%s' (session, subject, task, unit)", name,
-                        vocabulary);
+                        "table '%s' hangs on the unknown vocabulary '%s' (session, subject, task, unit, class:COLUMN)",
+                        name, vocabulary);
         return loom_leaf(b->graph, "?", 0, NULL, NULL, NULL);
     }
     struct loom_entry *n =

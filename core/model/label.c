@@ -3,6 +3,7 @@
  * with one logit a class. */
 #include "model/builtins.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,6 +66,22 @@ static struct loom_node *label_embed(const void *self, struct loom_build *b, con
     return loom_query_embed(b, rows, width, ((const struct label *)self)->by_session);
 }
 
+/* A row of weights and a bias for each class by its name, so that a run goes on, and is evaluated, where classes are
+ * others or stand in another order. */
+static struct loom_node *label_read(const void *self, struct loom_build *b, const struct loom_rows *ask,
+                                    struct loom_node *answer)
+{
+    const struct label *l = self;
+    const int64_t classes = l->classes;
+    char vocabulary[128];
+    (void)ask;
+    snprintf(vocabulary, sizeof vocabulary, "class:%s", l->name);
+    struct loom_node *weight = loom_table(b, vocabulary, "weight", (int)loom_node_dim(answer, -1), "fan_in", 0);
+    struct loom_node *bias = loom_table(b, vocabulary, "bias", 1, "zeros", LOOM_NO_DECAY);
+    bias = loom_reshape(loom_build_graph(b), bias, 1, &classes);
+    return loom_linear(loom_build_graph(b), answer, weight, bias, LOOM_ACT_NONE);
+}
+
 static const struct loom_option label_options[] = {LOOM_QUERY_OPTION, {0}};
 
 static const struct loom_tokenizer label_table = {.part = {.size = sizeof(struct loom_tokenizer),
@@ -72,7 +89,8 @@ static const struct loom_tokenizer label_table = {.part = {.size = sizeof(struct
                                                            .destroy = label_destroy,
                                                            .describe = label_describe},
                                                   .tokenize = label_tokenize,
-                                                  .embed = label_embed};
+                                                  .embed = label_embed,
+                                                  .read = label_read};
 
 const struct loom_plugin loom_builtin_label = {.size = sizeof(struct loom_plugin),
                                                .build = LOOM_BUILD_BLOCK,

@@ -62,19 +62,23 @@ static int open_run(struct export *x, int rates, struct loom_error *e)
 
 /* ---- arrays ---- */
 
+/* columns: 0 = one number a row, 1 = one an element, else so many classes of each element. */
 static int add(struct loom_arrays *into, const char *stem, const char *name, int type, const struct loom_grid *g,
                int columns, const void *data, const char *unit, const char *element, struct loom_error *e)
 {
     char full[WORD * 2], axes[64];
-    int64_t dim[3];
+    int64_t dim[4];
     int rank = 0;
     if (g->trials > 0)
         dim[rank++] = g->trials;
     dim[rank++] = g->trials > 0 ? g->rows / g->trials : g->rows;
     if (columns)
         dim[rank++] = g->elements;
+    if (columns > 1)
+        dim[rank++] = columns;
     snprintf(full, sizeof full, "%s/%s", stem, name);
-    snprintf(axes, sizeof axes, "%sbin%s%s", g->trials > 0 ? "trial," : "", columns ? "," : "", columns ? element : "");
+    snprintf(axes, sizeof axes, "%sbin%s%s%s", g->trials > 0 ? "trial," : "", columns ? "," : "",
+             columns ? element : "", columns > 1 ? ",class" : "");
     struct loom_array *a = loom_arrays_add(into, full, type, rank, dim, data, e);
     if (!a)
         return LOOM_ENOMEM;
@@ -94,6 +98,8 @@ static int add_grid(struct export *x, const struct loom_grid *g, const struct lo
         code = add(&x->arrays, stem, "predicted", LOOM_ARRAY_F64, g, 1, g->predicted, unit, element, e);
     if (code == LOOM_OK)
         code = add(&x->arrays, stem, "target", LOOM_ARRAY_F64, g, 1, g->target, unit, element, e);
+    if (code == LOOM_OK && g->chance != NULL)
+        code = add(&x->arrays, stem, "probability", LOOM_ARRAY_F64, g, g->classes, g->chance, "", element, e);
     return code;
 }
 
@@ -106,6 +112,15 @@ static json_t *element_names(const struct loom_predictions *p, const struct loom
             json_array_append_new(list, json_string(r->unit[i].name));
         else if (i < p->elements)
             json_array_append_new(list, json_string(p->element[i]));
+    return list;
+}
+
+/* What the numbers in `predicted` and `target` of a label stand for. */
+static json_t *class_names(const struct loom_predictions *p)
+{
+    json_t *list = json_array();
+    for (int k = 0; k < p->class_names; k++)
+        json_array_append_new(list, json_string(p->class_name[k]));
     return list;
 }
 
@@ -125,6 +140,10 @@ static int add_modality(struct export *x, const struct loom_predictions *p, enum
         if (code == LOOM_OK && g.rows > 0) {
             code = add_grid(x, &g, p, stem, e);
             json_object_set_new(json_object_get(x->about, "elements"), stem, element_names(p, of, g.elements));
+            if (p->class_names > 0 && !json_object_get(x->about, "classes"))
+                json_object_set_new(x->about, "classes", json_object());
+            if (p->class_names > 0)
+                json_object_set_new(json_object_get(x->about, "classes"), stem, class_names(p));
         }
         loom_grid_release(&g);
     }

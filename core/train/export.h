@@ -14,6 +14,8 @@ struct loom_grid {
     int32_t *trial;             /* [rows] */
     double *predicted, *target; /* [rows, elements], NaN = nobody asked */
     uint8_t *held;              /* [rows, elements] as in the predictions */
+    int classes;                /* of a categorical modality; else 0 */
+    double *chance;             /* [rows, elements, classes] probabilities, NaN = nobody asked; NULL without classes */
 };
 
 /* p is settled. A recording that was not asked anything gives no rows. LOOM_ENOMEM. */

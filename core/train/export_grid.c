@@ -36,7 +36,23 @@ static int64_t equal_trials(const struct loom_grid *g)
     return trials;
 }
 
-static int fill(struct loom_grid *g, const struct loom_predicted *const *row, int64_t n)
+/* Probabilities of classes, where the answers have some. */
+static int fill_chance(struct loom_grid *g, const struct loom_predictions *p, int64_t cell,
+                       const struct loom_predicted *row)
+{
+    const size_t all = (size_t)(g->rows * g->elements) * (size_t)g->classes;
+    if (g->classes > 0 && g->chance == NULL) {
+        g->chance = malloc((all + 1) * sizeof *g->chance);
+        for (size_t i = 0; g->chance != NULL && i < all; i++)
+            g->chance[i] = NAN;
+    }
+    for (int k = 0; g->chance != NULL && k < g->classes; k++)
+        g->chance[cell * g->classes + k] = p->param[(row - p->row) * p->params + k];
+    return g->classes == 0 || g->chance != NULL;
+}
+
+static int fill(struct loom_grid *g, const struct loom_predictions *p, const struct loom_predicted *const *row,
+                int64_t n)
 {
     const size_t cells = (size_t)(g->rows * g->elements) + 1;
     g->time_s = malloc(((size_t)g->rows + 1) * sizeof *g->time_s);
@@ -46,6 +62,7 @@ static int fill(struct loom_grid *g, const struct loom_predicted *const *row, in
     g->held = calloc(cells, 1);
     if (!g->time_s || !g->trial || !g->predicted || !g->target || !g->held)
         return LOOM_ENOMEM;
+    g->classes = p->param != NULL && strcmp(p->likelihood, "categorical") == 0 ? p->params : 0;
     for (size_t i = 0; i < cells; i++)
         g->predicted[i] = g->target[i] = NAN;
     for (int64_t i = 0, at = -1; i < n; i++) {
@@ -58,6 +75,8 @@ static int fill(struct loom_grid *g, const struct loom_predicted *const *row, in
         g->predicted[cell] = row[i]->predicted;
         g->target[cell] = row[i]->target;
         g->held[cell] = row[i]->held;
+        if (!fill_chance(g, p, cell, row[i]))
+            return LOOM_ENOMEM;
     }
     g->trials = equal_trials(g);
     return LOOM_OK;
@@ -77,7 +96,7 @@ int loom_grid_init(struct loom_grid *g, const struct loom_predictions *p, int re
         qsort(row, (size_t)n, sizeof *row, by_place);
     for (int64_t i = 0; i < n; i++)
         g->rows += i == 0 || !same_place(row[i - 1], row[i]);
-    int code = row ? fill(g, row, n) : LOOM_ENOMEM;
+    int code = row ? fill(g, p, row, n) : LOOM_ENOMEM;
     free(row);
     if (code == LOOM_OK)
         return LOOM_OK;
@@ -90,6 +109,7 @@ void loom_grid_release(struct loom_grid *g)
     free(g->time_s);
     free(g->trial);
     free(g->predicted);
+    free(g->chance);
     free(g->target);
     free(g->held);
     *g = (struct loom_grid){0};
