@@ -26,7 +26,8 @@ struct fake {
     struct loom_series series[2];
     double time[FAKE_SAMPLES];
     float position[FAKE_SAMPLES], pupil[FAKE_SAMPLES];
-    struct loom_intervals intervals[2];
+    struct loom_intervals intervals[5];
+    double own_start[3][FAKE_TRIALS], own_stop[3][FAKE_TRIALS]; /* of a split of its own */
     double start[FAKE_TRIALS], stop[FAKE_TRIALS], go[FAKE_TRIALS], bad_start[2], bad_stop[2];
     const char *part[FAKE_TRIALS];
     struct loom_column column[2];
@@ -132,6 +133,25 @@ static void fake_trials(struct fake *f, struct loom_rng *g, int overlap)
     f->r.intervals_count = 2;
 }
 
+/* train_domain, val_domain and test_domain: stretches that follow each other, some nobody's, on no bins' grid. */
+static void fake_own_split(struct fake *f, struct loom_rng *g)
+{
+    static const char *const name[] = {"train_domain", "val_domain", "test_domain"};
+    int n[3] = {0};
+    double stop;
+    for (double t = floor(1e4 * (f->r.start_s - 0.3)) * 1e-4; t < f->r.stop_s + 0.3; t = stop) {
+        int split = (int)loom_rng_below(g, 4);
+        stop = floor(1e4 * (t + 0.2 + 2.0 * loom_rng_uniform(g))) * 1e-4;
+        if (split == 3 || n[split] == FAKE_TRIALS)
+            continue;
+        f->own_start[split][n[split]] = t;
+        f->own_stop[split][n[split]++] = stop;
+    }
+    for (int k = 0; k < 3; k++)
+        f->intervals[2 + k] = (struct loom_intervals){name[k], n[k], 0, f->own_start[k], f->own_stop[k], NULL};
+    f->r.intervals_count = 5;
+}
+
 /* A recording that hangs on the seed alone; binned_s > 0: it comes in bins of that width. The caller frees it. */
 static struct fake *fake_new(uint64_t seed, int number, double binned_s)
 {
@@ -159,6 +179,7 @@ static struct fake *fake_new(uint64_t seed, int number, double binned_s)
         fake_spikes(f, &g);
     fake_series(f, &g);
     fake_trials(f, &g, number % 3 == 0);
+    fake_own_split(f, &g);
     return f;
 }
 

@@ -295,8 +295,14 @@ START_TEST(leak_by_recording)
 }
 END_TEST
 
+START_TEST(leak_by_file)
+{
+    ck_assert_int_ge(leak_free(LOOM_BY_FILE, 12), 6);
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {leak_by_time, leak_by_trial, leak_by_column, leak_by_recording};
+    const TTest *const tests[] = {leak_by_time, leak_by_trial, leak_by_column, leak_by_recording, leak_by_file};
     return run_suite("data", sizeof tests / sizeof *tests, tests, 60.0);
 }
