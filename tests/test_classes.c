@@ -115,6 +115,72 @@ START_TEST(as_others_say)
 }
 END_TEST
 
+/* Probability of class k at test trial i. */
+static double chance_of(const struct fitted *f, const struct loom_catalog *c, int i, int k)
+{
+    struct loom_windows w;
+    double sum = 0;
+    fit_windows(&w, c, LOOM_TEST, 0);
+    ck_ok(loom_shard_plan(f->shard, &w.sample[i], 1, LOOM_EVALUATE, 0, &error), &error);
+    loom_windows_release(&w);
+    ck_ok(loom_shard_build(f->shard, loom_shard_masses(f->shard), NULL, 1, &error), &error);
+    loom_shard_run(f->shard);
+    const struct loom_reading *read = loom_shard_reading(f->shard, 0);
+    ck_assert_int_eq(loom_shard_readings(f->shard), 1);
+    for (int j = 0; j < read->params_n; j++)
+        sum += exp((double)read->params[j]);
+    return exp((double)read->params[k]) / sum;
+}
+
+/* Every unit fires 100 spikes a bin, as many more as its class says, and as many more as one after the other trial
+ * says: `spread` or none. */
+static void fire(struct golden_trials *x, int trials, int samples, int spread)
+{
+    for (int t = 0; t < trials * samples; t++)
+        for (int u = 0; u < 4; u++) {
+            const int trial = t / samples, own = x->label[trial][0] - 'a' == u;
+            x->rec.count[4 * t + u] = (uint16_t)(100 + 20 * own + (trial / (u + 1) % 2) * spread);
+        }
+}
+
+/* Without a single case a class is not named, however far a trial is from all that were; and where trials of a class
+ * are all the same, the nearest is named. */
+START_TEST(what_training_has_not)
+{
+    static struct golden_trials x;
+    const struct loom_recording *one[] = {&x.rec.r};
+    const struct loom_data_spec spec = trial_windows();
+    const char *stage = "stage: { objectives: ( { plugin = \"decode\"; target = \"class\"; } ); }; lda: { };";
+    json_t *golden = json_load_file(in_sources("tests/golden/classes.json"), 0, NULL);
+    const json_t *from = json_array_get(golden, 1);
+    const int trials = (int)json_array_size(json_object_get(from, "label")),
+              samples = (int)json_integer_value(json_object_get(from, "samples"));
+    ck_assert_ptr_nonnull(golden);
+    for (int same = 0; same < 2; same++) {
+        struct loom_catalog *c;
+        struct fitted f;
+        read_trials(&x, from);
+        for (int i = 0; i < trials; i++) {
+            x.label[i] = i == trials - 2 ? "a" : i == trials - 1 ? "c" : i % 2 ? "b" : same && i % 4 ? "c" : "a";
+            x.split[i] = i < trials - 2 ? "train" : "test";
+        }
+        fire(&x, trials, samples, same ? 0 : 1);
+        for (int k = 0; k < 4 * samples && !same; k++)
+            x.rec.count[4 * samples * (trials - 2) + k] = 0;
+        ck_ok(loom_catalog_new(&c, one, 1, &spec, &error), &error);
+        fit_all(&f, c, stage, "lda");
+        ck_assert(chance_of(&f, c, 0, 2) < 1e-6);
+        ck_assert(chance_of(&f, c, 1, 2) < 1e-6 || same);
+        ck_assert(chance_of(&f, c, 1, 2) > 0.5 || !same);
+        ck_assert(chance_of(&f, c, 0, 0) > 0.5 || !same);
+        fit_release(&f);
+        loom_catalog_free(c);
+        recorded_release(&x.rec);
+    }
+    json_decref(golden);
+}
+END_TEST
+
 static int try_baseline(const struct loom_catalog *c, const char *id, const char *target, const char *options)
 {
     char text[512];
@@ -164,6 +230,6 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {as_others_say, what_does_not_go_together_is_refused};
+    const TTest *const tests[] = {as_others_say, what_training_has_not, what_does_not_go_together_is_refused};
     return run_suite("classes", sizeof tests / sizeof *tests, tests, 60);
 }

@@ -28,22 +28,30 @@ void discriminant_add(double *sums, const double *x, int64_t n, int64_t classes,
     }
 }
 
+/* What they share is of no use and may be large: without it single precision keeps how they differ. */
 void discriminant_say(const double *state, const double *x, int64_t n, int64_t classes, double *out)
 {
+    double most = -INFINITY;
     for (int64_t k = 0; k < classes; k++) {
         out[k] = state[classes * n + k];
         for (int64_t i = 0; i < n; i++)
             out[k] += state[k * n + i] * x[i];
+        most = fmax(most, out[k]);
     }
+    for (int64_t k = 0; k < classes; k++)
+        out[k] -= most;
 }
 
 /* The shrunk covariance within classes, upper triangle of s [n, n], from means [classes, n]; the identity where nothing
- * varies. */
+ * varies but by rounding, as with one case of each class. */
 static void covariance(const double *sums, const double *mean, int64_t n, int64_t classes, double all, double shrinkage,
                        double *s)
 {
-    double trace = 0.0;
+    const double rounding = 1e-12; /* of squares, when their own mean is taken from them */
+    double trace = 0.0, power = 0.0;
     loom_triangle_unpack(s, sums + classes * (1 + n), n);
+    for (int64_t i = 0; i < n; i++)
+        power += s[i * n + i] / all;
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = i; j < n; j++) {
             for (int64_t k = 0; k < classes; k++)
@@ -54,7 +62,7 @@ static void covariance(const double *sums, const double *mean, int64_t n, int64_
         trace += s[i * n + i];
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = i; j < n; j++)
-            s[i * n + j] = trace > 0.0
+            s[i * n + j] = trace > rounding * power
                                ? (1.0 - shrinkage) * s[i * n + j] + (i == j ? shrinkage * trace / (double)n : 0.0)
                                : (double)(i == j);
 }
@@ -64,6 +72,7 @@ int discriminant_solve(const double *sums, int64_t n, int64_t classes, double sh
 {
     enum { NEVER = -700 }; /* exp of it is next to nothing, and a number */
     double all = 0.0, *bias = state + classes * n;
+    int64_t is = 0;
     for (int64_t k = 0; k < classes; k++)
         all += sums[k];
     if (all == 0.0)
@@ -85,10 +94,17 @@ int discriminant_solve(const double *sums, int64_t n, int64_t classes, double sh
         double *weight = state + k * n;
         memcpy(weight, mean + k * n, (size_t)n * sizeof *weight);
         loom_cholesky_solve(s, n, weight, 1);
-        bias[k] = sums[k] > 0.0 ? log(sums[k] / all) : NEVER;
+        bias[k] = sums[k] > 0.0 ? log(sums[k] / all) : 0.0;
         for (int64_t i = 0; i < n; i++)
             bias[k] -= 0.5 * weight[i] * mean[k * n + i];
+        is = sums[is] > 0.0 ? is : k;
     }
+    /* As the first that has cases, but hardly ever: wherever x is, it is behind that one. */
+    for (int64_t k = 0; k < classes && rc == LOOM_OK; k++)
+        if (!(sums[k] > 0.0)) {
+            memcpy(state + k * n, state + is * n, (size_t)n * sizeof *state);
+            bias[k] = bias[is] + NEVER;
+        }
     free(mean);
     free(s);
     return rc;
