@@ -195,6 +195,7 @@ START_TEST(seeds_are_paired)
     char *html = page(name, 2);
     ck_assert_ptr_nonnull(strstr(html, "Δ"));
     ck_assert_ptr_nonnull(strstr(html, "+0.067"));
+    ck_assert_ptr_nonnull(strstr(html, "of means by Student's t over seeds, of differences by bootstrap"));
     ck_assert_ptr_nonnull(strstr(html, "[0.500, 0.750]"));
     free(html);
 }

@@ -382,13 +382,14 @@ void loom_figure_plane(struct loom_str *s, const struct loom_figure *f, const st
             }
     for (int k = 0; p->frame != NULL && k < 4; k++)
         take_in(k < 2 ? &x : &y, p->frame[k]);
+    const double least = fmin(x.from, y.from), most = fmax(x.to, y.to);
     fit_plane(&x, &y, p->square);
     open_figure(s, f);
     legend(s, line, lines);
     open_svg(s, f, height);
     y_axis(s, &y, f->y_label, 1);
     x_axis(s, &x, f->x_label, height);
-    double low = fmax(x.from, y.from), high = fmin(x.to, y.to);
+    double low = fmax(fmax(x.from, y.from), least), high = fmin(fmin(x.to, y.to), most);
     if (p->diagonal && low < high)
         loom_str_printf(s, "<path class=\"p dash true\" d=\"M%.1f %.1fL%.1f %.1f\"/>", place(&x, low), place(&y, low),
                         place(&x, high), place(&y, high));

@@ -252,9 +252,12 @@ static void main_table(struct loom_str *s, const json_t *results, int *tables)
                             "best mean.");
         else if (p.first == 0)
             loom_str_printf(s,
-                            "Means over %d seed%s; in brackets %g %% intervals by bootstrap over seeds. Δ: paired "
+                            "Means over %d seed%s; in brackets %g %% intervals %s. Δ: paired "
                             "difference from the reference, seed by seed. Bold: the best mean.",
-                            seeds, seeds == 1 ? "" : "s", 100 * loom_json_real_at(results, "confidence"));
+                            seeds, seeds == 1 ? "" : "s", 100 * loom_json_real_at(results, "confidence"),
+                            json_is_true(json_object_get(results, "student"))
+                                ? "of means by Student's t over seeds, of differences by bootstrap"
+                                : "by bootstrap over seeds");
         else
             loom_str_add(s, "As before.");
         loom_str_add(s, "</p>\n<div class=scroll><table class=paper>");

@@ -314,8 +314,8 @@ static int results_of(json_t **out, const struct contender *c, int n, int alike,
         if (alike && same_seeds(c, n) && code == LOOM_OK)
             code = compare(comparisons, c, n, m, e);
     }
-    *out = json_pack("{s:[{s:s}],s:f,s:o,s:o,s:o,s:[]}", "axes", "name", "run", "confidence", confidence, "metrics",
-                     metrics, "cells", cells, "comparisons", comparisons, "seeds");
+    *out = json_pack("{s:[{s:s}],s:f,s:o,s:o,s:o,s:[],s:b}", "axes", "name", "run", "confidence", confidence, "metrics",
+                     metrics, "cells", cells, "comparisons", comparisons, "seeds", "student", 1);
     if (*out != NULL && code == LOOM_OK && same_seeds(c, n) && json_array_size(metrics) > 0)
         json_object_set(*out, "seeds", json_object_get(metric_of(&c[0], json_array_get(metrics, 0)), "seeds"));
     return *out != NULL ? code : LOOM_ENOMEM;

@@ -47,7 +47,7 @@ static int figure(struct loom_page *p, const struct loom_report_log *const *log,
                   const struct loom_curve *c, struct loom_error *e)
 {
     struct loom_line line[MOST_LINES];
-    struct loom_str csv = LOOM_STR_INIT;
+    struct loom_str csv = LOOM_STR_INIT, metric = LOOM_STR_INIT;
     char title[256], file[256], href[256];
     int n = 0, seeds = 0;
     for (int i = 0; i < runs; i++)
@@ -64,7 +64,9 @@ static int figure(struct loom_page *p, const struct loom_report_log *const *log,
                                            .stroke = log[i]->logs > 1 ? LOOM_STROKE_THIN : LOOM_STROKE_PLAIN};
             first = 0;
         }
-    snprintf(title, sizeof title, "%s: %s, %s", c->stage, c->name, c->valid ? "validation" : "training");
+    loom_report_metric_name(&metric, c->name);
+    snprintf(title, sizeof title, "%s: %.120s, %s", c->stage, metric.text != NULL ? metric.text : c->name,
+             c->valid ? "validation" : "training");
     snprintf(file, sizeof file, "runs-%s-%s-%s", c->stage, c->name, c->valid ? "valid" : "train");
     loom_report_lines_csv(&csv, "step", "value", line, n);
     int rc = loom_report_csv(p, file, &csv, href, e);
@@ -75,10 +77,11 @@ static int figure(struct loom_page *p, const struct loom_report_log *const *log,
             &(struct loom_figure){.title = title,
                                   .note = seeds ? "One line a seed." : NULL,
                                   .x_label = "step",
-                                  .y_label = c->name,
+                                  .y_label = metric.text != NULL ? metric.text : c->name,
                                   .csv = href,
                                   .run_in = strcmp(c->name, "loss") == 0 && !c->valid ? LOOM_REPORT_RUN_IN : 0.0},
             line, n);
+    loom_str_release(&metric);
     return rc;
 }
 
