@@ -269,6 +269,21 @@ START_TEST(what_stands_in_the_file_is_read_there)
 }
 END_TEST
 
+START_TEST(a_file_that_changes_is_not_read)
+{
+    struct loom_recordings *set;
+    struct loom_error e = {0};
+    char options[4096];
+    const char *path = scratch_path("grows.dat");
+    FILE *f = fopen(path, "w");
+    fputs("content", f);
+    fclose(f);
+    snprintf(options, sizeof options, "mark = \"%s\";", path);
+    ck_fails(mad_reads(&set, options, path, (struct loom_ingest){0}, &e), LOOM_EDATA, &e, "from 7 bytes to 8");
+    ck_assert_ptr_null(set);
+}
+END_TEST
+
 static double seconds(void)
 {
     struct timespec t;
@@ -482,6 +497,7 @@ int main(void)
         without_nameless_files,
         options_come_through,
         what_stands_in_the_file_is_read_there,
+        a_file_that_changes_is_not_read,
         a_bad_end_is_told,
 #if !defined(__SANITIZE_ADDRESS__)
         memory_is_limited,

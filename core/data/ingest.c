@@ -104,6 +104,11 @@ static int cache_folder(char *out, size_t size, const struct loom_ingest *how, s
     return loom_mkdirs(out, e);
 }
 
+static int64_t modified(const struct stat *st)
+{
+    return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
 static int origin_of(struct loom_origin *o, const struct loom_ingest *how, const char *options, char file[PATH_MAX],
                      struct loom_error *e)
 {
@@ -117,13 +122,31 @@ static int origin_of(struct loom_origin *o, const struct loom_ingest *how, const
         if (!S_ISREG(st.st_mode))
             return loom_fail(e, LOOM_EDATA, how->file, 0, "is no file; name the recording itself");
         o->bytes = st.st_size;
-        o->modified_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+        o->modified_ns = modified(&st);
     }
     const char *const parts[] = {how->source->id, how->source->version, file, options};
     loom_sha256_init(&h);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         loom_sha256_add(&h, parts[i], strlen(parts[i]) + 1);
     loom_sha256_hex(&h, o->key);
+    return LOOM_OK;
+}
+
+/* What was read is of one state of the file, if it is now as it was before: a part may have been read by the child, and
+ * another by this process. */
+static int check_unchanged(const struct loom_ingest *how, const char *file, const struct loom_origin *origin,
+                           struct loom_error *e)
+{
+    struct stat st;
+    if (how->file == NULL)
+        return LOOM_OK;
+    if (stat(file, &st) != 0)
+        return loom_fail(e, LOOM_EDATA, how->file, 0, "is gone since reading began: %s; read it again when it is back",
+                         strerror(errno));
+    if (st.st_size != origin->bytes || modified(&st) != origin->modified_ns)
+        return loom_fail(e, LOOM_EDATA, how->file, 0,
+                         "was changed while it was read, from %lld bytes to %lld: read it again when it is complete",
+                         (long long)origin->bytes, (long long)st.st_size);
     return LOOM_OK;
 }
 
@@ -145,6 +168,8 @@ static int read_anew(struct loom_recordings **out, const struct loom_ingest *how
                                    how->file != NULL ? how->file : how->source->id, file, e);
     if (status == LOOM_OK)
         status = loom_ingest_run(how, &request, r, e);
+    if (status == LOOM_OK)
+        status = check_unchanged(how, file, origin, e);
     if (status == LOOM_OK)
         status = loom_recorder_save(r, path, origin, &sealed, e);
     if (status == LOOM_OK)
