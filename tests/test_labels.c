@@ -200,6 +200,33 @@ START_TEST(rows_are_selected)
 }
 END_TEST
 
+/* A number is told by the name that messages give it, and a word without a digit is none. */
+START_TEST(numbers_have_names)
+{
+    static const char *const thirds[] = {"0.333333333"}, *const empty[] = {""}, *const zero[] = {"-0.0"};
+    struct loom_select select[1] = {{"code", {1, thirds}}};
+    struct loom_catalog *c;
+    for (int i = 0; i < TRIALS; i++)
+        a.code[i] = b.code[i] = i % 3 / 3.0;
+    spec.select = select;
+    spec.selects = 1;
+    for (int k = 0; k < 2; k++) {
+        int32_t n;
+        select[0].value.word = k == 0 ? thirds : zero;
+        ck_ok(make(&c), &error);
+        const struct loom_span *span = loom_catalog_spans(c, &n);
+        ck_assert_int_eq(n, 8);
+        for (int32_t i = 0; i < n; i++)
+            ck_assert(span[i].row % 3 == 1 - k);
+        loom_catalog_free(c);
+    }
+    select[0].value.word = empty;
+    ck_fails(make(&c), LOOM_EDATA, &error, "are \"0\", \"0.333333333\", \"0.666666667\"");
+    select[0].value.n = 0;
+    ck_fails(make(&c), LOOM_ECONFIG, &error, "no values of the column \"code\"");
+}
+END_TEST
+
 static const char pipeline[] =
     "tokenizer: { plugin = \"bins\"; }; backbone: { plugin = \"vit\"; width = 8; depth = 1; heads = 2; };"
     "objectives: ( { plugin = \"decode\"; target = \"code\"; %s } );";
@@ -275,7 +302,8 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {classes_are_values_in_order, a_time_is_no_class,
-                                  windows_have_the_class_of_their_trial, rows_are_selected, decode_asks_for_the_class};
+    const TTest *const tests[] = {
+        classes_are_values_in_order, a_time_is_no_class, windows_have_the_class_of_their_trial,
+        rows_are_selected,           numbers_have_names, decode_asks_for_the_class};
     return run_between("labels", sizeof tests / sizeof *tests, tests, 60, setup, teardown);
 }

@@ -10,14 +10,23 @@
 
 enum { MOST_NAMED = 12, NAME = 48, NUMBER = 32 };
 
+/* As messages and classes name a number. */
+static const char *name_number(double x, char room[NUMBER])
+{
+    snprintf(room, NUMBER, "%.9g", x);
+    return room;
+}
+
 int loom_column_matches(const struct loom_words *words, const struct loom_column *col, int32_t row)
 {
+    char room[NUMBER];
     for (int32_t i = 0; i < words->n; i++) {
-        if (col->text != NULL && strcmp(col->text[row], words->word[i]) == 0)
-            return 1;
+        const char *word = words->word[i];
         char *end;
-        double x = strtod(words->word[i], &end);
-        if (col->number != NULL && *end == '\0' && x == col->number[row])
+        double x = strtod(word, &end);
+        if (col->text != NULL ? strcmp(col->text[row], word) == 0
+                              : end != word && *end == '\0' &&
+                                    (x == col->number[row] || strcmp(name_number(col->number[row], room), word) == 0))
             return 1;
     }
     return 0;
@@ -75,10 +84,7 @@ static void add(struct values *v, const struct value *x)
 
 static const char *word_of(const struct value *x, char room[NUMBER])
 {
-    if (isnan(x->number))
-        return x->text;
-    snprintf(room, NUMBER, "%.9g", x->number);
-    return room;
+    return isnan(x->number) ? x->text : name_number(x->number, room);
 }
 
 /* The first of the values in words, for a message. */
@@ -168,6 +174,11 @@ int loom_selects_check(const struct loom_catalog *c, struct loom_error *e)
                          "data.select selects trials, and neither windows nor splits are of trials here: set window = "
                          "\"trial\", or split.by = \"trial\" or \"column\"");
     for (int32_t i = 0; i < s->selects && rc == LOOM_OK; i++) {
+        if (s->select[i].value.n == 0)
+            rc = loom_fail(e, LOOM_ECONFIG, NULL, 0,
+                           "data.select: no values of the column \"%s\" are named, so that no row is a trial: name "
+                           "some in values, or leave the group out",
+                           s->select[i].column);
         for (int32_t k = 0; k < c->recordings && rc == LOOM_OK; k++)
             if (table_of(c, k) == NULL || loom_intervals_column(table_of(c, k), s->select[i].column) == NULL)
                 rc = fail_column(c, k, s->select[i].column, "name one of them in data.select", e);
