@@ -195,6 +195,11 @@ START_TEST(refusals)
     b.series = wide;
     b.series_count = 1;
     ck_fails(join(&a, &b, LOOM_JOIN_ALL, &out, &n), LOOM_EDATA, &error, "series eye has 2 dimensions");
+    static const char *const other[] = {"y"};
+    struct loom_series eye = series_b[1];
+    eye.dim_name = other;
+    b.series = &eye;
+    ck_fails(join(&a, &b, LOOM_JOIN_ALL, &out, &n), LOOM_EDATA, &error, "dimension 0 of series eye is \"");
     b = part(1);
     b.intervals = &table;
     ck_fails(join(&a, &b, LOOM_JOIN_ALL, &out, &n), LOOM_EDATA, &error, "column split of table trials");

@@ -50,6 +50,7 @@ static void place_parts(struct join *j)
     for (int32_t p = 0; p < j->parts && j->how->bin_s <= 0.0; p++)
         if (j->part[p]->counts != NULL)
             step = loom_ns(j->part[p]->counts->bin_s);
+    step = step > 0 ? step : 1;
     for (int32_t p = 1; p < j->parts; p++) {
         const int64_t start = loom_ns(j->part[p]->start_s);
         j->shift[p] = start >= end ? 0 : loom_ceil_div(end + second - start, step) * step;
@@ -221,16 +222,30 @@ static int one_series(struct join *j, int32_t p, struct loom_series *s)
     return time != NULL ? LOOM_OK : starved(j);
 }
 
+/* Values of two parts stand in one column, so it has to be one dimension. */
+static int check_dims(struct join *j, int32_t p, const struct loom_series *x, const struct loom_series *s)
+{
+    if (x->dims != s->dims || strcmp(x->unit, s->unit) != 0)
+        return loom_fail(j->e, LOOM_EDATA, j->part[p]->file, 0,
+                         "series %s has %d dimensions (%s) in %s and %d (%s) elsewhere: read it from one of the "
+                         "files, or set data.join = \"none\"",
+                         s->name, (int)x->dims, x->unit, j->part[p]->file, (int)s->dims, s->unit);
+    for (int32_t d = 0; d < s->dims; d++)
+        if (strcmp(x->dim_name[d], s->dim_name[d]) != 0)
+            return loom_fail(j->e, LOOM_EDATA, j->part[p]->file, 0,
+                             "dimension %d of series %s is \"%s\" in %s and \"%s\" elsewhere: put them in one order, "
+                             "read the series from one of the files, or set data.join = \"none\"",
+                             (int)d, s->name, x->dim_name[d], j->part[p]->file, s->dim_name[d]);
+    return LOOM_OK;
+}
+
 static int several_series(struct join *j, struct loom_series *s)
 {
     int64_t n = 0;
     for (int32_t p = 0; p < j->parts; p++) {
         const struct loom_series *x = loom_recording_series(j->part[p], s->name);
-        if (x != NULL && (x->dims != s->dims || strcmp(x->unit, s->unit) != 0))
-            return loom_fail(j->e, LOOM_EDATA, j->part[p]->file, 0,
-                             "series %s has %d dimensions (%s) in %s and %d (%s) elsewhere: read it from one of the "
-                             "files, or set data.join = \"none\"",
-                             s->name, (int)x->dims, x->unit, j->part[p]->file, (int)s->dims, s->unit);
+        if (x != NULL && check_dims(j, p, x, s) != LOOM_OK)
+            return LOOM_EDATA;
         n += x != NULL ? x->samples : 0;
     }
     double *time = make(j, n, sizeof *time);
