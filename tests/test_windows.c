@@ -486,10 +486,44 @@ START_TEST(kept_units_are_triangular)
 }
 END_TEST
 
+/* What nanoseconds cannot count is refused, not wrapped round. */
+START_TEST(lengths_have_bounds)
+{
+    const double spike[] = {0.5, 0.75};
+    const int64_t first[] = {0, 1, 2}, bins[] = {0, 1};
+    const uint16_t count[] = {1, 2};
+    const struct loom_unit unit[] = {plain_unit("a", 0), plain_unit("b", 0)};
+    struct loom_recording r = plain(unit, first, spike);
+    const struct loom_recording *recording = &r;
+    struct loom_data_spec spec = whole_spec(1e-7, 1.0);
+    struct loom_catalog *c;
+    struct loom_error e = {0};
+    ck_fails(loom_catalog_new(&c, &recording, 1, &spec, &e), LOOM_ECONFIG, &e, "bin_ms = 0.0001");
+    spec = whole_spec(0.05, 1e297);
+    ck_fails(loom_catalog_new(&c, &recording, 1, &spec, &e), LOOM_ECONFIG, &e, "window_ms = 1e+300");
+    spec = whole_spec(0.05, 1.0);
+    spec.split.gap_s = INFINITY;
+    ck_fails(loom_catalog_new(&c, &recording, 1, &spec, &e), LOOM_ECONFIG, &e, "split.gap_ms = inf");
+    spec = whole_spec(0.05, 1.0);
+    r.stop_s = 1e10;
+    ck_fails(loom_catalog_new(&c, &recording, 1, &spec, &e), LOOM_EDATA, &e, "from 0 s to 1e+10 s");
+    spec = whole_spec(1e-6, 1e9);
+    r.stop_s = 1e4;
+    ck_fails(loom_catalog_new(&c, &recording, 1, &spec, &e), LOOM_EDATA, &e, "a window of 10000000000 bins");
+    const struct loom_counts counts = {1e-9, 1, (const double[]){0}, bins, count};
+    spec = whole_spec(0.0, 1.0);
+    r.first_spike = NULL;
+    r.stop_s = 1e-9;
+    r.counts = &counts;
+    ck_fails(loom_catalog_new(&c, &recording, 1, &spec, &e), LOOM_EDATA, &e, "bins of 1e-06 ms");
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {
-        spikes_on_edges, stored_bins_must_fit, held_out_stays_out, held_out_shares_nest, tiles_ask_each_bin_once,
-        sampler_is_pure, epochs_cover_all,     limits_nest,        names_and_offers,     kept_units_are_triangular};
+    const TTest *const tests[] = {lengths_have_bounds, spikes_on_edges,          stored_bins_must_fit,
+                                  held_out_stays_out,  held_out_shares_nest,     tiles_ask_each_bin_once,
+                                  sampler_is_pure,     epochs_cover_all,         limits_nest,
+                                  names_and_offers,    kept_units_are_triangular};
     return run_suite("windows", sizeof tests / sizeof *tests, tests, 60.0);
 }

@@ -13,7 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MEMORY = 1 << 30 }; /* addresses reserved for names; pages appear when touched */
+enum {
+    MEMORY = 1 << 30,   /* addresses reserved for names; pages appear when touched */
+    MOST_BINS = 1 << 28 /* of a window */
+};
 enum vocabulary { SESSION, SUBJECT, TASK, UNIT, VOCABULARIES };
 static const char *const vocabulary_word[VOCABULARIES] = {"session", "subject", "task", "unit"};
 
@@ -239,15 +242,21 @@ static int resolve_bins(struct loom_catalog *c, struct loom_error *e)
     return LOOM_OK;
 }
 
-static void measure(struct loom_catalog *c)
+static int measure(struct loom_catalog *c, struct loom_error *e)
 {
     int64_t fixed = (int64_t)floor(c->spec.window_s / c->spec.bin_s + 0.5) + c->forward_ns / c->bin_ns;
     for (int32_t i = 0; i < c->spans; i++) {
         int64_t bins = (c->span[i].stop_ns - c->span[i].window_ns) / c->bin_ns;
         if (c->spec.window == LOOM_WINDOW_FIXED && bins > fixed)
             bins = fixed;
+        if (bins > MOST_BINS)
+            return loom_fail(e, LOOM_EDATA, NULL, 0,
+                             "recording %s has a window of %lld bins of %g ms: raise bin_ms, or lower window_ms or the "
+                             "length of trials",
+                             c->recording[c->span[i].recording]->id, (long long)bins, c->spec.bin_s * 1e3);
         c->max_bins = bins > c->max_bins ? (int32_t)bins : c->max_bins;
     }
+    return LOOM_OK;
 }
 
 static int copy_words(struct loom_arena *a, struct loom_words *w)
@@ -285,6 +294,51 @@ static int copy_spec(struct loom_catalog *c, const struct loom_data_spec *spec)
     return rc == LOOM_OK ? copy_words(&c->memory, &s->split.limit_recordings) : rc;
 }
 
+/* Times are counted in nanoseconds, of which 64 bits hold a limited number, sums of a few included. */
+#define LONGEST_S 1e9  /* of what a user chooses */
+#define FARTHEST_S 4e9 /* from 0, on a recording's clock: Unix time has room */
+#define SHORTEST_BIN_S 1e-6
+
+static int check_lengths(const struct loom_data_spec *s, struct loom_error *e)
+{
+    const struct {
+        const char *name;
+        double s;
+    } length[] = {{"bin_ms", s->bin_s},
+                  {"window_ms", s->window_s},
+                  {"stride_ms", s->stride_s},
+                  {"pre_ms", s->pre_s},
+                  {"post_ms", s->post_s},
+                  {"forward_ms", s->forward_s},
+                  {"jitter_ms", s->jitter_s},
+                  {"jitter_until_ms", s->jitter_until_s},
+                  {"crop_jitter_ms", s->crop_jitter_s},
+                  {"split.gap_ms", s->split.gap_s}};
+    for (size_t i = 0; i < sizeof length / sizeof *length; i++)
+        if (!(fabs(length[i].s) <= LONGEST_S))
+            return loom_fail(e, LOOM_ECONFIG, NULL, 0, "data.%s = %g is more than %g, which is 30 years: make it less",
+                             length[i].name, length[i].s * 1e3, LONGEST_S * 1e3);
+    if (s->bin_s > 0.0 && s->bin_s < SHORTEST_BIN_S * (1.0 - 1e-9))
+        return loom_fail(e, LOOM_ECONFIG, NULL, 0, "data.bin_ms = %g is less than a microsecond: set %g or more",
+                         s->bin_s * 1e3, SHORTEST_BIN_S * 1e3);
+    return LOOM_OK;
+}
+
+static int check_recording(const struct loom_recording *r, struct loom_error *e)
+{
+    const struct loom_counts *n = r->first_spike == NULL ? r->counts : NULL;
+    if (!(fabs(r->start_s) <= FARTHEST_S && fabs(r->stop_s) <= FARTHEST_S))
+        return loom_fail(e, LOOM_EDATA, r->file, 0,
+                         "recording %s lasts from %g s to %g s, and times up to %g s can be told apart: are its times "
+                         "in seconds (option time_scale of some sources), and is one of them damaged?",
+                         r->id, r->start_s, r->stop_s, FARTHEST_S);
+    if (n != NULL && !(n->bin_s >= SHORTEST_BIN_S * (1.0 - 1e-9)))
+        return loom_fail(e, LOOM_EDATA, r->file, 0,
+                         "recording %s comes in bins of %g ms, less than a microsecond: is their width in ms?", r->id,
+                         n->bin_s * 1e3);
+    return LOOM_OK;
+}
+
 static int check_spec(const struct loom_data_spec *s, struct loom_error *e)
 {
     const double *f = s->split.fraction;
@@ -292,7 +346,7 @@ static int check_spec(const struct loom_data_spec *s, struct loom_error *e)
         return loom_fail(e, LOOM_ECONFIG, NULL, 0,
                          "split.train + split.valid + split.test = %g + %g + %g is more than 1: lower one of them",
                          f[0], f[1], f[2]);
-    return LOOM_OK;
+    return check_lengths(s, e);
 }
 
 static int make(struct loom_catalog *c, const struct loom_recording *const *recording, int32_t n,
@@ -303,6 +357,8 @@ static int make(struct loom_catalog *c, const struct loom_recording *const *reco
         rc = copy_spec(c, spec);
     if (rc == LOOM_OK)
         rc = take_recordings(c, recording, n, e);
+    for (int32_t i = 0; i < n && rc == LOOM_OK; i++)
+        rc = check_recording(recording[i], e);
     for (enum vocabulary v = SESSION; v < UNIT && rc == LOOM_OK; v++)
         rc = make_names(c, v);
     if (rc == LOOM_OK)
@@ -317,9 +373,7 @@ static int make(struct loom_catalog *c, const struct loom_recording *const *reco
         rc = loom_spans_make(c, e);
     if (rc == LOOM_OK)
         rc = loom_labels_make(c, e);
-    if (rc == LOOM_OK)
-        measure(c);
-    return rc;
+    return rc == LOOM_OK ? measure(c, e) : rc;
 }
 
 int loom_catalog_new(struct loom_catalog **out, const struct loom_recording *const *recording, int32_t recordings,

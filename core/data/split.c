@@ -464,9 +464,10 @@ int loom_spans_make(struct loom_catalog *c, struct loom_error *e)
     if (rc == LOOM_OK && m.spans.failed)
         rc = loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for the spans of the splits");
     if (rc == LOOM_OK && m.spans.n == 0)
-        rc =
-            loom_fail(e, LOOM_EDATA, NULL, 0,
-                      "the splits hold nothing at all: check split.train, split.valid, split.test and the trial table");
+        rc = loom_fail(e, LOOM_EDATA, NULL, 0,
+                       "the splits hold nothing at all: check split.train, split.valid, split.test%s and the trial "
+                       "table",
+                       c->spec.selects > 0 ? ", data.select (whose groups all have to hold)" : "");
     if (rc == LOOM_OK)
         qsort(m.spans.at, m.spans.n, m.spans.size, by_place);
     else
