@@ -265,6 +265,41 @@ START_TEST(what_is_missing_or_damaged)
 }
 END_TEST
 
+/* A file whose rows point beyond what there is is refused, whatever is at fault; without a fault it is read. */
+START_TEST(rows_that_cannot_be)
+{
+    static const struct loom_predicted odd[] = {{.weight = 1},
+                                                {.weight = 1, .predicted = 2},
+                                                {.weight = 1, .predicted = -1},
+                                                {.weight = 1, .element = INT32_MAX},
+                                                {.weight = 1, .element = -1},
+                                                {.weight = 1, .recording = 1},
+                                                {.weight = 1, .held = 3},
+                                                {.weight = 1, .time_ns = INT64_MAX},
+                                                {.weight = 1, .predicted = NAN}};
+    char id[] = "m1", *ids[] = {id};
+    for (size_t i = 0; i < sizeof odd / sizeof *odd && loom_predictions_supported(); i++) {
+        const int sound = i == 0 || isnan(odd[i].predicted);
+        struct loom_predictions p, q;
+        loom_predictions_init(&p);
+        snprintf(p.modality, sizeof p.modality, "choice");
+        snprintf(p.likelihood, sizeof p.likelihood, "categorical");
+        p.params = 2;
+        ck_ok(loom_predictions_add(&p, &odd[i], (const double[]){0.5, 0.5}, &error), &error);
+        p.recordings = 1;
+        p.recording = ids;
+        ck_ok(loom_predictions_write(&p, in_folder("predictions.h5"), "evaluate", "test", NULL, 0, &error), &error);
+        int rc = loom_predictions_read(&q, in_folder("predictions.h5"), "evaluate", "test", "choice", &error);
+        ck_assert_int_eq(rc, sound ? LOOM_OK : LOOM_EDATA);
+        loom_error_clear(&error);
+        loom_predictions_release(&q);
+        p.recordings = 0;
+        p.recording = NULL;
+        loom_predictions_release(&p);
+    }
+}
+END_TEST
+
 /* Lines that are short, flat, broken or empty still make a figure without NaN. */
 START_TEST(odd_lines)
 {
@@ -289,8 +324,14 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        whole_run,           seeds_and_comparisons, what_metrics_are_worth,     what_seeds_are_worth,
-        terms_of_other_size, several_runs,          what_is_missing_or_damaged, odd_lines};
+    const TTest *const tests[] = {whole_run,
+                                  seeds_and_comparisons,
+                                  what_metrics_are_worth,
+                                  what_seeds_are_worth,
+                                  terms_of_other_size,
+                                  several_runs,
+                                  what_is_missing_or_damaged,
+                                  rows_that_cannot_be,
+                                  odd_lines};
     return run_between("report", (int)(sizeof tests / sizeof *tests), tests, 60, setup, folder_remove);
 }

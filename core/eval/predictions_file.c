@@ -299,29 +299,40 @@ static void read_attribute(hid_t at, const char *name, char *out, size_t size)
     free(text);
 }
 
+enum { TIME, RECORDING, ELEMENT, HELD, TARGET, PREDICTED, WEIGHT, TRIAL, COLUMNS };
+
+/* Row i says nothing that cannot be: others index by it. */
+static int is_sound(double *const column[COLUMNS], int64_t i, const struct loom_predictions *p)
+{
+    enum { MOST_ELEMENTS = 1 << 24 };
+    const double most_s = 9e9; /* in nanoseconds 64 bits are full */
+    return fabs(column[TIME][i]) < most_s && column[RECORDING][i] >= 0 && column[RECORDING][i] < p->recordings &&
+           column[ELEMENT][i] >= 0 && column[ELEMENT][i] < MOST_ELEMENTS && column[HELD][i] >= 0 &&
+           column[HELD][i] <= LOOM_HELD_FORWARD && (column[TRIAL] == NULL || fabs(column[TRIAL][i]) <= INT32_MAX);
+}
+
 static int read_table(hid_t group, struct loom_predictions *p)
 {
     static const char *const names[] = {"time_s", "recording", "element", "held",
                                         "target", "predicted", "weight",  "trial"};
-    enum { TRIAL = 7, COLUMNS }; /* files of before have no trials */
     double *column[COLUMNS] = {NULL};
     int ok = (p->n = count_rows(group, "time_s", NULL)) >= 0;
     p->row = ok ? calloc((size_t)p->n + 1, sizeof *p->row) : NULL;
     ok = p->row != NULL;
     for (int k = 0; ok && k < COLUMNS; k++)
-        ok = (column[k] = read_column(group, names[k], p->n, 1)) != NULL || k == TRIAL;
+        ok = (column[k] = read_column(group, names[k], p->n, 1)) != NULL || k == TRIAL; /* files of before have none */
     for (int64_t i = 0; ok && i < p->n; i++)
-        p->row[i] = (struct loom_predicted){.time_ns = llround(column[0][i] * 1e9),
-                                            .recording = (int32_t)column[1][i],
-                                            .element = (int32_t)column[2][i],
-                                            .held = (uint8_t)column[3][i],
+        ok = is_sound(column, i, p);
+    for (int64_t i = 0; ok && i < p->n; i++)
+        p->row[i] = (struct loom_predicted){.time_ns = llround(column[TIME][i] * 1e9),
+                                            .recording = (int32_t)column[RECORDING][i],
+                                            .element = (int32_t)column[ELEMENT][i],
+                                            .held = (uint8_t)column[HELD][i],
                                             .times = 1,
-                                            .target = column[4][i],
-                                            .predicted = column[5][i],
-                                            .weight = column[6][i],
+                                            .target = column[TARGET][i],
+                                            .predicted = column[PREDICTED][i],
+                                            .weight = column[WEIGHT][i],
                                             .trial = column[TRIAL] ? (int32_t)column[TRIAL][i] : -1};
-    for (int64_t i = 0; ok && i < p->n; i++)
-        ok = p->row[i].recording >= 0 && p->row[i].recording < p->recordings && p->row[i].element >= 0;
     for (int k = 0; k < COLUMNS; k++)
         free(column[k]);
     p->capacity = p->n;
@@ -405,6 +416,15 @@ static int read_beside(hid_t group, struct loom_predictions *p)
     return ok && (H5Lexists(group, "latents", H5P_DEFAULT) <= 0 || read_latents(group, p));
 }
 
+/* What was predicted of a label is one of its classes, whose probabilities stand beside it. */
+static int names_classes(const struct loom_predictions *p)
+{
+    for (int64_t i = 0; i < p->n; i++)
+        if (isfinite(p->row[i].predicted) && !(p->row[i].predicted >= 0 && p->row[i].predicted < p->params))
+            return 0;
+    return 1;
+}
+
 static hid_t open_group(const char *path, const char *stage, const char *split, const char *modality, hid_t *file)
 {
     char name[NAME];
@@ -437,6 +457,7 @@ int loom_predictions_read(struct loom_predictions *p, const char *path, const ch
     if (ok && H5Lexists(group, "params", H5P_DEFAULT) > 0 && count_rows(group, "params", &columns) == p->n) {
         p->params = columns;
         p->param = read_column(group, "params", p->n, columns);
+        ok = strcmp(p->likelihood, "categorical") != 0 || names_classes(p);
     }
     if (group >= 0)
         H5Gclose(group);
