@@ -33,7 +33,7 @@ quiet() { # WHAT COMMAND...
 }
 
 fast="stages.pretrain.steps=1 stages.decode.steps=1"
-echo 1..58
+echo 1..59
 try 2 usage run
 try 2 "did you mean .--dry." run "$tiny" --dri
 try 2 "from 1 to 1024, not .many." run "$tiny" --threads many
@@ -68,6 +68,7 @@ if grep -q "<svg" "$dir/run/report.html"; then echo "ok $number - it ends with a
 quiet "a finished run is done" run --resume "$dir/run" --quiet
 try 0 "bits_per_spike" eval "$dir/run"
 try 0 "train" eval "$dir/run" --split train
+try 0 "wiener  *-  *-" eval "$dir/run" stages.evaluate.baselines.wiener.lags=40 # not fitted: no score
 try 2 "no evaluation stage" eval "$dir/run" --stage nothing
 try 2 "no split" eval "$dir/run" --split tests
 try 0 "poisson_nll" eval "$dir/run" --metrics poisson_nll --metrics r2

@@ -288,13 +288,16 @@ static int first_failure(const struct loom_stepper *s, struct loom_error *e)
 static int read_terms(const struct loom_stepper *s, struct loom_step_result *out, struct loom_error *e)
 {
     const struct loom_store *store = loom_model_store(s->model);
+    /* a baseline that could not be fitted to a recording has no answer there, which is no reason to stop */
+    const int may_lack =
+        s->now.mode == LOOM_EVALUATE && (loom_model_traits(s->model, LOOM_BACKBONE)->offers & LOOM_TARGET_SPACE) != 0;
     out->loss = 0;
     for (int i = 0; i < store->count; i++) {
         const struct loom_entry *n = &store->entry[i];
         if (n->lifetime != LOOM_LIFE_TERM)
             continue;
         double value = out->root->term[n->offset];
-        if (!isfinite(value))
+        if (!isfinite(value) && !(may_lack && isnan(value)))
             return loom_fail(e, LOOM_ENUMERIC, NULL, 0,
                              "the term '%s' is %s at step %llu: lower optimizer.lr or optimizer.clip, or look at the "
                              "data for wild values",

@@ -3,6 +3,7 @@
 
 #include <loom/linalg.h>
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -128,6 +129,8 @@ int regression_solve(const void *self, const struct loom_estimate *x, struct loo
     int rc = n > 0 ? loom_ridge_solve(&ridge, &why) : LOOM_OK;
     if (rc == LOOM_EDATA) {
         loom_log(LOOM_WARN, "%s of %s is not fitted: %s", x->asked, x->of->id, why.message);
+        for (int64_t i = 0; i < m * n + m; i++)
+            x->state[i] = NAN; /* no answer and no score: 0 would pass for one */
         rc = LOOM_OK;
     } else if (rc != LOOM_OK) {
         loom_fail(e, rc, x->of->file, 0, "%s of %s: %s", x->asked, x->of->id, why.message);
