@@ -195,6 +195,10 @@ START_TEST(refusals)
     b.series = wide;
     b.series_count = 1;
     ck_fails(join(&a, &b, LOOM_JOIN_ALL, &out, &n), LOOM_EDATA, &error, "series eye has 2 dimensions");
+    b.id = a.id;
+    b.file = a.file;
+    ck_fails(join(&a, &b, LOOM_JOIN_ALL, &out, &n), LOOM_EDATA, &error, "recording b_train of this file is joined");
+    b = part(1);
     static const char *const other[] = {"y"};
     struct loom_series eye = series_b[1];
     eye.dim_name = other;

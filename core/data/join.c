@@ -405,6 +405,19 @@ static int join_observed(struct join *j)
 
 /* ---- all of it ---- */
 
+/* A part laid behind itself would be trained on and tested. */
+static int check_once(struct join *j)
+{
+    for (int32_t p = 1; p < j->parts; p++)
+        for (int32_t q = 0; q < p; q++)
+            if (strcmp(j->part[p]->id, j->part[q]->id) == 0 && strcmp(j->part[p]->file, j->part[q]->file) == 0)
+                return loom_fail(j->e, LOOM_EDATA, j->part[p]->file, 0,
+                                 "recording %s of this file is joined with itself: give each file once in data.files "
+                                 "(patterns and names may meet)",
+                                 j->part[p]->id);
+    return LOOM_OK;
+}
+
 static int join_parts(struct join *j, const struct loom_recording **out)
 {
     struct loom_recording *r = make(j, 1, sizeof *r);
@@ -416,7 +429,9 @@ static int join_parts(struct join *j, const struct loom_recording **out)
     if (r == NULL || j->shift == NULL || j->from == NULL)
         return starved(j);
     place_parts(j);
-    int rc = join_units(j);
+    int rc = check_once(j);
+    if (rc == LOOM_OK)
+        rc = join_units(j);
     if (rc == LOOM_OK)
         rc = join_activity(j);
     if (rc == LOOM_OK)
