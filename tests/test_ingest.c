@@ -316,7 +316,7 @@ START_TEST(a_bad_end_is_told)
         {"overlap", "inside the one before", {0}, LOOM_EDATA},
         {"both", "one or the other", {0}, LOOM_EDATA},
         {"back in time", "after one at 2 s", {0}, LOOM_EDATA},
-        {"backward trial", "from 2 s to 1 s", {0}, LOOM_EDATA},
+        {"backward trial", "from 2 s to 1 s: mend it", {0}, LOOM_EDATA},
         {"twins", "two series are called \"x\"", {0}, LOOM_EDATA},
         {"nothing", "no recording in it", {0}, LOOM_EDATA},
         {"refuse", "will not; ask otherwise", {0}, LOOM_ECONFIG},

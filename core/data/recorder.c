@@ -219,8 +219,11 @@ static int take_intervals(struct loom_recorder *r, struct loom_taken *t, struct 
         memcpy(&from, start + (size_t)i * sizeof from, sizeof from);
         memcpy(&to, stop + (size_t)i * sizeof to, sizeof to);
         if (!isfinite(from) || !isfinite(to) || to < from)
-            return loom_recorder_refuse(r, e, "row %d of table \"%s\" lasts from %g s to %g s", i, table->name, from,
-                                        to);
+            return loom_recorder_refuse(
+                r, e,
+                "row %d of table \"%s\" lasts from %g s to %g s: mend it in the file, or have the "
+                "source leave the table out",
+                i, table->name, from, to);
         loom_span_widen(&table->first_s, &table->last_s, from);
         loom_span_widen(&table->first_s, &table->last_s, to);
     }
