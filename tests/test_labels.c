@@ -227,6 +227,28 @@ START_TEST(numbers_have_names)
 }
 END_TEST
 
+/* Angles that differ in their last digits are one class, numbers that count are not; and 1 is no "1". */
+START_TEST(classes_are_told_apart_by_name)
+{
+    struct loom_catalog *c;
+    for (int i = 0; i < TRIALS; i++) {
+        a.code[i] = b.code[i] = (i % 2 ? 3 : 1) * 0.25 * M_PI * (1 + (i % 3 - 1) * 2.5e-16);
+        a.onset[i] = b.onset[i] = 1234567890 + i % 2;
+    }
+    ck_assert(a.code[0] != a.code[2]);
+    ck_ok(make(&c), &error);
+    expect_classes(c, "code", 2, (const char *const[]){"0.785398163", "2.35619449"});
+    expect_classes(c, "onset", 2, (const char *const[]){"1234567890", "1234567891"});
+    ck_ok(loom_catalog_need_label(c, "code", &error), &error);
+    loom_catalog_free(c);
+    b.column[0] = (struct loom_column){"code", NULL, b.side};
+    ck_ok(make(&c), &error);
+    ck_fails(loom_catalog_need_label(c, "code", &error), LOOM_EDATA, &error,
+             "texts in recording b and of numbers in a");
+    loom_catalog_free(c);
+}
+END_TEST
+
 static const char pipeline[] =
     "tokenizer: { plugin = \"bins\"; }; backbone: { plugin = \"vit\"; width = 8; depth = 1; heads = 2; };"
     "objectives: ( { plugin = \"decode\"; target = \"code\"; %s } );";
@@ -304,6 +326,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         classes_are_values_in_order, a_time_is_no_class, windows_have_the_class_of_their_trial,
-        rows_are_selected,           numbers_have_names, decode_asks_for_the_class};
+        rows_are_selected,           numbers_have_names, classes_are_told_apart_by_name,
+        decode_asks_for_the_class};
     return run_between("labels", sizeof tests / sizeof *tests, tests, 60, setup, teardown);
 }

@@ -10,10 +10,15 @@
 
 enum { MOST_NAMED = 12, NAME = 48, NUMBER = 32 };
 
-/* As messages and classes name a number. */
+static int is_whole(double x)
+{
+    return fabs(x) < 1e15 && x == floor(x);
+}
+
+/* As messages and classes name a number: what its last digits say is noise of how it was computed, unless it counts. */
 static const char *name_number(double x, char room[NUMBER])
 {
-    snprintf(room, NUMBER, "%.9g", x);
+    snprintf(room, NUMBER, is_whole(x) ? "%.0f" : "%.9g", x + 0.0);
     return room;
 }
 
@@ -44,10 +49,13 @@ struct values {
     struct value at[LOOM_CLASSES + 1];
 };
 
-/* The value of a row; 0 where it has none. */
+/* The value of a row; 0 where it has none. Numbers of one name are one. */
 static int value_of(const struct loom_column *col, int32_t row, struct value *out)
 {
+    char room[NUMBER];
     *out = (struct value){col->number != NULL ? col->number[row] : NAN, col->number != NULL ? "" : col->text[row]};
+    if (isfinite(out->number) && !is_whole(out->number))
+        out->number = strtod(name_number(out->number, room), NULL);
     return col->number != NULL ? isfinite(out->number) : out->text[0] != '\0';
 }
 
@@ -281,9 +289,19 @@ int loom_catalog_need_label(const struct loom_catalog *c, const char *name, stru
                          "\"%s\" is a column of the table \"%s\": it says something of whole trials, and windows are "
                          "of fixed length; set data.window = \"trial\"",
                          name, c->spec.split.table);
-    for (int32_t i = 0; i < c->recordings; i++)
-        if (table_of(c, i) == NULL || loom_intervals_column(table_of(c, i), name) == NULL)
+    int texts = 0;
+    for (int32_t i = 0; i < c->recordings; i++) {
+        const struct loom_column *col = table_of(c, i) != NULL ? loom_intervals_column(table_of(c, i), name) : NULL;
+        if (col == NULL)
             return fail_column(c, i, name, "ask for one that every recording has", e);
+        if (i > 0 && (col->text != NULL) != texts)
+            return loom_fail(e, LOOM_EDATA, c->recording[i]->file, 0,
+                             "the column \"%s\" is of %s in recording %s and of %s in %s: \"1\" and 1 would be two "
+                             "classes; write it alike in all files",
+                             name, texts ? "numbers" : "texts", c->recording[i]->id, texts ? "texts" : "numbers",
+                             c->recording[0]->id);
+        texts = col->text != NULL;
+    }
     const struct loom_label *l = &c->label[loom_catalog_label(c, name)];
     if (l->classes > LOOM_CLASSES)
         return loom_fail(e, LOOM_EDATA, NULL, 0,
