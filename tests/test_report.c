@@ -300,6 +300,42 @@ START_TEST(rows_that_cannot_be)
 }
 END_TEST
 
+/* A seed that is not done yet has not been asked all that another was. */
+START_TEST(seeds_that_were_asked_less)
+{
+    char id[] = "m1", *ids[] = {id};
+    if (!loom_predictions_supported())
+        return;
+    mkdir(in_folder("seed-1"), 0700);
+    mkdir(in_folder("seed-2"), 0700);
+    for (int i = 0; i < 3; i++) {
+        struct loom_predictions p;
+        loom_predictions_init(&p);
+        snprintf(p.modality, sizeof p.modality, "vel");
+        snprintf(p.likelihood, sizeof p.likelihood, "gaussian");
+        for (int t = 0; t < 20; t++)
+            ck_ok(loom_predictions_add(
+                      &p, &(struct loom_predicted){.time_ns = 50000000ll * t, .weight = 1, .target = t}, NULL, &error),
+                  &error);
+        p.recordings = 1;
+        p.recording = ids;
+        p.bin_s = 0.05;
+        ck_ok(loom_predictions_write(&p, in_folder(i < 2 ? "seed-1/predictions.h5" : "seed-2/predictions.h5"),
+                                     i == 1 ? "later" : "evaluate", "test", NULL, 0, &error),
+              &error);
+        p.recordings = 0;
+        p.recording = NULL;
+        loom_predictions_release(&p);
+    }
+    ck_ok(report(), &error);
+    char *both = get("report/trace-evaluate-test-vel-dim0.csv"), *one = get("report/trace-later-test-vel-dim0.csv");
+    ck_assert_ptr_nonnull(strstr(both, "seed-2"));
+    ck_assert_ptr_null(strstr(one, "seed-2"));
+    free(both);
+    free(one);
+}
+END_TEST
+
 /* Lines that are short, flat, broken or empty still make a figure without NaN. */
 START_TEST(odd_lines)
 {
@@ -332,6 +368,7 @@ int main(void)
                                   several_runs,
                                   what_is_missing_or_damaged,
                                   rows_that_cannot_be,
+                                  seeds_that_were_asked_less,
                                   odd_lines};
     return run_between("report", (int)(sizeof tests / sizeof *tests), tests, 60, setup, folder_remove);
 }

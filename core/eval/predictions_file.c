@@ -304,7 +304,7 @@ enum { TIME, RECORDING, ELEMENT, HELD, TARGET, PREDICTED, WEIGHT, TRIAL, COLUMNS
 /* Row i says nothing that cannot be: others index by it. */
 static int is_sound(double *const column[COLUMNS], int64_t i, const struct loom_predictions *p)
 {
-    enum { MOST_ELEMENTS = 1 << 24 };
+    enum { MOST_ELEMENTS = 1 << 20 };
     const double most_s = 9e9; /* in nanoseconds 64 bits are full */
     return fabs(column[TIME][i]) < most_s && column[RECORDING][i] >= 0 && column[RECORDING][i] < p->recordings &&
            column[ELEMENT][i] >= 0 && column[ELEMENT][i] < MOST_ELEMENTS && column[HELD][i] >= 0 &&

@@ -60,26 +60,31 @@ static int figures(struct loom_page *page, const struct loom_report_group *g, st
     return rc == LOOM_OK ? loom_report_latents(page, g, e) : rc;
 }
 
-/* What the seeds that are not shown predict, as far as they were asked the same. */
+/* What the seeds that are not shown predict, as far as they were asked the same: one that is not done yet may lack the
+ * group. What is damaged is found where its own figures are made. */
 static int open_others(const struct loom_page *page, struct loom_report_group *g, struct loom_error *e)
 {
     char path[LOOM_REPORT_PATH];
-    int rc = LOOM_OK;
-    for (int k = 0; k < page->seeds && g->others < LOOM_REPORT_OTHERS && rc == LOOM_OK; k++) {
+    for (int k = 0; k < page->seeds && g->others < LOOM_REPORT_OTHERS; k++) {
         struct loom_predictions q;
         if (k == page->shown || !loom_report_path(path, page->seed[k], "predictions.h5") || !loom_file_exists(path))
             continue;
         double *column = calloc((size_t)g->p->n + 1, sizeof *column);
-        loom_predictions_init(&q);
-        rc = column == NULL ? loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for a report; free some")
-                            : loom_predictions_read(&q, path, g->stage, g->split, g->modality, e);
-        if (rc == LOOM_OK)
+        struct loom_error none = {0};
+        if (column == NULL)
+            return loom_fail(e, LOOM_ENOMEM, NULL, 0, "no memory for a report; free some");
+        int has = loom_predictions_read(&q, path, g->stage, g->split, g->modality, &none) == LOOM_OK;
+        loom_error_clear(&none);
+        if (has) {
             loom_predictions_align(g->p, &q, column, NULL);
-        loom_predictions_release(&q);
-        g->other_seed[g->others] = k;
-        g->other[g->others++] = column;
+            loom_predictions_release(&q);
+            g->other_seed[g->others] = k;
+            g->other[g->others++] = column;
+        } else {
+            free(column);
+        }
     }
-    return rc;
+    return LOOM_OK;
 }
 
 static void close_group(struct loom_report_group *g)
