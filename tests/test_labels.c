@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "model/internal.h"
+#include "train/outside.h"
 
 #include <math.h>
 #include <string.h>
@@ -249,6 +250,33 @@ START_TEST(classes_are_told_apart_by_name)
 }
 END_TEST
 
+/* Trials that hold others: a time is outside of training where no window of the train split may read it. */
+START_TEST(outside_is_what_no_train_window_reads)
+{
+    struct loom_catalog *c;
+    struct loom_outside o;
+    int32_t n, outside = 0, inside = 0;
+    for (int i = 0; i < TRIALS; i += 5)
+        a.stop[i] = b.stop[i] = a.start[i] + 3;
+    ck_ok(make(&c), &error);
+    ck_ok(loom_outside_init(&o, c, &error), &error);
+    const struct loom_span *span = loom_catalog_spans(c, &n);
+    for (int32_t r = 0; r < 2; r++)
+        for (int64_t t = -1000000000; t < 8000000000; t += 7000000) {
+            int due = 1;
+            for (int32_t i = 0; i < n; i++)
+                due &= span[i].recording != r || span[i].split != LOOM_TRAIN || t < span[i].begin_ns ||
+                       t >= span[i].end_ns;
+            ck_assert_int_eq(loom_is_outside(&o, r, 0, t), due);
+            outside += due;
+            inside += !due;
+        }
+    ck_assert(outside > 100 && inside > 100);
+    loom_outside_release(&o);
+    loom_catalog_free(c);
+}
+END_TEST
+
 static const char pipeline[] =
     "tokenizer: { plugin = \"bins\"; }; backbone: { plugin = \"vit\"; width = 8; depth = 1; heads = 2; };"
     "objectives: ( { plugin = \"decode\"; target = \"code\"; %s } );";
@@ -324,9 +352,13 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        classes_are_values_in_order, a_time_is_no_class, windows_have_the_class_of_their_trial,
-        rows_are_selected,           numbers_have_names, classes_are_told_apart_by_name,
-        decode_asks_for_the_class};
+    const TTest *const tests[] = {classes_are_values_in_order,
+                                  a_time_is_no_class,
+                                  windows_have_the_class_of_their_trial,
+                                  rows_are_selected,
+                                  numbers_have_names,
+                                  outside_is_what_no_train_window_reads,
+                                  classes_are_told_apart_by_name,
+                                  decode_asks_for_the_class};
     return run_between("labels", sizeof tests / sizeof *tests, tests, 60, setup, teardown);
 }

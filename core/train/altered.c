@@ -187,7 +187,8 @@ static int alter(struct loom_altered *a, struct loom_recording *r, const struct 
     return code;
 }
 
-/* Labels are changed where the middle of the trial's window is: to another class, so that it is seen. */
+/* Labels are changed where the middle of the trial's window is, of what its split has of it: to another class, so that
+ * it is seen. */
 struct relabelling {
     const struct loom_alteration *how;
     struct loom_rng g;
@@ -196,7 +197,9 @@ struct relabelling {
 static int32_t relabel(void *payload, const struct loom_span *span, int32_t is, int32_t classes)
 {
     struct relabelling *x = payload;
-    const double middle = 0.5e-9 * ((double)span->window_ns + (double)span->stop_ns);
+    const int64_t from = span->window_ns > span->begin_ns ? span->window_ns : span->begin_ns;
+    const int64_t to = span->stop_ns < span->end_ns ? span->stop_ns : span->end_ns;
+    const double middle = 0.5e-9 * ((double)from + (double)to);
     const int32_t by = 1 + (int32_t)loom_rng_below(&x->g, (uint32_t)classes - 1);
     if (!here(x->how, span->recording, -1, middle))
         return is;

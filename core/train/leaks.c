@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "train/leaks.h"
 
+#include "train/outside.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -269,34 +271,6 @@ int loom_leak_nan(struct loom_probe *p, struct loom_leak *out, struct loom_error
 
 /* ---- what is held out ---- */
 
-struct outside {
-    const struct loom_catalog *catalog;
-    int units; /* 1: units that are held out, instead of times outside the train split */
-};
-
-static int is_outside(const void *payload, int32_t recording, int32_t unit, int64_t t)
-{
-    const struct outside *o = payload;
-    if (o->units) {
-        const uint8_t *held = loom_catalog_held(o->catalog, recording);
-        return unit >= 0 && held && held[unit];
-    }
-    int32_t n, low = 0;
-    const struct loom_span *span = loom_catalog_spans(o->catalog, &n);
-    int32_t high = n;
-    while (low < high) { /* first span of the recording's train split that ends after t */
-        int32_t k = low + (high - low) / 2;
-        const struct loom_span *s = &span[k];
-        int before = s->recording != recording ? s->recording < recording : s->split == LOOM_TRAIN && s->end_ns <= t;
-        if (before)
-            low = k + 1;
-        else
-            high = k;
-    }
-    const struct loom_span *s = &span[low];
-    return !(low < n && s->recording == recording && s->split == LOOM_TRAIN && s->begin_ns <= t);
-}
-
 /* The first parameter whose gradient differs; NULL = none. */
 static const struct loom_entry *gradient_differs(const struct loom_store *store, const loom_real *a, const loom_real *b)
 {
@@ -324,12 +298,14 @@ static int outside_split(struct loom_probe *p, struct loom_leak *out, struct loo
 {
     struct loom_probe other = {0};
     struct loom_said said = {0}, then = {0};
-    const struct outside o = {.catalog = p->runner.catalog};
+    struct loom_outside o;
     const struct loom_alteration how = {
-        .here = is_outside, .payload = &o, .series = LOOM_SERIES_NOISE, .seed = NOISE_SEED};
+        .here = loom_is_outside, .payload = &o, .series = LOOM_SERIES_NOISE, .seed = NOISE_SEED};
     static const char remedy[] = "Look at nothing but the windows that tokenize is given; what is fitted comes from "
                                  "sums of training windows (loom_sum_into, update)";
-    int code = loom_probe_pass(p, p->sample, p->n, LOOM_STEP, 1, NULL, NULL, &said, e);
+    int code = loom_outside_init(&o, p->runner.catalog, e);
+    if (code == LOOM_OK)
+        code = loom_probe_pass(p, p->sample, p->n, LOOM_STEP, 1, NULL, NULL, &said, e);
     if (code == LOOM_OK)
         code = loom_probe_like(&other, p, &how, 1, e);
     if (code == LOOM_OK)
@@ -348,18 +324,25 @@ static int outside_split(struct loom_probe *p, struct loom_leak *out, struct loo
             found(out, "with noise in place of validation and test data, the gradient of '%s' differs. %s",
                   gradient->name, remedy);
     }
+    loom_outside_release(&o);
     loom_said_release(&said);
     loom_said_release(&then);
     loom_probe_release(&other);
     return code;
 }
 
+static int is_held_unit(const void *payload, int32_t recording, int32_t unit, int64_t t)
+{
+    const uint8_t *held = loom_catalog_held(payload, recording);
+    (void)t;
+    return unit >= 0 && held && held[unit];
+}
+
 static int held_units(struct loom_probe *p, struct loom_leak *out, struct loom_error *e)
 {
     struct loom_probe other = {0};
     struct loom_said said = {0}, then = {0};
-    const struct outside o = {.catalog = p->runner.catalog, .units = 1};
-    const struct loom_alteration how = {.here = is_outside, .payload = &o, .seed = NOISE_SEED};
+    const struct loom_alteration how = {.here = is_held_unit, .payload = p->runner.catalog, .seed = NOISE_SEED};
     char place[160];
     int any = 0;
     for (int i = 0; i < loom_catalog_count(p->runner.catalog); i++)
