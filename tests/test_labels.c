@@ -258,6 +258,7 @@ START_TEST(outside_is_what_no_train_window_reads)
     int32_t n, outside = 0, inside = 0;
     for (int i = 0; i < TRIALS; i += 5)
         a.stop[i] = b.stop[i] = a.start[i] + 3;
+    spec.split.order = LOOM_ORDER_CONTIGUOUS;
     ck_ok(make(&c), &error);
     ck_ok(loom_outside_init(&o, c, &error), &error);
     const struct loom_span *span = loom_catalog_spans(c, &n);
