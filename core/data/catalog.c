@@ -346,6 +346,22 @@ static int check_spec(const struct loom_data_spec *s, struct loom_error *e)
         return loom_fail(e, LOOM_ECONFIG, NULL, 0,
                          "split.train + split.valid + split.test = %g + %g + %g is more than 1: lower one of them",
                          f[0], f[1], f[2]);
+    if (s->jitter_s > 0.0 &&
+        (s->window != LOOM_WINDOW_TRIAL || (s->split.by != LOOM_BY_TRIAL && s->split.by != LOOM_BY_COLUMN)))
+        return loom_fail(
+            e, LOOM_ECONFIG, NULL, 0,
+            "data.jitter_ms = %g moves trials that are dealt one by one: set window = \"trial\" and split.by "
+            "= \"trial\" or \"column\", or set it to 0",
+            s->jitter_s * 1e3);
+    for (int k = 0; k < LOOM_SPLITS * LOOM_SPLITS && s->split.by == LOOM_BY_COLUMN; k++) {
+        const struct loom_words *a = &s->split.value[k / LOOM_SPLITS], *b = &s->split.value[k % LOOM_SPLITS];
+        for (int32_t i = 0; i < a->n * b->n && a < b; i++)
+            if (strcmp(a->word[i / b->n], b->word[i % b->n]) == 0)
+                return loom_fail(e, LOOM_ECONFIG, NULL, 0,
+                                 "data.split: \"%s\" is a value of two of train_values, valid_values and test_values: "
+                                 "leave it in one",
+                                 a->word[i / b->n]);
+    }
     return check_lengths(s, e);
 }
 
