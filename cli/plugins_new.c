@@ -131,7 +131,8 @@ int loom_cmd_plugins_new(int argc, char **argv)
         snprintf(folder, sizeof folder, "%s/%s", q.in, q.name);
         code = make(&q, folder, &e) == LOOM_OK ? 0 : loom_report_error("loom plugins new", &e);
         if (code == 0)
-            printf("%s: %s.c is a %s that works; `make check` in that folder builds it and holds it to its promises\n",
+            printf("%s: %s.c is a plugin (%s) that works; `make check` in that folder builds it and holds it to its "
+                   "promises\n",
                    folder, q.name, q.kind);
     }
     loom_line_free(&l);
