@@ -76,6 +76,17 @@ START_TEST(values_of_every_type)
     ck_assert_int_eq(loom_opt_given(o, "width"), 1);
     ck_assert_int_eq(loom_opt_given(o, "depth"), 0);
     loom_options_free(o);
+    /* Written out, as a resolved pipeline has them, defaults are no wish. */
+    c = config_of(
+        "b: { width = 128; act = \"gelu\"; betas = ( 0.9, 0.95 ); metrics = ( ); note = \"\"; limit = 2.0; };", 0,
+        NULL);
+    ck_ok(loom_options_parse(&o, vit, loom_config_group(c, "b"), NULL, NULL, &e), &e);
+    loom_config_free(c);
+    static const char *const written[] = {"width", "act", "betas", "metrics", "note"};
+    for (size_t i = 0; i < sizeof written / sizeof *written; i++)
+        ck_assert_int_eq(loom_opt_given(o, written[i]), 0);
+    ck_assert_int_eq(loom_opt_given(o, "limit"), 1);
+    loom_options_free(o);
     ck_ok(loom_options_parse(&o, vit, NULL, "b", NULL, &e), &e);
     ck_assert_int_eq(loom_opt_int(o, "width"), 128);
     ck_near(loom_opt_real_at(o, "betas", 0), 0.9, 0);

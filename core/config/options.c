@@ -94,7 +94,7 @@ const char *loom_opt_string_at(const struct loom_options *o, const char *name, s
 
 int loom_opt_given(const struct loom_options *o, const char *name)
 {
-    return find(o, name, 0)->given;
+    return find(o, name, 0)->differs;
 }
 
 static const char *separator(const char *path)
@@ -192,6 +192,24 @@ static int unknown(const struct loom_option *table, const struct loom_group *gro
     return LOOM_ECONFIG;
 }
 
+/* As both are written. */
+static int differs(const struct loom_option *option, const struct loom_value *v)
+{
+    struct loom_value standard = {0};
+    struct loom_str why = LOOM_STR_INIT, is = LOOM_STR_INIT, was = LOOM_STR_INIT;
+    int same = option->dflt != NULL && loom_value_from_default(&standard, option, &why) == LOOM_OK;
+    if (same) {
+        loom_value_write(&is, option, v);
+        loom_value_write(&was, option, &standard);
+        same = is.text != NULL && was.text != NULL && strcmp(is.text, was.text) == 0;
+    }
+    loom_value_release(&standard);
+    loom_str_release(&why);
+    loom_str_release(&is);
+    loom_str_release(&was);
+    return !same;
+}
+
 static int parse_one(struct loom_options *o, size_t i, const struct loom_group *group, struct loom_error *e)
 {
     const struct loom_option *option = &o->table[i];
@@ -203,6 +221,7 @@ static int parse_one(struct loom_options *o, size_t i, const struct loom_group *
                            o->path, separator(o->path), option->name, option->name, option->doc);
     } else if (node != NULL) {
         status = loom_value_from_node(&o->values[i], option, node, &why);
+        o->values[i].differs = status == LOOM_OK && differs(option, &o->values[i]);
         if (status == LOOM_ECONFIG || status == LOOM_EPLUGIN)
             loom_fail(e, status, node->file, node->line, "%s%s%s: %s", o->path, separator(o->path), option->name,
                       why.text != NULL ? why.text : "not understood");

@@ -7,6 +7,7 @@
 
 struct loom_value {
     int given;
+    int differs;     /* given, and not what the default is */
     int64_t integer; /* INT, BOOL */
     double real;     /* REAL */
     char *text;      /* STRING */

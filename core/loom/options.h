@@ -48,7 +48,9 @@ LOOM_API int loom_opt_is(const struct loom_options *o, const char *name,
 LOOM_API size_t loom_opt_count(const struct loom_options *o, const char *name); /* elements of a list */
 LOOM_API double loom_opt_real_at(const struct loom_options *o, const char *name, size_t i);
 LOOM_API const char *loom_opt_string_at(const struct loom_options *o, const char *name, size_t i);
-LOOM_API int loom_opt_given(const struct loom_options *o, const char *name); /* 1: the user wrote it; 0: default */
+/* 1: the user asks for other than the default. 0 where it was written out too, as a resolved pipeline writes all, which
+ * must mean the same. */
+LOOM_API int loom_opt_given(const struct loom_options *o, const char *name);
 /* Fill `e` with LOOM_ECONFIG and the place in the file where option `name` was set (or its group), and return the code.
  */
 LOOM_API int loom_opt_fail(const struct loom_options *o, const char *name, struct loom_error *e, const char *fmt, ...)
