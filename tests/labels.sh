@@ -7,7 +7,7 @@ dir=$(mktemp -d) || exit 99
 trap 'rm -rf "$dir"' EXIT
 LOOM_CACHE=$dir/cache
 export LOOM_CACHE
-echo 1..7
+echo 1..8
 cat >"$dir/p.cfg" <<'END'
 name = "labels"; shards = 2;
 data: { source = "sim"; kind = "reach"; sessions = 1; units = 60; trials = 240; noise = 0.1; bin_ms = 50.0;
@@ -45,9 +45,15 @@ set -- $(sed -n 's/^ *"mean": \([0-9.]*\),*$/\1/p' "$dir/said")
 awk -v a="$1" -v r="$3" 'BEGIN { exit !(a > 0.8 && r > 0.95) }'
 tell 6 "a run knows its classes by name" $?
 
+"$LOOM_PROGRAM" check "$dir/p.cfg" data.held_out_names='("e7.*", "unti8")' data.split.limit=0.5 \
+    data.split.limit_recordings='("sim1_day1x")' >"$dir/said" 2>&1
+grep -q 'no unit is called "unti8"' "$dir/said" && grep -q 'no recording is called "sim1_day1x"' "$dir/said" &&
+    ! grep -q '"e7' "$dir/said"
+tell 7 "words that name nothing are told" $?
+
 # Real EEG, without training: what common spatial patterns say of two later runs.
 if [ ! -e "$LOOM_DATA/motor-imagery-eeg/S001R03.edf" ] || ! "$LOOM_PROGRAM" plugins describe source/edf >/dev/null 2>&1; then
-    echo "ok 7 - left and right fist are told apart # SKIP no \$LOOM_DATA/motor-imagery-eeg, or built without source/edf"
+    echo "ok 8 - left and right fist are told apart # SKIP no \$LOOM_DATA/motor-imagery-eeg, or built without source/edf"
     exit 0
 fi
 "$LOOM_PROGRAM" run "${top_srcdir:-.}/pipelines/eeg-motor-imagery.cfg" --quiet --threads 1 --out "$dir/eeg" 'seeds=()' \
@@ -56,4 +62,4 @@ fi
 # shellcheck disable=SC2046
 set -- $(sed -n 's/^ *"mean": \([0-9.]*\),*$/\1/p' "$dir/eeg/metrics.json" | tee -a "$dir/said")
 awk -v n="$#" -v a="$3" -v r="$4" 'BEGIN { exit !(n == 4 && a > 0.65 && a < 0.75 && r > 0.85 && r < 0.95) }'
-tell 7 "left and right fist are told apart" $?
+tell 8 "left and right fist are told apart" $?

@@ -401,6 +401,42 @@ static int join_recordings(struct opening *o, const struct loom_recording *const
     return rc == LOOM_OK ? loom_join(recording, n, &how, &o->whole, out, joined, e) : rc;
 }
 
+static int names_a_unit(const struct loom_catalog *c, struct loom_words one)
+{
+    int32_t n;
+    const char *const *whole = loom_catalog_names(c, "unit", &n);
+    for (int32_t i = 0; i < c->recordings; i++)
+        for (int32_t u = 0; u < c->recording[i]->units; u++)
+            if (loom_words_match(&one, c->recording[i]->unit[u].name) ||
+                loom_words_match(&one, whole[c->first_unit[i] + u]))
+                return 1;
+    return 0;
+}
+
+static int names_a_recording(const struct loom_catalog *c, struct loom_words one)
+{
+    for (int32_t i = 0; i < c->recordings; i++)
+        if (loom_words_match(&one, c->recording[i]->id))
+            return 1;
+    return 0;
+}
+
+/* A word that names nothing may be meant for other files, or be a slip that leaves in what was to be held back. */
+static void warn_of_words(const struct loom_catalog *c)
+{
+    const struct loom_words *held = &c->spec.held_out_names, *limit = &c->spec.split.limit_recordings;
+    for (int32_t i = 0; i < held->n; i++)
+        if (!names_a_unit(c, (struct loom_words){1, held->word + i}))
+            loom_log(LOOM_WARN, "data.held_out_names: no unit is called \"%s\", and none is held out for it",
+                     held->word[i]);
+    for (int32_t i = 0; i < limit->n && c->spec.split.limit < 1.0; i++)
+        if (!names_a_recording(c, (struct loom_words){1, limit->word + i}))
+            loom_log(LOOM_WARN,
+                     "data.split.limit_recordings: no recording is called \"%s\" (the first is \"%s\"), and none is "
+                     "limited for it",
+                     limit->word[i], c->recording[0]->id);
+}
+
 static int make_catalog(struct loom_catalog **out, struct opening *o, struct loom_error *e)
 {
     struct loom_data_spec spec;
@@ -418,6 +454,8 @@ static int make_catalog(struct loom_catalog **out, struct opening *o, struct loo
         rc = join_recordings(o, recording, n, &spec, &whole, &n, e);
     if (rc == LOOM_OK)
         rc = loom_catalog_new(out, whole, n, &spec, e);
+    if (rc == LOOM_OK)
+        warn_of_words(*out);
     free(recording);
     return rc;
 }
