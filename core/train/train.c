@@ -501,7 +501,9 @@ int loom_train(struct loom_runner *r, const struct loom_stage *s, struct loom_st
                         (long long)loom_store_parameters(t->store), (long long)t->steps, t->windows * t->accumulate,
                         loom_stepper_kernels(t->stepper)->set);
         code = run_steps(t, e);
-        if (code == LOOM_OK)
+        if (code == LOOM_OK && t->steps == 0)
+            loom_runner_say(r, LOOM_NOTE_DONE, s->name, "no steps: parameters are as they began");
+        else if (code == LOOM_OK)
             loom_runner_say(r, LOOM_NOTE_DONE, s->name, "%lld steps in %.1f s, loss %.6g, %.3g GFLOP/s",
                             (long long)t->progress.step, t->progress.seconds, loom_average_value(&t->progress.loss),
                             t->flops / fmax(now_s() - t->began_s, 1e-9) / 1e9);
