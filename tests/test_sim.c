@@ -119,8 +119,9 @@ static struct fit fit_truth(struct loom_catalog *c, double mean)
     for (int32_t i = 0; i < w.n; i++) {
         struct loom_window x;
         size_t mark = loom_arena_mark(&arena);
-        ck_ok(loom_window_fill(c, &w.sample[i], &(struct loom_window_ask){&want, 1, 0, 0, 0, 0, 0}, &arena, &x, NULL, &e),
-              &e);
+        ck_ok(
+            loom_window_fill(c, &w.sample[i], &(struct loom_window_ask){&want, 1, 0, 0, 0, 0, 0}, &arena, &x, NULL, &e),
+            &e);
         ck_assert_int_eq(x.series[0].samples, x.bins);
         ck_assert_int_eq(x.series[0].dims, x.units);
         for (int32_t k = 0; k < x.bins * x.units; k++) {

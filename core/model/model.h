@@ -56,8 +56,8 @@ struct loom_store *loom_model_store(const struct loom_model *m);
 int loom_model_arity(const struct loom_model *m); /* windows in a tuple that its objectives want; 1 = single windows */
 int loom_model_modalities(const struct loom_model *m);
 const char *loom_model_modality(const struct loom_model *m, int i);
-const char *loom_model_likelihood(const struct loom_model *m, int modality);  /* NULL: cannot be asked */
-int loom_model_visible(const struct loom_model *m, int modality);             /* its rows may stand in a view's input */
+const char *loom_model_likelihood(const struct loom_model *m, int modality); /* NULL: cannot be asked */
+int loom_model_visible(const struct loom_model *m, int modality);            /* its rows may stand in a view's input */
 int loom_model_causal(const struct loom_model *m); /* its answers hold to the past: the backbone's option `causal` is
                                                     * true, or a baseline offers LOOM_CAUSAL */
 /* What the part of that kind said of itself: the tokenizer of spikes, the backbone or baseline, the first objective.

@@ -20,7 +20,8 @@ static void describe_data(const struct loom_catalog *c, struct loom_str *text)
                 seconds += 1e-9 * (double)(span[i].end_ns - span[i].begin_ns);
                 n++;
             }
-        loom_str_printf(text, "  %-14s %.1f s in %d span%s\n", loom_split_name((enum loom_split)split), seconds, n, n == 1 ? "" : "s");
+        loom_str_printf(text, "  %-14s %.1f s in %d span%s\n", loom_split_name((enum loom_split)split), seconds, n,
+                        n == 1 ? "" : "s");
     }
     loom_str_add(text, "  leaks          none: no window of one split can touch the time of another\n");
 }

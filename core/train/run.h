@@ -18,7 +18,8 @@ struct loom_running {
  * wrong with any of them is said before the first step; refuse keys that nobody reads. spec must outlive it. */
 int loom_running_open(struct loom_running *x, const struct loom_run_spec *spec, struct loom_error *e);
 void loom_running_release(struct loom_running *x);
-/* The models of a run over seeds are in the folders of its seeds: LOOM_ECONFIG that names one, where `x` is such a run. */
+/* The models of a run over seeds are in the folders of its seeds: LOOM_ECONFIG that names one, where `x` is such a run.
+ */
 int loom_running_one(const struct loom_running *x, struct loom_error *e);
 /* metrics.json of the run's folder, an empty object when there is none; NULL on failure. The caller decrefs. */
 json_t *loom_running_metrics(const struct loom_rundir *d, struct loom_error *e);
