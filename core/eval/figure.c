@@ -123,8 +123,9 @@ static void panel_axis(struct loom_str *s, const struct loom_panel *b, const str
     double left = place(x, b->from), right = place(x, b->to);
     const struct scale own = {b->reads, b->reads + (b->to - b->from), left, right - left};
     x_ticks(s, &own, last ? INFINITY : right - LETTER, 0, height);
-    if (own.from < 0.0 && own.to > 0.0)
-        upright(s, "z", place(&own, 0.0), top, height - BOTTOM);
+    const double zero = place(&own, 0.0);
+    if (zero > left + LETTER && zero < right) /* a trial that begins within its first bin begins at its edge */
+        upright(s, "z", zero, top, height - BOTTOM);
     if (isfinite(b->unseen) && b->unseen > own.from && b->unseen < own.to)
         upright(s, "u", place(&own, b->unseen), top, height - BOTTOM);
     if (b->name != NULL && (double)(letters(b->name) * LETTER) <= right - left + LETTER) {

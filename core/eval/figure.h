@@ -21,7 +21,7 @@ struct loom_figure {
     double run_in;                 /* share of the x axis, from its beginning, that the y axis need not hold */
     int whole;                     /* 1: x are whole numbers */
     const struct loom_panel *panel;
-    int panels; /* 0: one axis. Where a panel's axis has 0 within, a dotted line stands there */
+    int panels; /* 0: one axis. Where a panel's axis has 0 within, beyond its edge, a dotted line stands there */
 };
 
 /* POINTS: dots and no line; MARKED: both. */
