@@ -323,21 +323,27 @@ static int submission(struct export *x, struct loom_error *e)
 
 /* ---- files ---- */
 
+/* The widest numbers first, so that all of them are aligned in a file that is mapped. */
 static int write_safetensors(const struct loom_arrays *a, const char *path, struct loom_error *e)
 {
+    int n = 0;
     static const char *const dtype[] = {"F32", "F64", "I32", "I64", "U8", "BOOL"};
     struct loom_tensor *t = calloc((size_t)a->n + 1, sizeof *t);
     const struct loom_meta meta = {"metadata", a->metadata};
     if (!t)
         return loom_fail(e, LOOM_ENOMEM, path, 0, "no memory to write %d arrays: free some", a->n);
-    for (int i = 0; i < a->n; i++) {
-        t[i] = (struct loom_tensor){.name = a->at[i].name,
-                                    .dtype = dtype[a->at[i].type],
-                                    .rank = a->at[i].rank,
-                                    .data = a->at[i].data,
-                                    .bytes = (size_t)loom_array_count(&a->at[i]) * loom_array_width(a->at[i].type)};
-        memcpy(t[i].dim, a->at[i].dim, sizeof t[i].dim);
-    }
+    for (size_t width = 8; width > 0; width /= 2)
+        for (int i = 0; i < a->n; i++) {
+            const struct loom_array *x = &a->at[i];
+            if (loom_array_width(x->type) != width)
+                continue;
+            t[n] = (struct loom_tensor){.name = x->name,
+                                        .dtype = dtype[x->type],
+                                        .rank = x->rank,
+                                        .data = x->data,
+                                        .bytes = (size_t)loom_array_count(x) * width};
+            memcpy(t[n++].dim, x->dim, sizeof x->dim);
+        }
     int code = loom_tensors_write(path, t, a->n, &meta, 1, e);
     free(t);
     return code;
